@@ -1,0 +1,4 @@
+"""The command line.
+
+In: arguments. Out: calls to the API, tables, exit codes. Never: the data directory of a running server.
+"""

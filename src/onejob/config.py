@@ -1,0 +1,81 @@
+"""Every setting of the server, in one place, read nowhere else.
+
+Each field is an environment variable with the prefix `ONEJOB_` (`ONEJOB_DATA_DIR=/var/lib/onejob`); the page
+`docs/configuration.md` is generated from this file.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """Settings of `onejob serve`."""
+
+    model_config = SettingsConfigDict(env_prefix="ONEJOB_", extra="ignore", env_ignore_empty=True)
+
+    data_dir: Path = Field(Path("./onejob-data"), description="Where the spool, the embedded stores and the lock are.")
+    listen_host: str = Field(
+        "127.0.0.1",
+        description="Address all ports listen on. There is no login yet: open it to networks you trust only.",
+    )
+    web_port: int = Field(8320, ge=0, le=65535, description="Pages and API. 0 picks a free port.")
+    otlp_grpc_port: int = Field(4317, ge=0, le=65535, description="OTLP over gRPC. 0 picks a free port.")
+    otlp_http_port: int = Field(4318, ge=0, le=65535, description="OTLP over HTTP. 0 picks a free port.")
+
+    store_url: SecretStr | None = Field(
+        None,
+        description="`http://user:password@host:8123/database` of a ClickHouse; empty means the embedded engine.",
+    )
+    state_url: SecretStr | None = Field(
+        None, description="SQLAlchemy URL of a PostgreSQL (`postgresql+psycopg://...`); empty means SQLite."
+    )
+    default_environment: str = Field(
+        "production", description="Environment of telemetry that does not say `deployment.environment.name`."
+    )
+
+    max_request_bytes: int = Field(
+        16 * 2**20, gt=0, description="Largest OTLP request after decompression, in bytes; larger ones are refused."
+    )
+    spool_max_bytes: int = Field(
+        2 * 2**30, gt=0, description="Spool size at which intake answers `try again later` instead of accepting more."
+    )
+    min_free_disk_bytes: int = Field(
+        256 * 2**20, ge=0, description="Free space on the data directory's disk below which intake is refused."
+    )
+    flush_interval_s: Seconds = Field(1.0, description="Longest time a span waits in the spool before it is stored.")
+    flush_max_spans: int = Field(20_000, gt=0, description="Spans at which a flush happens at once.")
+    retry_digest_s: Seconds = Field(900.0, description="How long a retried request is recognised and not stored twice.")
+    traces_retention_days: int = Field(14, gt=0, description="How long spans are kept.")
+    rollup_retention_days: int = Field(400, gt=0, description="How long the counts that verdicts are made of are kept.")
+    engine_max_memory_bytes: int = Field(2 * 2**30, gt=0, description="Memory limit of one query of the engine.")
+    engine_max_threads: int = Field(2, gt=0, description="Threads of one query of the engine.")
+    query_timeout_s: Seconds = Field(30.0, description="Longest time one query of the engine may take.")
+
+    bin_width_s: int = Field(10, gt=0, description="Width of the bins that are judged; fixed once data is stored.")
+    tick_s: Seconds = Field(10.0, description="How often the judge looks.")
+    watermark_s: Seconds = Field(
+        12.0, description="Age at which a bin is complete: twice the exporters' delay plus the flush interval."
+    )
+    alpha: float = Field(0.01, gt=0, lt=0.5, description="Accepted rate of false alarms per deployment.")
+    tolerance_errors: float = Field(0.001, gt=0, description="Tolerated rise of an error rate, as a difference.")
+    tolerance_errors_ratio: float = Field(1.5, gt=1, description="Tolerated rise of an error rate, as a ratio.")
+    tolerance_p50: float = Field(1.05, gt=1, description="Tolerated ratio of the median duration.")
+    tolerance_tail: float = Field(1.10, gt=1, description="Tolerated ratio of the p95 and p99 of the duration.")
+    warm_up_s: float = Field(
+        120.0, ge=0, description="Longest start of a new instance that is left out of latency (never out of errors)."
+    )
+    max_operations: int = Field(200, gt=0, description="Operations judged one by one; the rest is `other`.")
+    judge_horizon_s: Seconds = Field(86_400.0, description="How long a deployment is judged at most.")
+
+    rollout_mode: Literal["observe", "advise", "act"] = Field(
+        "observe", description="What a rollout may do unless it says otherwise itself."
+    )
+    promoted_attributes: tuple[str, ...] = Field(
+        ("tenant.id", "tenant.size", "enduser.id", "http.route", "payment.method"),
+        description="Span attributes kept as columns of their own, for speed.",
+    )

@@ -1,0 +1,70 @@
+"""What the judge consumes: counts per bin. Everything downstream of the store works on these alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Arm(StrEnum):
+    """The two sides of a comparison."""
+
+    CONTROL = "control"
+    TREATMENT = "treatment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """Requests of one operation on one instance of one version whose spans *ended* in one bin.
+
+    `bin_start` is in Unix seconds. `buckets` counts durations by OpenTelemetry exponential-histogram index at
+    scale 5: index i holds (2^(i/32), 2^((i+1)/32)] seconds; `zeros` are durations of exactly zero.
+    """
+
+    operation: str
+    version: str
+    build: str = ""
+    instance: str
+    bin_start: int
+    count: int
+    errors: int
+    sum_s: float = 0.0
+    sum_sq_s2: float = 0.0
+    zeros: int = 0
+    buckets: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouterCount:
+    """What the router saw of one arm since its last sample: requests it finished, and how many of them it failed.
+
+    `errors_5xx` counts answers of 5xx, whoever made them; `resets` and `timeouts` say how many of those the
+    upstream never answered itself. `share` is the share of traffic in 0..1 the arm was meant to get.
+    """
+
+    arm: Arm
+    sampled_at: datetime
+    requests: int
+    errors_5xx: int
+    resets: int
+    timeouts: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceBatch:
+    """The counts one look of the judge consumed, stored with the verdict so that it can be recomputed.
+
+    Holds every bin in [bins_from, bins_to) Unix seconds, all past their watermark; `seq` counts up from 0.
+    `finished` marks the last batch: the arms no longer serve side by side.
+    """
+
+    deployment_id: str
+    seq: int
+    judged_at: datetime
+    bins_from: int
+    bins_to: int
+    bin_width_s: int
+    cells: tuple[Cell, ...]
+    router: tuple[RouterCount, ...] = ()
+    finished: bool = False

@@ -1,0 +1,107 @@
+"""Why a verdict came out as it did; every claim counts, and links to traces of both arms."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarryingOperation:
+    """An operation that carries the verdict; `share` is its part of the whole excess, in 0..1."""
+
+    operation: str
+    signal: str
+    share: float
+    effect: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributeValue:
+    """A value that concentrates the damage.
+
+    "Bad" are the treatment's requests beyond what control would have had: slow ones or failed ones.
+    `coverage` = share of the bad that have the value; `rest_share` = share of the others that have it;
+    `lift` = how much likelier a request with the value is bad than one without. `is_new`: control never had it.
+    """
+
+    operation: str
+    signal: str
+    name: str
+    value: str
+    lift: float
+    coverage: float
+    rest_share: float
+    bad: int
+    total: int
+    is_new: bool = False
+
+
+class CallKind(StrEnum):
+    """How the calls at one place of the call tree changed."""
+
+    SLOWER = "slower"
+    MORE = "more"
+    WAITING = "waiting"
+    FAILING = "failing"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallChange:
+    """One node of the call tree, aligned over both arms by `path` (labels from the entry operation down).
+
+    `added_s` is seconds added per request at this node; `calls_*` are calls per request;
+    `each_*_s` mean seconds per call; `error_rate_*` the share of calls that failed.
+    """
+
+    path: tuple[str, ...]
+    service: str
+    kind: CallKind
+    added_s: float
+    calls_control: float
+    calls_treatment: float
+    each_control_s: float
+    each_treatment_s: float
+    error_rate_control: float = 0.0
+    error_rate_treatment: float = 0.0
+    is_cause: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceSpan:
+    """One span of an exemplar; `offset_s` from the start of its trace; `path` aligns it with CallChange.path."""
+
+    span_id: str
+    parent_span_id: str
+    label: str
+    path: tuple[str, ...]
+    service: str
+    kind: str
+    offset_s: float
+    duration_s: float
+    is_error: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExemplarTrace:
+    """A trace that shows the difference; `arm` is control or treatment."""
+
+    arm: str
+    trace_id: str
+    started_at: datetime
+    duration_s: float
+    is_error: bool
+    spans: tuple[TraceSpan, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Everything the page shows under a `worse`. Lists are sorted, the most telling first."""
+
+    deployment_id: str
+    made_at: datetime
+    operations: tuple[CarryingOperation, ...]
+    attributes: tuple[AttributeValue, ...]
+    calls: tuple[CallChange, ...]
+    traces: tuple[ExemplarTrace, ...]
+    notes: tuple[str, ...] = ()

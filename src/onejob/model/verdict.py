@@ -1,0 +1,111 @@
+"""A verdict: did the deployment make it better or worse for users, how sure is that, and what is missing."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """The answer, for a signal or for the whole deployment."""
+
+    WORSE = "worse"
+    BETTER = "better"
+    NO_WORSE = "no_worse"
+    UNDECIDED = "undecided"
+
+
+class Reason(StrEnum):
+    """Which kind of nothing an `undecided` is; each has its own policy."""
+
+    NO_DATA = "no_data"
+    NO_CONTROL = "no_control"
+    TOO_EARLY = "too_early"
+    NOT_COMPARABLE = "not_comparable"
+
+
+class EffectKind(StrEnum):
+    """`ratio`: treatment / control, 1 is no change. `difference`: treatment - control, 0 is no change."""
+
+    RATIO = "ratio"
+    DIFFERENCE = "difference"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """What an undecided signal lacks: the largest effect excluded so far, and what it takes to exclude `tolerance`.
+
+    `largest_excluded` has the unit of the signal's effect. `requests` are further treatment requests;
+    `seconds_*` are at the current traffic, None when there is none.
+    """
+
+    largest_excluded: float | None
+    requests: int | None
+    seconds_p50: float | None
+    seconds_p90: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalResult:
+    """One signal of one operation. `signal` is `errors`, `latency_p50`, `latency_p95`, `latency_p99` or `shortfall`.
+
+    `control` and `treatment` are the arms' values: seconds for latency, fractions in 0..1 for the others.
+    [`low`, `high`] covers `effect` at every look at once with probability 1 - alpha; None where nothing is known.
+    `tolerance` has the effect's unit and kind: a ratio above 1, or a difference above 0.
+    `log_evidence` is the natural log of the e-process against "no worse than theta_0".
+    """
+
+    operation: str
+    signal: str
+    state: State
+    effect_kind: EffectKind
+    control: float | None
+    treatment: float | None
+    effect: float | None
+    low: float | None
+    high: float | None
+    tolerance: float
+    missing: Missing | None
+    log_evidence: float
+    log_evidence_better: float
+    weight: float
+    phi: float
+    theta_0: float
+    control_requests: int
+    treatment_requests: int
+    first_visible_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmSummary:
+    """One side of the comparison as it was. `kind` says which control it is: `concurrent`."""
+
+    kind: str
+    versions: tuple[str, ...]
+    instances: tuple[str, ...]
+    requests: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The whole document; immutable, and recomputable from the evidence batches stored beside it.
+
+    `first_visible_at` is the end of the first bin in which the decisive evidence began to rise for good.
+    `left_out` are sentences: what was not compared and why.
+    """
+
+    deployment_id: str
+    state: State
+    reason: Reason | None
+    sentence: str
+    judged_at: datetime
+    decided_at: datetime | None
+    first_visible_at: datetime | None
+    control: ArmSummary | None
+    treatment: ArmSummary | None
+    signals: tuple[SignalResult, ...]
+    log_evidence: float
+    alpha: float
+    window_start: datetime | None
+    window_end: datetime | None
+    left_out: tuple[str, ...]
+    engine_version: str
