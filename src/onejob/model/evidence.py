@@ -52,10 +52,28 @@ class RouterCount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeSettings:
+    """What the judge was told; kept with the first batch, so that a later change of settings changes no old verdict.
+
+    `tolerance_errors` is a difference of rates, the other tolerances are ratios above 1.
+    """
+
+    alpha: float = 0.01
+    tolerance_errors: float = 0.001
+    tolerance_errors_ratio: float = 1.5
+    tolerance_p50: float = 1.05
+    tolerance_tail: float = 1.10
+    warm_up_s: float = 120.0
+    max_operations: int = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceBatch:
     """The counts one look of the judge consumed, stored with the verdict so that it can be recomputed.
 
     Holds every bin in [bins_from, bins_to) Unix seconds, all past their watermark; `seq` counts up from 0.
+    `warmed` are instances that were sent warm-up requests before traffic. `share` is the share of traffic in 0..1 the
+    treatment was meant to get all through the batch, if anybody said so. `settings` come with the first batch only.
     `finished` marks the last batch: the arms no longer serve side by side.
     """
 
@@ -67,4 +85,7 @@ class EvidenceBatch:
     bin_width_s: int
     cells: tuple[Cell, ...]
     router: tuple[RouterCount, ...] = ()
+    warmed: tuple[str, ...] = ()
+    share: float | None = None
+    settings: JudgeSettings | None = None
     finished: bool = False

@@ -1,0 +1,130 @@
+"""Cells as columns: the judge's arithmetic is over arrays of (arm, operation, bin), never over requests."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onejob.model.deployment import Deployment
+from onejob.model.evidence import Arm, Cell
+from onejob.stats import histogram
+from onejob.verdict.arms import arm_of
+
+Ints = NDArray[np.int64]
+CONTROL, TREATMENT = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """One row per cell, then one row per filled bucket of a cell.
+
+    `arm` is 0 for control and 1 for treatment, `operation` and `bin` are indices, `instance` is an index into the
+    judge's list of instances. Buckets are those of timed cells only: warm-up is not in them.
+    """
+
+    arm: Ints
+    operation: Ints
+    bin: Ints
+    instance: Ints
+    count: Ints
+    errors: Ints
+    timed: Ints  # requests whose durations count
+    bucket_row: Ints  # which cell
+    bucket_position: Ints
+    bucket_count: Ints
+    bins: int
+
+    def select(self, first: int, last: int) -> "Counts":
+        """The bins in [first, last)."""
+        rows = (self.bin >= first) & (self.bin < last)
+        new_row = np.cumsum(rows) - 1
+        kept = rows[self.bucket_row] if len(self.bucket_row) else np.zeros(0, dtype=bool)
+        return Counts(
+            arm=self.arm[rows],
+            operation=self.operation[rows],
+            bin=self.bin[rows] - first,
+            instance=self.instance[rows],
+            count=self.count[rows],
+            errors=self.errors[rows],
+            timed=self.timed[rows],
+            bucket_row=new_row[self.bucket_row[kept]],
+            bucket_position=self.bucket_position[kept],
+            bucket_count=self.bucket_count[kept],
+            bins=last - first,
+        )
+
+
+def table(rows: Counts, values: Ints, operations: int) -> Ints:
+    """Sum `values` per cell into an array of shape (arm, operation, bin)."""
+    key = (rows.arm * operations + rows.operation) * rows.bins + rows.bin
+    size = 2 * operations * rows.bins
+    return np.bincount(key, weights=values, minlength=size).astype(np.int64).reshape(2, operations, rows.bins)
+
+
+def exceedances(rows: Counts, edges: Ints) -> Ints:
+    """Per cell and threshold: requests slower than it. `edges`: positions (operation, threshold), -1 for none."""
+    out = np.zeros((len(rows.arm), edges.shape[1]), dtype=np.int64)
+    if not len(rows.bucket_row):
+        return out
+    edge = edges[rows.operation[rows.bucket_row]]
+    for q in range(edges.shape[1]):
+        beyond = (edge[:, q] >= 0) & (rows.bucket_position > edge[:, q])
+        weights = rows.bucket_count * beyond
+        out[:, q] = np.bincount(rows.bucket_row, weights=weights, minlength=len(rows.arm))
+    return out
+
+
+def histograms(rows: Counts, operations: int, keep: NDArray[np.bool_] | None = None) -> Ints:
+    """Dense histograms per (arm, operation), of the cells in `keep` (all when None)."""
+    cell = rows.bucket_row
+    key = (rows.arm[cell] * operations + rows.operation[cell]) * histogram.SIZE + rows.bucket_position
+    weights = rows.bucket_count if keep is None else rows.bucket_count * keep[cell]
+    flat = np.bincount(key, weights=weights, minlength=2 * operations * histogram.SIZE)
+    return flat.astype(np.int64).reshape(2, operations, histogram.SIZE)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where cells go: the bins of the batch, and the judge's own numbering of operations and instances."""
+
+    bins_from: int
+    bins_to: int
+    bin_width_s: int
+    operations: Mapping[str, int]
+    other: int
+    instances: Mapping[tuple[str, str], int]
+    mature_from: Mapping[tuple[str, str], float]  # Unix s from which an instance's durations count
+
+
+def place(deployment: Deployment, cells: Sequence[Cell], where: Placement) -> Counts:
+    """Columns of the cells that belong to an arm. Cells outside the batch's bins are the caller's mistake."""
+    started = deployment.started_at.timestamp()
+    mine = [(c, arm) for c in cells if (arm := arm_of(deployment, c)) is not None]
+    # A treatment that answers before its deployment began is being tried out, not shipped.
+    mine = [(c, arm) for c, arm in mine if arm is Arm.CONTROL or c.bin_start + where.bin_width_s > started]
+    timed = [c.bin_start >= where.mature_from[c.version, c.instance] for c, _ in mine]
+    buckets = [(row, c) for row, (c, _) in enumerate(mine) if timed[row]]
+    return Counts(
+        arm=_ints([TREATMENT if arm is Arm.TREATMENT else CONTROL for _, arm in mine]),
+        operation=_ints([where.operations.get(c.operation, where.other) for c, _ in mine]),
+        bin=_ints([(c.bin_start - where.bins_from) // where.bin_width_s for c, _ in mine]),
+        instance=_ints([where.instances[c.version, c.instance] for c, _ in mine]),
+        count=_ints([c.count for c, _ in mine]),
+        errors=_ints([min(c.errors, c.count) for c, _ in mine]),
+        timed=_ints([_timed(c) if t else 0 for (c, _), t in zip(mine, timed, strict=True)]),
+        bucket_row=_ints([row for row, c in buckets for _ in range(len(c.buckets) + 1)]),
+        bucket_position=histogram.position(
+            _ints([i for _, c in buckets for i in (*c.buckets.keys(), histogram.LOWEST)])
+        ),
+        bucket_count=_ints([n for _, c in buckets for n in (*c.buckets.values(), c.zeros)]),
+        bins=(where.bins_to - where.bins_from) // where.bin_width_s,
+    )
+
+
+def _timed(cell: Cell) -> int:
+    return cell.zeros + sum(cell.buckets.values())
+
+
+def _ints(values: Sequence[int]) -> Ints:
+    return np.asarray(values, dtype=np.int64)
