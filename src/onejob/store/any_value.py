@@ -1,0 +1,40 @@
+"""Recursive attribute values (arrays and maps) as JSON text, for the engine's insert.
+
+Runs inside the engine's process as the UDF `onejob_any_value`. A UDF's String arrives as UTF-8 text, so the protobuf bytes
+come as hex.
+"""
+
+import base64
+import json
+from typing import Any
+
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValueList
+
+Json = None | bool | int | float | str | list[Any] | dict[str, Any]
+
+
+def json_of_any_value(kind: str, hex_bytes: str) -> str:
+    """`kind` is `array_value` or `kvlist_value`, `hex_bytes` the serialized ArrayValue or KeyValueList."""
+    data = bytes.fromhex(hex_bytes)
+    value = _array(ArrayValue.FromString(data)) if kind == "array_value" else _map(KeyValueList.FromString(data))
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _array(array: ArrayValue) -> list[Json]:
+    return [_plain(value) for value in array.values]
+
+
+def _map(entries: KeyValueList) -> dict[str, Json]:
+    return {entry.key: _plain(entry.value) for entry in entries.values}
+
+
+def _plain(value: AnyValue) -> Json:
+    member = value.WhichOneof("value")
+    if member == "array_value":
+        return _array(value.array_value)
+    if member == "kvlist_value":
+        return _map(value.kvlist_value)
+    if member == "bytes_value":
+        return base64.b64encode(value.bytes_value).decode()
+    plain: Json = getattr(value, member) if member else None
+    return plain

@@ -1,0 +1,69 @@
+"""The embedded engine: chDB in a process of its own, which owns the data directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from onejob.store.chdb_process import ChdbProcess
+from onejob.store.engine import Scalar
+from onejob.store.sql import quote
+
+if TYPE_CHECKING:
+    from onejob.config import Settings
+
+INSERT_TIMEOUT_S = 120.0
+
+
+class ChdbEngine:
+    """See `Engine`."""
+
+    def __init__(self, settings: Settings, on_close: Callable[[], None] = lambda: None) -> None:
+        self._settings = settings
+        self._on_close = on_close
+        home = settings.data_dir.resolve() / "engine"
+        self._process = ChdbProcess(str(home / "chdb"), home)
+
+    @property
+    def pid(self) -> int | None:
+        """Of the engine's process, None while it restarts."""
+        return self._process.pid
+
+    def query(
+        self, sql: str, params: Mapping[str, Scalar] | None = None, *, timeout_s: float | None = None
+    ) -> pa.Table:
+        timeout = timeout_s or self._settings.query_timeout_s
+        limited = f"{sql.rstrip().rstrip(';')}\nSETTINGS {self._limits(timeout)}"
+        answer = self._process.ask({"do": "query", "sql": limited, "params": dict(params or {})}, timeout_s=timeout)
+        with pa.ipc.open_stream(answer) as reader:
+            return reader.read_all()
+
+    def execute(self, sql: str, params: Mapping[str, Scalar] | None = None) -> None:
+        self._process.ask({"do": "execute", "sql": sql, "params": dict(params or {})}, timeout_s=INSERT_TIMEOUT_S)
+
+    def insert_traces(self, payload: bytes, token: str) -> None:
+        settings = f"{insert_settings(token)}, max_memory_usage = {self._settings.engine_max_memory_bytes}"
+        self._process.ask({"do": "insert", "settings": settings}, payload, timeout_s=INSERT_TIMEOUT_S)
+
+    def is_up(self) -> bool:
+        return self._process.is_up()
+
+    def close(self) -> None:
+        self._process.close()
+        self._on_close()
+
+    def _limits(self, timeout_s: float) -> str:
+        return (
+            f"max_execution_time = {timeout_s}, max_memory_usage = {self._settings.engine_max_memory_bytes}, "
+            f"max_threads = {self._settings.engine_max_threads}"
+        )
+
+
+def insert_settings(token: str) -> str:
+    """What makes an insert happen once: in the table, and in the views when only they missed it."""
+    return (
+        f"insert_deduplication_token = {quote(token)}, deduplicate_blocks_in_dependent_materialized_views = 1, "
+        "async_insert = 0, max_partitions_per_insert_block = 0"
+    )

@@ -1,0 +1,129 @@
+"""The engine's process: `python -m onejob.store.chdb_child PATH CONTROL_FD LANE_FD...`, started by `chdb_process`.
+
+The engine is native code, so it lives apart: if it dies, the server and its intake do not. It holds no state of its own but the
+data directory. Ends when told to, or when the server is gone (its end of the control lane closes).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import tempfile
+import threading
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import chdb
+
+from onejob.store import lanes
+from onejob.store.any_value import json_of_any_value
+from onejob.store.traces_sql import TRACES_COLUMNS, parse_settings, select_traces
+
+PREDECESSOR_WAIT_S = 20.0
+# One block, so that one token means all or nothing, in the table and in every view over it.
+_ONE_BLOCK = (
+    "max_insert_threads = 1, max_threads = 1, max_block_size = 10000000, min_insert_block_size_rows = 100000000, "
+    "min_insert_block_size_bytes = 0"
+)
+
+
+def main() -> None:
+    path, control_fd, *lane_fds = sys.argv[1:]
+    _wait_for_predecessor(path)
+    chdb.create_function("onejob_any_value", json_of_any_value, ["String", "String"], "String")
+    control = Connection(int(control_fd))
+    first = chdb.connect(path)
+    threads = [threading.Thread(target=_serve, args=(path, Connection(int(fd))), daemon=True) for fd in lane_fds]
+    for thread in threads:
+        thread.start()
+    lanes.send(control, {"ready": True})
+    try:
+        control.recv_bytes()
+    except EOFError:
+        os._exit(1)  # the server was killed: nobody is left to answer, and leaving tidily can hang in a running query
+    for thread in threads:
+        thread.join(timeout=10)
+    if not any(thread.is_alive() for thread in threads):
+        first.close()
+    os._exit(0)  # leaving the interpreter while the engine's threads run has crashed it
+
+
+def _wait_for_predecessor(path: str) -> None:
+    """The engine of a server that was just killed may still be letting go of the directory."""
+    if path == ":memory:":
+        return
+    fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)  # kept until the process ends
+    deadline = time.monotonic() + PREDECESSOR_WAIT_S
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() > deadline:
+                sys.exit(f"The engine of another server still uses {path}; stop it and start again.")
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _serve(path: str, lane: Connection) -> None:
+    connection = chdb.connect(path)
+    while True:
+        try:
+            head, body = lanes.receive(lane)
+        except (EOFError, OSError):
+            connection.close()
+            return
+        try:
+            answer = _answer(connection, head, body)
+        except Exception as error:  # whatever it is, the server must hear of it
+            lanes.send(lane, {"error": str(error) or type(error).__name__})
+        else:
+            lanes.send(lane, {}, answer)
+
+
+def _answer(connection: Any, head: lanes.Head, body: bytes) -> bytes:
+    if head["do"] == "query":
+        return bytes(connection.query(head["sql"], "ArrowStream", params=head["params"]).bytes())
+    if head["do"] == "execute":
+        connection.query(head["sql"], "Null", params=head["params"])
+        return b""
+    with _readable(body) as path:
+        if head["do"] == "insert":
+            columns = ", ".join(TRACES_COLUMNS)
+            settings = f"{parse_settings()}, {_ONE_BLOCK}, {head['settings']}"
+            connection.query(f"INSERT INTO otel_traces ({columns}) {select_traces(path)} SETTINGS {settings}", "Null")
+            return b""
+        parsed = f"{select_traces(path)} SETTINGS {parse_settings()}, {_ONE_BLOCK}, {head['settings']}"
+        return bytes(connection.query(parsed, "Native").bytes())
+
+
+class _readable:  # noqa: N801  reads like the function it is
+    """The payload as a file the engine can open: in memory where the system can (Linux), else a temporary one."""
+
+    def __init__(self, payload: bytes) -> None:
+        self._payload = payload
+        self._fd = -1
+        self._path = ""
+
+    def __enter__(self) -> str:
+        if hasattr(os, "memfd_create"):
+            self._fd = os.memfd_create("otlp")
+            self._path = f"/proc/self/fd/{self._fd}"
+        else:
+            self._fd, self._path = tempfile.mkstemp(suffix=".otlp")
+        view = memoryview(self._payload)
+        while view:
+            view = view[os.write(self._fd, view) :]
+        return self._path
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+        if not self._path.startswith("/proc/"):
+            Path(self._path).unlink()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""The one door to the telemetry store. Two engines stand behind it, chDB in a child process and a ClickHouse over HTTP;
+both pass the same acceptance suite (tests/store/test_engine_acceptance.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from onejob.config import Settings
+
+Scalar = str | int | float | bool
+
+
+class Engine(Protocol):
+    """Thread-safe. Parameters bind as `{name:Type}` in the SQL; lists go through `sql.array_of_strings`.
+
+    Every method raises `EngineUnavailable` when trying again later may help, and `QueryFailed` when it will not.
+    """
+
+    def query(
+        self, sql: str, params: Mapping[str, Scalar] | None = None, *, timeout_s: float | None = None
+    ) -> pa.Table:
+        """The rows of a SELECT."""
+
+    def execute(self, sql: str, params: Mapping[str, Scalar] | None = None) -> None:
+        """Runs a statement that returns nothing."""
+
+    def insert_traces(self, payload: bytes, token: str) -> None:
+        """Stores concatenated serialized ExportTraceServiceRequests. The same token stores once, however often it is sent."""
+
+    def is_up(self) -> bool:
+        """Whether a query would be answered now."""
+
+    def close(self) -> None:
+        """Stops the engine and gives the data directory back. Idempotent."""
+
+
+def open_engine(settings: Settings) -> Engine:
+    """The engine the settings ask for, its schema up to date, the data directory locked until `close`."""
+    from onejob.store.lock import lock_data_dir  # noqa: PLC0415  the protocol above is all that most importers need
+    from onejob.store.migrate import migrate  # noqa: PLC0415
+
+    lock = lock_data_dir(settings.data_dir)
+    try:
+        engine = _start(settings, on_close=lock.release)
+    except BaseException:
+        lock.release()
+        raise
+    try:
+        migrate(engine, settings)
+    except BaseException:
+        engine.close()
+        raise
+    return engine
+
+
+def _start(settings: Settings, on_close: Callable[[], None]) -> Engine:
+    if settings.store_url is not None:
+        from onejob.store.clickhouse import ClickHouseEngine  # noqa: PLC0415
+
+        return ClickHouseEngine(settings, on_close=on_close)
+    from onejob.store.chdb import ChdbEngine  # noqa: PLC0415
+
+    return ChdbEngine(settings, on_close=on_close)

@@ -1,0 +1,21 @@
+"""What can go wrong in the telemetry store, and what the reader can do about it."""
+
+
+class StoreError(Exception):
+    """Any failure of the telemetry store."""
+
+
+class EngineUnavailable(StoreError):
+    """The engine cannot answer now (starting, restarting, out of memory or disk): try again later."""
+
+
+class QueryFailed(StoreError):
+    """The engine refused the statement or its data; trying again will not help."""
+
+
+class SchemaMismatch(StoreError):
+    """The stored data cannot be read with these settings or by this release."""
+
+
+class DataDirLocked(StoreError):
+    """Another process owns the data directory."""

@@ -1,0 +1,96 @@
+"""How the columns that onejob reads most follow from a span's attributes, as SQL over the collector's own columns.
+
+They are `DEFAULT`s of `otel_traces`, so that spans a collector writes get them as well; our own insert works the resource's
+out once per resource instead of once per span.
+"""
+
+import re
+
+# Kubernetes hashes use letters and digits that cannot spell words (k8s.io/apimachinery/pkg/util/rand).
+_SAFE = "[bcdfghjklmnpqrstvwxz2456789]"
+MAX_NAME_CHARS = 200
+
+_HEALTH_AGENTS = (
+    "^(kube-probe|ELB-HealthChecker|GoogleHC|GoogleStackdriverMonitoring-UptimeChecks|Envoy/HC|Amazon-Route53-Health-Check"
+    "|Consul Health Check|HAProxy|Blackbox Exporter|Blackbox-Exporter|Pingdom|UptimeRobot)"
+)
+_HEALTH_ROUTES = "^/(healthz|health|livez|readyz|ready|live|ping|-/healthy|-/ready)/?([?].*)?$"
+
+
+def resource_columns() -> dict[str, str]:
+    """Expressions over `ResourceAttributes`, by column."""
+    digest = "extract(concat({0}, ' ', {1}, ' ', {2}), 'sha256:([0-9a-f]{{12}})')".format(
+        _resource("container.image.repo_digests"), _resource("oci.manifest.digest"), _resource("container.image.id")
+    )
+    pod_hash = _first(
+        _resource("k8s.pod.label.pod-template-hash"),
+        _resource("k8s.pod.labels.pod-template-hash"),
+        f"extract({_resource('k8s.replicaset.name')}, '-({_SAFE}{{6,10}})$')",
+        f"if({_resource('k8s.job.name')} = '', extract({_resource('k8s.pod.name')}, '-({_SAFE}{{6,10}})-{_SAFE}{{5}}$'), '')",
+    )
+    revision = _first(
+        _resource("k8s.deployment.annotation.deployment.kubernetes.io/revision"),
+        _resource("k8s.replicaset.annotation.deployment.kubernetes.io/revision"),
+        _resource("deployment.revision"),
+        _resource("faas.version"),
+    )
+    released = _resource("service.version")
+    sources = ((released, "service.version"), (digest, "image_digest"), (pod_hash, "pod_template_hash"))
+    source = "".join(f"{value} != '', '{name}', " for value, name in sources)
+    host_process = (
+        f"if({_resource('host.name')} = '' OR {_resource('process.pid')} = '', {_resource('host.name')}, "
+        f"concat({_resource('host.name')}, ':', {_resource('process.pid')}))"
+    )
+    return {
+        "Environment": _first(_resource("deployment.environment.name"), _resource("deployment.environment")),
+        "Version": _bounded(_first(released, digest, pod_hash, revision)),
+        "VersionSource": f"multiIf({source}{revision} != '', 'deployment_revision', '')",
+        "Build": _bounded(_first(digest, pod_hash, revision)),
+        "Instance": _bounded(_first(_resource("service.instance.id"), _resource("k8s.pod.name"), host_process)),
+    }
+
+
+def span_columns() -> dict[str, str]:
+    """Expressions over the span's own columns, by column."""
+    method = _first(_span("http.request.method"), _span("http.method"))
+    route = _span("http.route")
+    status = f"toUInt16OrZero({_first(_span('http.response.status_code'), _span('http.status_code'))})"
+    path = _first(route, _span("url.path"), _span("http.target"))
+    agent = _first(_span("user_agent.original"), _span("http.user_agent"))
+    serves_http = f"SpanKind = 'Server' AND {method} != ''"
+    probe = (
+        f"{_span('user_agent.synthetic.type')} != '' OR match({agent}, '{_HEALTH_AGENTS}') "
+        f"OR match({path}, '{_HEALTH_ROUTES}') OR {method} = 'OPTIONS' "
+        f"OR {_span('rpc.service')} = 'grpc.health.v1.Health'"
+    )
+    return {
+        "Operation": _bounded(f"if({serves_http} AND {route} != '', concat({method}, ' ', {route}), SpanName)"),
+        "IsEntry": f"(SpanKind IN ('Server', 'Consumer') OR ParentSpanId = '') AND NOT ({probe})",
+        "IsFailed": f"StatusCode = 'Error' OR (SpanKind = 'Server' AND {status} >= 500)",
+    }
+
+
+def schema_values() -> dict[str, str]:
+    """Both, keyed as the schema's placeholders are."""
+    snake = {re.sub(r"(?<!^)(?=[A-Z])", "_", k).lower(): v for k, v in (resource_columns() | span_columns()).items()}
+    return snake
+
+
+def _resource(key: str) -> str:
+    return f"ResourceAttributes['{key}']"
+
+
+def _span(key: str) -> str:
+    return f"SpanAttributes['{key}']"
+
+
+def _first(*values: str) -> str:
+    """The first that is not empty."""
+    chain = "''"
+    for value in reversed(values):
+        chain = value if chain == "''" else f"if({value} != '', {value}, {chain})"
+    return chain
+
+
+def _bounded(value: str) -> str:
+    return f"substringUTF8({value}, 1, {MAX_NAME_CHARS})"

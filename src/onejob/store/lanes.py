@@ -1,0 +1,24 @@
+"""The wire between the server and the engine's process: one socket per thread of the engine, a JSON head, then bytes.
+
+server thread --(head, body)--> lane --> engine thread, with a chDB connection of its own
+              <--(head, body)--
+"""
+
+from __future__ import annotations
+
+import json
+from multiprocessing.connection import Connection
+from typing import Any
+
+Head = dict[str, Any]
+
+
+def send(lane: Connection, head: Head, body: bytes = b"") -> None:
+    lane.send_bytes(json.dumps(head).encode())
+    lane.send_bytes(body)
+
+
+def receive(lane: Connection) -> tuple[Head, bytes]:
+    """Raises EOFError when the other side is gone."""
+    head: Head = json.loads(lane.recv_bytes())
+    return head, lane.recv_bytes()

@@ -1,0 +1,115 @@
+"""Brings the schema of the store up to date: numbered scripts, each run once, never back.
+
+A script may be interrupted halfway (the engine has no transactions over DDL), so every statement is made repeatable before it
+runs. What follows the settings rather than the release (retention, promoted attributes) is brought in line at every start.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from onejob.store.errors import SchemaMismatch
+from onejob.store.expressions import schema_values
+from onejob.store.sql import quote, statements
+
+if TYPE_CHECKING:
+    from onejob.config import Settings
+    from onejob.store.engine import Engine
+
+log = logging.getLogger(__name__)
+
+_MAX_DAYS = 3650  # beyond it a DateTime plus the interval leaves the type's range (2106) and everything expires at once
+
+
+def migrate(engine: Engine, settings: Settings) -> None:
+    """Raises SchemaMismatch when the data is a newer release's, or was binned by another width."""
+    engine.execute(
+        "CREATE TABLE IF NOT EXISTS onejob_migrations (Number UInt32, Name String, BinWidth UInt32, AppliedAt DateTime('UTC')) "
+        "ENGINE = MergeTree ORDER BY Number"
+    )
+    applied = _applied(engine)
+    scripts = _scripts()
+    _check(applied, scripts, settings.bin_width_s)
+    values: dict[str, object] = {
+        **schema_values(),
+        "bin_width_s": settings.bin_width_s,
+        "traces_retention_days": min(settings.traces_retention_days, _MAX_DAYS),
+        "rollup_retention_days": min(settings.rollup_retention_days, _MAX_DAYS),
+    }
+    for number, (name, script) in scripts.items():
+        if number not in applied:
+            _apply(engine, number, name, script, values)
+    _set_retention(engine, settings)
+    _promote_attributes(engine, settings.promoted_attributes)
+
+
+def promoted_column(attribute: str) -> str:
+    """The column of `otel_traces` that a promoted span attribute is kept in."""
+    return "attr_" + re.sub(r"[^A-Za-z0-9]", "_", attribute)
+
+
+def _applied(engine: Engine) -> dict[int, int]:
+    """Bin width by number of the migration."""
+    table = engine.query("SELECT Number, any(BinWidth) AS BinWidth FROM onejob_migrations GROUP BY Number")
+    return {row["Number"]: row["BinWidth"] for row in table.to_pylist()}
+
+
+def _scripts() -> dict[int, tuple[str, str]]:
+    files = [f for f in resources.files("onejob.store").joinpath("schema").iterdir() if f.name.endswith(".sql")]
+    return {int(f.name[:4]): (f.name[5:-4], f.read_text()) for f in sorted(files, key=lambda f: f.name)}
+
+
+def _check(applied: dict[int, int], scripts: dict[int, tuple[str, str]], bin_width_s: int) -> None:
+    newer = sorted(set(applied) - set(scripts))
+    if newer:
+        raise SchemaMismatch(
+            f"The store was written by a newer release of onejob (schema {newer[-1]}, this one knows {max(scripts)}). "
+            "Start that release, or use another data directory."
+        )
+    stored = max(applied.values(), default=bin_width_s)
+    if stored != bin_width_s:
+        raise SchemaMismatch(
+            f"The stored counts are in bins of {stored} s, ONEJOB_BIN_WIDTH_S is {bin_width_s}. "
+            f"Set it to {stored}, or use another data directory."
+        )
+
+
+def _apply(engine: Engine, number: int, name: str, script: str, values: dict[str, object]) -> None:
+    for statement in statements(script, values):
+        engine.execute(
+            re.sub(r"\bCREATE (TABLE|MATERIALIZED VIEW) (?!IF)", r"CREATE \1 IF NOT EXISTS ", statement, count=1)
+        )
+    engine.execute(
+        f"INSERT INTO onejob_migrations VALUES ({number}, {quote(name)}, {int(str(values['bin_width_s']))}, now('UTC'))"
+    )
+    log.info("The store's schema is at %04d %s.", number, name)
+
+
+def _set_retention(engine: Engine, settings: Settings) -> None:
+    wanted = (
+        ("otel_traces", "toDateTime(Timestamp)", settings.traces_retention_days),
+        ("operation_rollup", "Bin", settings.rollup_retention_days),
+    )
+    for table, column, days in wanted:
+        ttl = f"TTL {column} + toIntervalDay({min(days, _MAX_DAYS)})"
+        if ttl not in _definition(engine, table):
+            engine.execute(f"ALTER TABLE {table} MODIFY {ttl} SETTINGS materialize_ttl_after_modify = 0")
+
+
+def _promote_attributes(engine: Engine, attributes: tuple[str, ...]) -> None:
+    definition = _definition(engine, "otel_traces")
+    for attribute in attributes:
+        column = promoted_column(attribute)
+        if f"`{column}`" not in definition:
+            engine.execute(
+                f"ALTER TABLE otel_traces ADD COLUMN IF NOT EXISTS {column} String "
+                f"MATERIALIZED SpanAttributes[{quote(attribute)}] CODEC(ZSTD(1))"
+            )
+
+
+def _definition(engine: Engine, table: str) -> str:
+    sql = "SELECT create_table_query AS Sql FROM system.tables WHERE database = currentDatabase() AND name = {name:String}"
+    return str(engine.query(sql, {"name": table}).to_pylist()[0]["Sql"])

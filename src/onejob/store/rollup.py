@@ -1,0 +1,174 @@
+"""What the rest of onejob asks the store: counts per bin, the versions that serve, and how much is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from onejob.model.evidence import Cell
+from onejob.store.engine import Engine, Scalar
+from onejob.store.sql import read_query
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionSeen:
+    """A version that served entry traffic in the window. Bins are Unix seconds; `environment` is '' where unnamed."""
+
+    service: str
+    environment: str
+    version: str
+    build: str
+    version_source: str
+    first_bin: int
+    last_bin: int
+    count: int
+    instances: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """How much is stored; `last_span_at` is None while nothing is."""
+
+    spans: int
+    services: int
+    last_span_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesPoint:
+    """One step of a chart: requests of one version; `buckets` as in Cell."""
+
+    version: str
+    build: str
+    bin_start: int
+    count: int
+    errors: int
+    sum_s: float
+    zeros: int
+    buckets: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockSkew:
+    """Spans of one instance whose times cannot be right; they are in no bin."""
+
+    service: str
+    environment: str
+    instance: str
+    spans: int
+    earliest_s: float
+    latest_s: float
+
+
+def read_cells(
+    engine: Engine, *, service: str, environment: str, default_environment: str, since: int, until: int
+) -> list[Cell]:
+    """Every version's requests in bins that start in [since, until), Unix seconds."""
+    params = _scope(service, environment, default_environment, since, until)
+    return [
+        Cell(
+            operation=row["Operation"],
+            version=row["Version"],
+            build=row["Build"],
+            instance=row["Instance"],
+            bin_start=row["BinStart"],
+            count=row["Count"],
+            errors=row["Errors"],
+            sum_s=row["Sum"],
+            sum_sq_s2=row["SumSq"],
+            zeros=row["Zeros"],
+            buckets=dict(row["Buckets"]),
+        )
+        for row in _rows(engine, "read_cells", params)
+    ]
+
+
+def versions_seen(engine: Engine, *, since: int, until: int) -> list[VersionSeen]:
+    """Who served entry traffic in bins that start in [since, until)."""
+    return [
+        VersionSeen(
+            service=row["ServiceName"],
+            environment=row["Environment"],
+            version=row["Version"],
+            build=row["Build"],
+            version_source=row["VersionSource"],
+            first_bin=row["FirstBin"],
+            last_bin=row["LastBin"],
+            count=row["Count"],
+            instances=tuple(row["Instances"]),
+        )
+        for row in _rows(engine, "versions_seen", {"since": since, "until": until})
+    ]
+
+
+def totals(engine: Engine) -> Totals:
+    """For the first page of an empty installation."""
+    row = _rows(engine, "totals", {})[0]
+    last = datetime.fromtimestamp(row["LastSpan"], UTC) if row["Spans"] else None
+    return Totals(spans=row["Spans"], services=row["Services"], last_span_at=last)
+
+
+def series(
+    engine: Engine,
+    *,
+    service: str,
+    environment: str,
+    default_environment: str,
+    operation: str | None = None,
+    since: int,
+    until: int,
+    step_s: int,
+) -> list[SeriesPoint]:
+    """Counts per version in steps of `step_s`; all operations when `operation` is None."""
+    params = _scope(service, environment, default_environment, since, until)
+    params |= {"operation": operation or "", "step": step_s}
+    return [
+        SeriesPoint(
+            version=row["Version"],
+            build=row["Build"],
+            bin_start=row["BinStart"],
+            count=row["Count"],
+            errors=row["Errors"],
+            sum_s=row["Sum"],
+            zeros=row["Zeros"],
+            buckets=dict(row["Buckets"]),
+        )
+        for row in _rows(engine, "series", params)
+    ]
+
+
+def clock_skew(engine: Engine, *, since: int) -> list[ClockSkew]:
+    """Instances that sent impossible times since then (Unix seconds, whole hours)."""
+    return [
+        ClockSkew(
+            service=row["ServiceName"],
+            environment=row["Environment"],
+            instance=row["Instance"],
+            spans=row["Spans"],
+            earliest_s=row["Earliest"],
+            latest_s=row["Latest"],
+        )
+        for row in _rows(engine, "clock_skew", {"since": since - since % 3600})
+    ]
+
+
+def environment_filter(environment: str, default_environment: str) -> str:
+    """What `Environment` must equal besides the name: telemetry that names none is the default environment's."""
+    return "" if environment == default_environment else environment
+
+
+def _scope(service: str, environment: str, default_environment: str, since: int, until: int) -> dict[str, Scalar]:
+    return {
+        "service": service,
+        "environment": environment,
+        "unnamed": environment_filter(environment, default_environment),
+        "since": since,
+        "until": until,
+    }
+
+
+def _rows(engine: Engine, query: str, params: Mapping[str, Scalar]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = engine.query(read_query(query), params).to_pylist()
+    return rows

@@ -1,0 +1,28 @@
+"""The few things SQL text needs: quoting, and reading statements that live in `.sql` files."""
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import resources
+from string import Template
+
+
+def quote(value: str) -> str:
+    """A string literal. NUL stays as it is: the engines' strings hold any byte."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def array_of_strings(values: Iterable[str]) -> str:
+    """An array literal; parameters bind scalars only."""
+    return "[" + ", ".join(quote(value) for value in values) + "]"
+
+
+@cache
+def read_query(name: str) -> str:
+    """The text of queries/NAME.sql."""
+    return resources.files("onejob.store").joinpath(f"queries/{name}.sql").read_text()
+
+
+def statements(script: str, values: Mapping[str, object]) -> list[str]:
+    """The statements of a script, its `${placeholders}` filled in."""
+    filled = Template(script).substitute(values)
+    return [part.strip() for part in filled.split(";\n") if part.strip()]
