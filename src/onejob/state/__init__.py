@@ -1,4 +1,4 @@
-"""Facts: deployments, evidence, verdicts, rollouts; SQLite by default, PostgreSQL beyond.
+"""The facts: deployments, verdicts, the counts behind them, rollouts; in SQLite or PostgreSQL.
 
-In: model objects. Out: model objects. Never: telemetry, judgement.
+In: the dataclasses of `model`. Out: the same, found again after a restart. Never: telemetry, decisions, HTTP.
 """

@@ -1,0 +1,25 @@
+"""What can go wrong with the facts, each with what to do about it."""
+
+
+class StateError(Exception):
+    """Anything the state database could not do."""
+
+
+class StateUnavailableError(StateError):
+    """The database does not answer, is locked for too long, or its disk is full: try again later."""
+
+
+class SchemaTooNewError(StateError):
+    """The database was written by a newer onejob than this one."""
+
+
+class NotFoundError(StateError):
+    """Nothing is stored under that id."""
+
+
+class ConflictError(StateError):
+    """Somebody else wrote first: read again and decide anew."""
+
+
+class BadCursorError(StateError):
+    """A page cursor this server did not hand out."""

@@ -1,0 +1,215 @@
+"""The tables, for SQLite and PostgreSQL alike.
+
+Times are `timestamptz` on PostgreSQL and whole microseconds on SQLite, which has no type for them; both sort. Documents
+(verdicts, explanations) are compressed JSON beside the few columns that lists filter and sort by.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
+from sqlalchemy.types import TypeEngine
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware UTC datetime, exact to the microsecond."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        kind: TypeEngine[Any] = DateTime(timezone=True) if dialect.name == "postgresql" else BigInteger()
+        return dialect.type_descriptor(kind)
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None or dialect.name == "postgresql":
+            return value
+        return (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if dialect.name == "postgresql":
+            moment: datetime = value.astimezone(UTC)
+            return moment
+        return _EPOCH + timedelta(microseconds=value)
+
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+def _deployment_id(**options: Any) -> Column[str]:
+    return Column("deployment_id", Text, ForeignKey("deployments.id"), nullable=False, **options)
+
+
+# `verdict_state` and `rollout_id` repeat what other tables know, written in the same transaction, so that a list of
+# 100,000 deployments is filtered and joined by index alone.
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("service", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("previous_version", Text),
+    Column("strategy", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("started_at", Moment, nullable=False),
+    Column("finished_at", Moment),
+    Column("first_seen_at", Moment),
+    Column("traffic_share", Float),
+    Column("commit", Text),
+    Column("repository", Text),
+    Column("actor", Text),
+    Column("url", Text),
+    Column("rollback_of", Text),
+    Column("notes", Text, nullable=False, server_default="[]"),
+    Column("judging_closed_at", Moment),
+    Column("verdict_state", Text, nullable=False, server_default="undecided"),
+    Column("rollout_id", Text),
+)
+_IN_PROGRESS = text("status = 'in_progress'")
+_BEING_JUDGED = text("judging_closed_at IS NULL")
+Index("ix_deployments_started", deployments.c.started_at, deployments.c.id)
+Index("ix_deployments_service", deployments.c.service, deployments.c.started_at, deployments.c.id)
+Index("ix_deployments_environment", deployments.c.environment, deployments.c.started_at, deployments.c.id)
+Index("ix_deployments_verdict", deployments.c.verdict_state, deployments.c.started_at, deployments.c.id)
+Index("ix_deployments_actor", deployments.c.actor, deployments.c.started_at, deployments.c.id)
+Index(
+    "ix_deployments_version",
+    deployments.c.service,
+    deployments.c.environment,
+    deployments.c.version,
+    deployments.c.started_at,
+)
+Index(
+    "ix_deployments_being_judged",
+    deployments.c.started_at,
+    sqlite_where=_BEING_JUDGED,
+    postgresql_where=_BEING_JUDGED,
+)
+# Two reports of one start that arrive at the same moment must not make two deployments.
+Index(
+    "uq_deployments_in_progress",
+    deployments.c.service,
+    deployments.c.environment,
+    deployments.c.version,
+    unique=True,
+    sqlite_where=_IN_PROGRESS,
+    postgresql_where=_IN_PROGRESS,
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("service", Text, primary_key=True),
+    Column("environment", Text, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("builds", Text, nullable=False, server_default="[]"),
+    Column("first_seen_at", Moment, nullable=False),
+    Column("last_seen_at", Moment, nullable=False),
+    Column("rate_per_s", Float, nullable=False, server_default="0"),
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    _deployment_id(primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("judged_at", Moment, nullable=False),
+    Column("bins_from", BigInteger, nullable=False),
+    Column("bins_to", BigInteger, nullable=False),
+    Column("bin_width_s", Integer, nullable=False),
+    Column("finished", Boolean, nullable=False),
+    Column("counts", LargeBinary, nullable=False),
+)
+
+router_counts = Table(
+    "router_counts",
+    metadata,
+    _deployment_id(primary_key=True),
+    Column("sampled_at", Moment, primary_key=True),
+    Column("arm", Text, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("errors_5xx", BigInteger, nullable=False),
+    Column("resets", BigInteger, nullable=False),
+    Column("timeouts", BigInteger, nullable=False),
+    Column("share", Float, nullable=False),
+    Column("batch_seq", Integer),
+)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    _deployment_id(primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("judged_at", Moment, nullable=False),
+    Column("summary", LargeBinary, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+)
+
+verdict_changes = Table(
+    "verdict_changes",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    _deployment_id(),
+    Column("judged_at", Moment, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("sentence", Text, nullable=False),
+)
+Index("ix_verdict_changes_deployment", verdict_changes.c.deployment_id, verdict_changes.c.id)
+
+explanations = Table(
+    "explanations",
+    metadata,
+    _deployment_id(primary_key=True),
+    Column("made_at", Moment, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+)
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _deployment_id(),
+    Column("state", Text, nullable=False),
+    Column("transitions", Integer, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+)
+Index("ix_rollouts_deployment", rollouts.c.deployment_id, rollouts.c.id)
+Index("ix_rollouts_state", rollouts.c.state)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+)
