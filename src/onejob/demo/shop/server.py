@@ -1,0 +1,90 @@
+"""Runs one service of the shop: `python -m onejob.demo.shop SERVICE --port N --database URI --upstream URL`."""
+
+import argparse
+import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+from opentelemetry.sdk.trace import TracerProvider
+from starlette.types import ASGIApp
+
+from onejob.demo.shop import checkout, payments, storefront
+from onejob.demo.shop.breakdown import BreaksDown
+from onejob.demo.shop.database import Pool, open_pool
+from onejob.demo.shop.telemetry import start_tracing, trace_requests
+from onejob.demo.shop.variant import variant_of_this_process
+
+UPSTREAM_TIMEOUT_S = 4.0
+# Longer than any client keeps an idle connection, so that it is never the server that closes one just as it is used.
+KEEP_ALIVE_S = 3600
+GC_THRESHOLD = 20_000
+POOL_SIZES = {"storefront": 4, "checkout": 12, "payments": 4}
+
+
+def main() -> None:
+    uvloop.run(_serve(_arguments()))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m onejob.demo.shop")
+    parser.add_argument("service", choices=sorted(POOL_SIZES))
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--database", required=True)
+    parser.add_argument("--upstream", default="")
+    return parser.parse_args()
+
+
+async def _serve(arguments: argparse.Namespace) -> None:
+    provider = start_tracing()
+    pool = await open_pool(arguments.database, POOL_SIZES[arguments.service])
+    upstream = httpx.AsyncClient(base_url=arguments.upstream, timeout=UPSTREAM_TIMEOUT_S, trust_env=False)
+    app = await _application(arguments.service, provider, pool, upstream)
+    config = uvicorn.Config(
+        app,
+        port=arguments.port,
+        http="httptools",
+        access_log=False,
+        log_level="critical",
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=3,
+    )
+    _calm_garbage_collection()
+    await uvicorn.Server(config).serve()
+
+
+def _calm_garbage_collection() -> None:
+    """What was imported stays; looking through it again and again makes some requests 10 ms slower than others."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
+
+
+async def _application(service: str, provider: TracerProvider, pool: Pool, upstream: httpx.AsyncClient) -> ASGIApp:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await upstream.aclose()
+        await pool.close()
+        provider.shutdown()
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, openapi_url=None)
+    app.get("/healthz")(_healthy)
+    match service:
+        case "storefront":
+            await storefront.build(app, pool, upstream)
+        case "checkout":
+            await checkout.build(app, pool, upstream)
+        case _:
+            payments.build(app, pool)
+    trace_requests(app)
+    how = variant_of_this_process().breakdown
+    return BreaksDown(app, how) if how else app
+
+
+async def _healthy() -> dict[str, str]:
+    return {"status": "ok"}
