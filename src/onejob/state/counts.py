@@ -8,24 +8,37 @@ import json
 import zlib
 from typing import Any
 
-from onejob.model.evidence import Cell, EvidenceBatch, RouterCount
+from onejob.model.evidence import Cell, EvidenceBatch, JudgeSettings, RouterCount
 from onejob.state.codec import from_plain, to_plain
 
 
 def pack_counts(batch: EvidenceBatch) -> bytes:
-    """Cells and router samples of a batch."""
+    """Everything a batch consumed: cells, router samples, and what the judge was told about them."""
     labels: dict[str, int] = {}
     cells = [_cell_to_list(cell, labels) for cell in batch.cells]
-    document = {"labels": list(labels), "cells": cells, "router": to_plain(batch.router)}
+    document = {
+        "labels": list(labels),
+        "cells": cells,
+        "router": to_plain(batch.router),
+        "warmed": list(batch.warmed),
+        "share": batch.share,
+        "settings": None if batch.settings is None else to_plain(batch.settings),
+    }
     return zlib.compress(json.dumps(document, separators=(",", ":")).encode())
 
 
-def unpack_counts(packed: bytes) -> tuple[tuple[Cell, ...], tuple[RouterCount, ...]]:
-    """Inverse of `pack_counts`."""
+def unpack_counts(packed: bytes) -> dict[str, Any]:
+    """Inverse of `pack_counts`: the fields of the batch that it packed."""
     document = json.loads(zlib.decompress(packed))
     labels: list[str] = document["labels"]
-    cells = tuple(_cell_from_list(values, labels) for values in document["cells"])
-    return cells, tuple(from_plain(RouterCount, plain) for plain in document["router"])
+    settings = document["settings"]
+    return {
+        "cells": tuple(_cell_from_list(values, labels) for values in document["cells"]),
+        "router": tuple(from_plain(RouterCount, plain) for plain in document["router"]),
+        "warmed": tuple(document["warmed"]),
+        "share": document["share"],
+        "settings": None if settings is None else from_plain(JudgeSettings, settings),
+    }
 
 
 def _cell_to_list(cell: Cell, labels: dict[str, int]) -> list[Any]:

@@ -51,8 +51,7 @@ class Evidences:
         after = -1
         while rows := self._rows_after(deployment_id, after):
             for row in rows:
-                cells, router = unpack_counts(row["counts"])
-                yield EvidenceBatch(**{name: row[name] for name in _HEADER}, cells=cells, router=router)
+                yield EvidenceBatch(**{name: row[name] for name in _HEADER}, **unpack_counts(row["counts"]))
                 after = row["seq"]
 
     def last_seq(self, deployment_id: str) -> int | None:
