@@ -17,6 +17,7 @@ PRIOR_PHI = 1.5  # what a cold start assumes ...
 PRIOR_BLOCKS = 30.0  # ... and how many residuals it takes to be half convinced otherwise
 PRIOR_SD = 0.1  # log odds; two identical processes on one machine showed 0.96 to 1.37
 PRIOR_DF = 30.0
+_POOLED_DF = 4.0
 _QUANTILE = 0.995
 _LEAST_INSTANCES = 3
 _LEAST_EVENTS = 5  # of each outcome, for an instance's log odds to have a usable variance
@@ -57,9 +58,15 @@ def between_instances(events: Floats, requests: Floats) -> tuple[float, int] | N
 def log_theta_0(between: tuple[float, int] | None, control_instances: int, treatment_instances: int) -> float:
     """Log of the odds ratio that instances may show without any change.
 
+    An estimate from few instances is often 0 by chance, so it is pooled with the prior at the weight of four more.
+
     >>> round(float(np.exp(log_theta_0(None, 1, 1))), 2)
     1.48
     """
-    s_b, df = (between[0], between[1] - 1.0) if between else (PRIOR_SD, PRIOR_DF)
+    s_b, df = PRIOR_SD, PRIOR_DF
+    if between is not None:
+        own_df = between[1] - 1.0
+        df = _POOLED_DF + own_df
+        s_b = float(np.sqrt((_POOLED_DF * PRIOR_SD**2 + own_df * between[0] ** 2) / df))
     spread = np.sqrt(1 / max(1, treatment_instances) + 1 / max(1, control_instances))
     return float(student_t.ppf(_QUANTILE, df) * s_b * spread)

@@ -13,6 +13,12 @@ from onejob.verdict.arms import arm_of
 
 Ints = NDArray[np.int64]
 CONTROL, TREATMENT = 0, 1
+InstanceKey = tuple[str, str, str]
+
+
+def instance_key(cell: Cell) -> InstanceKey:
+    """An instance of another version or build is another instance, even when it reuses the name."""
+    return cell.version, cell.build, cell.instance
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +99,8 @@ class Placement:
     bin_width_s: int
     operations: Mapping[str, int]
     other: int
-    instances: Mapping[tuple[str, str], int]
-    mature_from: Mapping[tuple[str, str], float]  # Unix s from which an instance's durations count
+    instances: Mapping[InstanceKey, int]
+    mature_from: Mapping[InstanceKey, float]  # Unix s from which an instance's durations count
 
 
 def place(deployment: Deployment, cells: Sequence[Cell], where: Placement) -> Counts:
@@ -103,13 +109,13 @@ def place(deployment: Deployment, cells: Sequence[Cell], where: Placement) -> Co
     mine = [(c, arm) for c in cells if (arm := arm_of(deployment, c)) is not None]
     # A treatment that answers before its deployment began is being tried out, not shipped.
     mine = [(c, arm) for c, arm in mine if arm is Arm.CONTROL or c.bin_start + where.bin_width_s > started]
-    timed = [c.bin_start >= where.mature_from[c.version, c.instance] for c, _ in mine]
+    timed = [c.bin_start >= where.mature_from[instance_key(c)] for c, _ in mine]
     buckets = [(row, c) for row, (c, _) in enumerate(mine) if timed[row]]
     return Counts(
         arm=_ints([TREATMENT if arm is Arm.TREATMENT else CONTROL for _, arm in mine]),
         operation=_ints([where.operations.get(c.operation, where.other) for c, _ in mine]),
         bin=_ints([(c.bin_start - where.bins_from) // where.bin_width_s for c, _ in mine]),
-        instance=_ints([where.instances[c.version, c.instance] for c, _ in mine]),
+        instance=_ints([where.instances[instance_key(c)] for c, _ in mine]),
         count=_ints([c.count for c, _ in mine]),
         errors=_ints([min(c.errors, c.count) for c, _ in mine]),
         timed=_ints([_timed(c) if t else 0 for (c, _), t in zip(mine, timed, strict=True)]),

@@ -1,0 +1,119 @@
+"""How much slower or faster: a time-uniform interval for the ratio of durations at one of control's quantiles.
+
+Control's bucket edge c near the quantile is fixed before the arms meet. For rho = 2^(s/32) the hypothesis
+H_s: P(treatment > rho c) = P(control > c) is tested by the core test on bucket counts shifted by s. While treatment
+is slower than rho says, H_s is refuted by "likelier"; while it is faster, by the test with arms swapped. The interval
+holds every rho not yet refuted, and ends at the nearest refuted ones (rounded outward by a bucket). It is the ratio
+*at c*, widened by what instances may differ (theta_0).
+
+Bins of like share are merged before they are tested: the interval is about size, and merging depends on the arms'
+request counts alone, never on outcomes.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from onejob.stats import core_test, histogram
+from onejob.verdict.counts import CONTROL, TREATMENT, Counts, histograms, table
+from onejob.verdict.evidence import QUANTILES, Evidence
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+REPORTED = (0.5, 0.95, 0.99)
+COLUMNS = tuple(QUANTILES.index(q) for q in REPORTED)
+# Bucket by bucket up to x2, then coarser up to x8: nobody needs to know whether it was x5.1 or x5.2.
+_STEPS = np.concatenate([np.arange(0, 33), np.arange(34, 65, 2), np.arange(68, 97, 4)])
+SHIFTS: Ints = np.unique(np.concatenate([-_STEPS, _STEPS]))
+_LOG_RATIOS: Floats = np.array([0.2, 0.5, 1.2, 3.0])
+_SHARE_SD = 3.0  # shares further apart than this many binomial sd are not merged
+
+
+class LatencyIntervals:
+    """Which shifts are refuted, per operation, reported quantile, shift and side; grows with the operations."""
+
+    def __init__(self, alpha: float) -> None:
+        self._bar = float(np.log(2.0 / alpha))  # half of alpha for each end
+        self.edges: Ints = np.full((0, len(REPORTED)), -1, dtype=np.int64)
+        self._log_e: Floats = np.zeros((2, 0, len(REPORTED), len(SHIFTS), len(_LOG_RATIOS)))
+        self._refuted: NDArray[np.bool_] = np.zeros((2, 0, len(REPORTED), len(SHIFTS)), dtype=bool)
+
+    def grow(self, operations: int) -> None:
+        """Make room for new operations."""
+        more = operations - len(self.edges)
+        if more > 0:
+            quantiles, shifts = len(REPORTED), len(SHIFTS)
+            self.edges = np.concatenate([self.edges, np.full((more, quantiles), -1, dtype=np.int64)])
+            log_e = np.zeros((2, more, quantiles, shifts, len(_LOG_RATIOS)))
+            self._log_e = np.concatenate([self._log_e, log_e], axis=1)
+            refuted = np.zeros((2, more, quantiles, shifts), dtype=bool)
+            self._refuted = np.concatenate([self._refuted, refuted], axis=1)
+
+    def fix_edges(self, evidence: Evidence) -> None:
+        """Take over thresholds where none is fixed yet; a fixed one stays for good."""
+        self.edges = np.where(self.edges < 0, evidence.edges[:, COLUMNS], self.edges)
+
+    def consume(self, rows: Counts, evidence: Evidence) -> None:
+        """Add the evidence of a run of bins, merged where their shares are alike."""
+        for first, last in _runs_of_like_share(rows):
+            self._add(rows.select(first, last), evidence)
+
+    def bounds(self, operation: int, row: int) -> tuple[float | None, float | None]:
+        """(low, high) of the ratio; None where nothing is refuted on that side yet."""
+        slower, faster = self._refuted[:, operation, row]
+        low = np.flatnonzero(slower)
+        high = np.flatnonzero(faster)
+        return (
+            float(2.0 ** (SHIFTS[low[-1]] / histogram.PER_OCTAVE)) if len(low) else None,
+            float(2.0 ** (SHIFTS[high[0]] / histogram.PER_OCTAVE)) if len(high) else None,
+        )
+
+    def _add(self, rows: Counts, evidence: Evidence) -> None:
+        operations = len(self.edges)
+        timed = table(rows, rows.timed, operations)
+        both = (timed[CONTROL] > 0) & (timed[TREATMENT] > 0)
+        usable = np.flatnonzero(both.any(axis=1) & (self.edges >= 0).any(axis=1))
+        if not len(usable):
+            return
+        merged = histograms(rows, operations, both[rows.operation, rows.bin])[:, usable]
+        # beyond[arm, op, p] = requests in buckets after position p
+        beyond = merged.sum(axis=2, keepdims=True) - np.cumsum(merged, axis=2)
+        n0, n1 = merged.sum(axis=2)
+        self._test(usable, n0, n1, beyond, evidence)
+        self._refuted |= logsumexp(self._log_e, axis=4) - np.log(len(_LOG_RATIOS)) >= self._bar
+
+    def _test(self, usable: Ints, n0: Ints, n1: Ints, beyond: Ints, evidence: Evidence) -> None:
+        phi, log_theta_0 = evidence.phi()[1:], evidence.log_theta_0()[:, 1:]
+        shape = (len(usable), len(SHIFTS))
+        for row, column in enumerate(COLUMNS):
+            edge = self.edges[usable, row]
+            x0 = np.take_along_axis(beyond[CONTROL], np.maximum(edge, 0)[:, None], axis=1)
+            at = np.clip(edge[:, None] + SHIFTS[None, :], 0, histogram.SIZE - 1)
+            x1 = np.take_along_axis(beyond[TREATMENT], at, axis=1)
+            a0, a1, b0, b1, theta = (
+                np.ascontiguousarray(np.broadcast_to(a, shape).reshape(-1))
+                for a in (n0[:, None], n1[:, None], x0, x1, log_theta_0[usable, column][:, None])
+            )
+            cells, fixed = np.arange(a0.size), (edge >= 0)[:, None, None]
+            for side, (first, second, x) in enumerate(((a0, a1, b1), (a1, a0, b0))):
+                added = core_test.log_evidence(first, second, b0 + b1, x, theta, cells, a0.size, _LOG_RATIOS)
+                self._log_e[side, usable, row] += added.reshape(*shape, -1) / phi[column] * fixed
+
+
+def _runs_of_like_share(rows: Counts) -> list[tuple[int, int]]:
+    """Maximal runs of bins in which treatment's share of requests stays within sampling noise of the run's."""
+    per_bin = np.stack(
+        [np.bincount(rows.bin, weights=rows.count * (rows.arm == a), minlength=rows.bins) for a in (0, 1)]
+    )
+    runs: list[tuple[int, int]] = []
+    start, seen, treated = 0, 0.0, 0.0
+    for at in range(rows.bins):
+        n1, n = float(per_bin[TREATMENT, at]), float(per_bin[:, at].sum())
+        share = (treated + 1.0) / (seen + 2.0)
+        sd = np.sqrt(share * (1 - share) * n * (1 + n / (seen + 2.0)))
+        if seen and n and abs(n1 - n * share) > _SHARE_SD * sd + 1.0:
+            runs.append((start, at))
+            start, seen, treated = at, 0.0, 0.0
+        seen, treated = seen + n, treated + n1
+    return [*runs, (start, rows.bins)]

@@ -1,0 +1,241 @@
+"""The judge of one deployment: a pure fold over batches of counts.
+
+Whatever it knows comes from the batches it was given, in their order; the same batches give the same verdict. So a
+restart resumes by folding the stored batches again, and a verdict is recomputed in the same way.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from onejob import __version__
+from onejob.model.deployment import Deployment, Strategy
+from onejob.model.evidence import Cell, EvidenceBatch, JudgeSettings
+from onejob.model.verdict import ArmSummary, Reason, SignalResult, State, Verdict
+from onejob.verdict import counts, report, signals
+from onejob.verdict.arms import arm_of, bystanders
+from onejob.verdict.counts import CONTROL, TREATMENT, Counts, InstanceKey, instance_key
+from onejob.verdict.decide import decide, overall
+from onejob.verdict.evidence import Evidence
+from onejob.verdict.intervals import LatencyIntervals
+from onejob.verdict.operations import OTHER, Operations
+from onejob.verdict.progress import Progress
+from onejob.verdict.router import RouterEvidence, ShareEvidence
+from onejob.verdict.signals import Row
+
+
+class Judge:
+    """Give it batches; it gives verdicts."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self.settings = JudgeSettings()
+        self.next_seq = 0
+        self.bins_to: int | None = None
+        self._operations = Operations(self.settings.max_operations)
+        self._instances: dict[InstanceKey, int] = {}
+        self._mature_from: dict[InstanceKey, float] = {}
+        self._log_start: int | None = None
+        self._evidence = Evidence()
+        self._intervals = LatencyIntervals(self.settings.alpha)
+        self._router = RouterEvidence()
+        self._share = ShareEvidence()
+        self._progress = Progress()
+        self._left_out: dict[str, str] = {}
+        self._verdict: Verdict | None = None
+
+    def consume(self, batch: EvidenceBatch) -> Verdict:
+        """Add one batch and look.
+
+        Raises ValueError when the batch is not the next one: evidence is neither skipped nor counted twice.
+        """
+        if batch.seq != self.next_seq:
+            raise ValueError(f"batch {batch.seq} of {batch.deployment_id} given where {self.next_seq} is next")
+        self.next_seq, self.bins_to = batch.seq + 1, batch.bins_to
+        if batch.settings is not None:
+            self._adopt(batch.settings)
+        self._register(batch)
+        rows = self._place(batch)
+        self._fold(rows)
+        self._router.consume(batch.router)
+        self._progress.consume(rows, batch)
+        self._consume_share(rows, batch.share)
+        self._verdict = self._look(batch)
+        return self._verdict
+
+    def _adopt(self, settings: JudgeSettings) -> None:
+        self.settings = settings
+        self._operations = Operations(settings.max_operations)
+        self._intervals = LatencyIntervals(settings.alpha)
+
+    def _register(self, batch: EvidenceBatch) -> None:
+        """Give operations and instances their numbers, and instances the moment from which durations count."""
+        mine = [c for c in batch.cells if arm_of(self.deployment, c) is not None]
+        started = self.deployment.started_at.timestamp()
+        self._operations.register(mine, [c for c in mine if self._is_treatment(c) and c.bin_start >= started])
+        if self._log_start is None and mine:
+            self._log_start = min(c.bin_start for c in mine)
+        for cell in sorted(mine, key=lambda c: c.bin_start):
+            key = instance_key(cell)
+            if key not in self._instances:
+                self._instances[key] = len(self._instances)
+                self._mature_from[key] = self._maturity(cell, batch.warmed)
+        self._evidence.grow(len(self._operations.names), len(self._instances))
+        self._intervals.grow(len(self._operations.names))
+        if others := bystanders(self.deployment, (c for c in batch.cells if c.bin_start >= started)):
+            self._left_out["versions"] = f"Other versions served too and were not compared: {', '.join(others)}."
+
+    def _maturity(self, cell: Cell, warmed: Sequence[str]) -> float:
+        """An instance that served when the log begins is old; one that was warmed up needs no start-up time."""
+        if cell.bin_start == self._log_start or cell.instance in warmed:
+            return float("-inf")
+        return cell.bin_start + self.settings.warm_up_s
+
+    def _is_treatment(self, cell: Cell) -> bool:
+        arm = arm_of(self.deployment, cell)
+        return arm is not None and arm.value == "treatment"
+
+    def _place(self, batch: EvidenceBatch) -> Counts:
+        where = counts.Placement(
+            bins_from=batch.bins_from,
+            bins_to=batch.bins_to,
+            bin_width_s=batch.bin_width_s,
+            operations=self._operations.numbers,
+            other=self._operations.numbers.get(OTHER, 0),
+            instances=self._instances,
+            mature_from=self._mature_from,
+        )
+        return counts.place(self.deployment, batch.cells, where)
+
+    def _fold(self, rows: Counts) -> None:
+        """Bins in order; thresholds are frozen before the bins they apply to."""
+        at = 0
+        while at < rows.bins:
+            self._evidence.refreeze()
+            self._intervals.fix_edges(self._evidence)
+            rest = rows.select(at, rows.bins)
+            control = counts.table(rest, rest.count, self._evidence.operations)[CONTROL].sum(axis=0)
+            upcoming = self._evidence.bins_until_refreeze(control)
+            chunk = rest.select(0, upcoming)
+            self._intervals.consume(chunk, self._evidence)
+            self._evidence.consume(chunk)
+            at += upcoming
+
+    def _consume_share(self, rows: Counts, share: float | None) -> None:
+        """Bins after treatment's first answer, while the router has no counts of its own to go by."""
+        if share is None or not 0 < share < 1 or self._router.has_samples or not self._progress.has_answered_before:
+            return
+        answered = int(rows.count[rows.arm == TREATMENT].sum())
+        self._share.consume(answered, int(rows.count.sum()), share)
+
+    def _look(self, batch: EvidenceBatch) -> Verdict:
+        rows = self._rows()
+        decision = decide(rows, self.settings.alpha)
+        state = overall(decision.states)
+        if self._verdict is not None and self._verdict.state is State.WORSE:
+            state = State.WORSE  # a crossing is a crossing, whenever it is looked at again
+        reason = self._reason(batch) if state is State.UNDECIDED else None
+        results = [self._result(row, s, batch) for row, s in zip(rows, decision.states, strict=True)]
+        results.sort(key=_worst_first)
+        if state is State.WORSE and self._verdict is not None and not any(r.state is state for r in results):
+            results = list(self._verdict.signals)
+        verdict = self._document(batch, state, reason, tuple(results), decision.log_e[signals.WORSE])
+        return _with_sentence(self.deployment, verdict)
+
+    def _rows(self) -> list[Row]:
+        rows: list[Row] = []
+        for op, name in enumerate(self._operations.names):
+            if not self._evidence.requests[TREATMENT, op]:
+                continue
+            weight = self._operations.weight(name)
+            rows.append(signals.error_row(self._evidence, op, name, weight, self.settings))
+            if self._evidence.timed[TREATMENT, op]:
+                rows += signals.latency_rows(self._evidence, self._intervals, op, name, weight, self.settings)
+        if self._router.has_samples:
+            rows.append(signals.router_row(self._router.failed, "router", "errors", self.settings))
+            rows.append(signals.router_row(self._router.unanswered, "shortfall", "shortfall", self.settings))
+        elif self._share.total:
+            rows.append(signals.share_row(self._share, self.settings))
+        return rows
+
+    def _result(self, row: Row, state: State, batch: EvidenceBatch) -> SignalResult:
+        seen_at = self._progress.visible_since(row, batch) if state is State.WORSE else None
+        rate = 0.0 if batch.finished else self._progress.rate_per_s(self._operations.numbers.get(row.operation))
+        lacking = signals.lacking(row, self.settings, rate) if state is State.UNDECIDED else None
+        self._progress.remember(row, batch)
+        return signals.result(row, state, seen_at, lacking)
+
+    def _reason(self, batch: EvidenceBatch) -> Reason:
+        if self.deployment.strategy is Strategy.ALL_AT_ONCE:
+            return Reason.NO_CONTROL
+        if not self._progress.requests[TREATMENT]:
+            return Reason.NO_DATA
+        if not self._evidence.requests[CONTROL].sum():
+            return Reason.NO_CONTROL
+        if self._progress.has_surplus(batch.share) and not self._router.has_samples:
+            return Reason.NOT_COMPARABLE
+        return Reason.TOO_EARLY
+
+    def _document(
+        self,
+        batch: EvidenceBatch,
+        state: State,
+        reason: Reason | None,
+        results: tuple[SignalResult, ...],
+        log_e: float,
+    ) -> Verdict:
+        before = self._verdict
+        is_same = before is not None and before.state is state
+        visible = [r.first_visible_at for r in results if r.first_visible_at is not None]
+        first_visible = before.first_visible_at if before and is_same else min(visible, default=None)
+        return Verdict(
+            deployment_id=self.deployment.id,
+            state=state,
+            reason=reason,
+            sentence="",
+            judged_at=batch.judged_at,
+            decided_at=_decided_at(before, state, batch.judged_at),
+            first_visible_at=first_visible if state is State.WORSE else None,
+            control=self._arm(CONTROL),
+            treatment=self._arm(TREATMENT),
+            signals=results,
+            log_evidence=log_e,
+            alpha=self.settings.alpha,
+            window_start=_time(self._progress.window[0]),
+            window_end=_time(self._progress.window[1]),
+            left_out=(*self._left_out.values(), *self._progress.left_out()),
+            engine_version=f"onejob {__version__}",
+        )
+
+    def _arm(self, arm: int) -> ArmSummary | None:
+        if not self._progress.requests[arm]:
+            return None
+        mine = self._progress.instances[arm]
+        keys = [key for key, number in self._instances.items() if number in mine]
+        return ArmSummary(
+            kind="concurrent",
+            versions=tuple(sorted({version for version, _, _ in keys})),
+            instances=tuple(sorted({instance for _, _, instance in keys})),
+            requests=self._progress.requests[arm],
+        )
+
+
+def _with_sentence(deployment: Deployment, verdict: Verdict) -> Verdict:
+    return replace(verdict, sentence=report.sentence(deployment, verdict))
+
+
+def _decided_at(before: Verdict | None, state: State, now: datetime) -> datetime | None:
+    if state is State.UNDECIDED:
+        return None
+    return before.decided_at if before is not None and before.state is state else now
+
+
+def _time(seconds: int | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+_ORDER = {State.WORSE: 0, State.UNDECIDED: 1, State.NO_WORSE: 2, State.BETTER: 3}
+
+
+def _worst_first(result: SignalResult) -> tuple[int, float, str, str]:
+    return _ORDER[result.state], -result.log_evidence, result.operation, result.signal

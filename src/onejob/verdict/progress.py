@@ -1,0 +1,91 @@
+"""What a look needs to say beyond the evidence: requests so far, the window compared, present traffic, first signs."""
+
+from collections import deque
+from datetime import UTC, datetime
+
+import numpy as np
+
+from onejob.model.evidence import EvidenceBatch
+from onejob.verdict.counts import CONTROL, TREATMENT, Counts
+from onejob.verdict.signals import WORSE, Row
+
+_RATE_WINDOW_S = 60
+# A surplus voids a comparison only when it is large and beyond doubt.
+_SURPLUS_RATIO = 1.5
+_SURPLUS_SD = 6.0
+
+
+class Progress:
+    """Totals over all bins of both arms, whether or not the other arm served in them."""
+
+    def __init__(self) -> None:
+        self.requests = [0, 0]
+        self.instances: tuple[set[int], set[int]] = (set(), set())
+        self.window: tuple[int | None, int | None] = (None, None)
+        self.has_answered_before = False
+        self._untimed = 0
+        self._recent: deque[tuple[int, int, dict[int, int]]] = deque()
+        self._lowest: dict[tuple[str, str], tuple[float, int]] = {}
+        self._declared_total = 0
+        self._declared_expected = 0.0
+
+    def consume(self, rows: Counts, batch: EvidenceBatch) -> None:
+        """Count a batch."""
+        self.has_answered_before = self.requests[TREATMENT] > 0
+        for arm in (CONTROL, TREATMENT):
+            mine = rows.arm == arm
+            if arm == TREATMENT or self.requests[TREATMENT] or (rows.arm == TREATMENT).any():
+                self.requests[arm] += int(rows.count[mine].sum())
+                self.instances[arm].update(rows.instance[mine].tolist())
+        treatment = rows.arm == TREATMENT
+        self._untimed += int((rows.count - rows.timed)[treatment].sum())
+        if treatment.any():
+            at = batch.bins_from + rows.bin[treatment] * batch.bin_width_s
+            first = self.window[0] if self.window[0] is not None else int(at.min())
+            self.window = (first, int(at.max()) + batch.bin_width_s)
+        if batch.share and 0 < batch.share < 1:
+            self._declared_total += int(rows.count.sum())
+            self._declared_expected += batch.share * float(rows.count.sum())
+        self._remember_rate(rows, batch)
+
+    def _remember_rate(self, rows: Counts, batch: EvidenceBatch) -> None:
+        mine = rows.arm == TREATMENT
+        by_operation = np.bincount(rows.operation[mine], weights=rows.count[mine]) if mine.any() else np.zeros(0)
+        self._recent.append((batch.bins_from, batch.bins_to, dict(enumerate(by_operation.astype(int).tolist()))))
+        while len(self._recent) > 1 and self._recent[0][1] < batch.bins_to - _RATE_WINDOW_S:
+            self._recent.popleft()
+
+    def rate_per_s(self, operation: int | None) -> float:
+        """Treatment's requests per second of late; of all operations when None."""
+        span = self._recent[-1][1] - max(self._recent[0][0], self.window[0] or 0) if self._recent else 0
+        if span <= 0:
+            return 0.0
+        counts = (sum(r[2].values()) if operation is None else r[2].get(operation, 0) for r in self._recent)
+        return sum(counts) / span
+
+    def remember(self, row: Row, batch: EvidenceBatch) -> None:
+        """Keep where the evidence was lowest: it has been rising for good since then."""
+        key = (row.operation, row.family)
+        lowest = self._lowest.get(key)
+        if lowest is None or row.log_e[WORSE] <= lowest[0]:
+            self._lowest[key] = (row.log_e[WORSE], batch.bins_to)
+
+    def visible_since(self, row: Row, batch: EvidenceBatch) -> datetime:
+        """End of the first bin in which the row's evidence began to rise for good."""
+        since = self._lowest.get((row.operation, row.family), (0.0, batch.bins_to - batch.bin_width_s))[1]
+        return datetime.fromtimestamp(min(since + batch.bin_width_s, batch.bins_to), UTC)
+
+    def has_surplus(self, share: float | None) -> bool:
+        """Does treatment answer far more than the share of traffic it was meant to get?"""
+        total, expected = self._declared_total, self._declared_expected
+        if share is None or not total or not expected:
+            return False
+        sd = float(np.sqrt(expected * (1 - expected / total)))
+        surplus = self.requests[TREATMENT] - expected
+        return surplus > _SURPLUS_SD * sd and self.requests[TREATMENT] > _SURPLUS_RATIO * expected
+
+    def left_out(self) -> list[str]:
+        """Sentences about what was not compared."""
+        if not self._untimed:
+            return []
+        return [f"{self._untimed} requests in the start-up time of new instances were left out of latency."]

@@ -1,0 +1,138 @@
+"""The sentence that leads a verdict: what a developer who never read a statistics book needs to know."""
+
+from collections.abc import Sequence
+
+from onejob.model.deployment import Deployment, Strategy
+from onejob.model.explanation import CallChange, CallKind, Explanation
+from onejob.model.verdict import EffectKind, Reason, SignalResult, State, Verdict
+from onejob.verdict.signals import EVERYWHERE
+
+
+def sentence(deployment: Deployment, verdict: Verdict, explanation: Explanation | None = None) -> str:
+    """One sentence; more is known with an explanation."""
+    subject = f"{deployment.service} {deployment.version}"
+    leading = leader(verdict.signals, verdict.state)
+    if verdict.state is State.WORSE and leading:
+        return f"{subject} is worse: {_change(leading)}{_because(explanation)}{_open(verdict)}."
+    if verdict.state is State.BETTER and leading:
+        return f"{subject} is better: {_change(leading)}; nothing is worse so far."
+    if verdict.state is State.NO_WORSE:
+        operations = len({s.operation for s in verdict.signals})
+        return f"{subject} is no worse: all {len(verdict.signals)} signals of {operations} operations within tolerance."
+    return f"{subject} is undecided: {_undecided(deployment, verdict)}."
+
+
+def leader(signals: Sequence[SignalResult], state: State) -> SignalResult | None:
+    """The signal the verdict leads with: of its state, the strongest; a named operation before the arm as a whole."""
+    mine = [s for s in signals if s.state is state]
+    if not mine:
+        return None
+    return max(mine, key=lambda s: (s.operation != EVERYWHERE, _strength(s, state)))
+
+
+def _strength(signal: SignalResult, state: State) -> float:
+    return signal.log_evidence if state is State.WORSE else signal.log_evidence_better
+
+
+def _change(s: SignalResult) -> str:
+    where = "" if s.operation == EVERYWHERE else f"{s.operation} "
+    if s.signal == "shortfall":
+        return f"{percent(s.treatment)} of its requests got no answer ({percent(s.control)} before)"
+    if s.effect_kind is EffectKind.DIFFERENCE:
+        what = "requests failed at the router" if s.operation == EVERYWHERE else "errors"
+        verb = "rose" if (s.effect or 0) > 0 else "fell"
+        if s.operation == EVERYWHERE:
+            return f"{percent(s.treatment)} of its {what} ({percent(s.control)} before)"
+        return f"{where}{what} {verb} from {percent(s.control)} to {percent(s.treatment)}"
+    change = (s.effect or 1.0) - 1
+    verb = "rose" if change > 0 else "fell"
+    return f"{where}{s.signal.removeprefix('latency_')} {verb} {_relative(s, change)}"
+
+
+def _relative(s: SignalResult, change: float) -> str:
+    ends = [e - 1 for e in (s.low, s.high) if e is not None]
+    if change < 0:
+        ends = [-e for e in reversed(ends)]
+    if len(ends) == 2:
+        return f"{percent(abs(change))} ({percent(ends[0])} to {percent(ends[1])})"
+    return f"{percent(abs(change))}" + (f" (at least {percent(ends[0])})" if ends and s.low and change > 0 else "")
+
+
+def _because(explanation: Explanation | None) -> str:
+    if explanation is None:
+        return ""
+    who = ""
+    if explanation.attributes:
+        first = explanation.attributes[0]
+        who = f" for {first.name} = {first.value}"
+    cause = next((call for call in explanation.calls if call.is_cause), None)
+    return who + (f", because {_cause(cause)}" if cause else "")
+
+
+def _cause(call: CallChange) -> str:
+    name = call.path[-1]
+    if call.kind is CallKind.MORE:
+        return f"{_calls(call.calls_control)} of {name} became {_calls(call.calls_treatment)}"
+    if call.kind is CallKind.FAILING:
+        return f"{name} fails {percent(call.error_rate_treatment)} of the time"
+    if call.kind is CallKind.WAITING:
+        return f"{name} waits {call.added_s * 1000:.3g} ms longer"
+    return f"{name} takes {call.each_treatment_s * 1000:.3g} ms instead of {call.each_control_s * 1000:.3g} ms"
+
+
+def _calls(n: float) -> str:
+    return f"{n:.0f}" if n >= 0.95 else f"{n:.2g}"
+
+
+def _open(verdict: Verdict) -> str:
+    waiting = [s for s in verdict.signals if s.state is State.UNDECIDED and s.signal == "errors"]
+    decided = leader(verdict.signals, verdict.state)
+    mine = [s for s in waiting if decided and s.operation == decided.operation]
+    if not mine or mine[0].missing is None or mine[0].missing.seconds_p50 is None:
+        return ""
+    return f"; undecided: its error rate (about {duration(mine[0].missing.seconds_p50)} more)"
+
+
+def _undecided(deployment: Deployment, verdict: Verdict) -> str:
+    if verdict.reason is Reason.NO_CONTROL:
+        if deployment.strategy is Strategy.ALL_AT_ONCE:
+            return "it was shipped all at once, so no old version serves beside it, and it is not judged yet"
+        return "no old version serves beside it, so there is nothing to compare with"
+    if verdict.reason is Reason.NO_DATA:
+        return f"no request of {deployment.service} {deployment.version} has been seen yet"
+    if verdict.reason is Reason.NOT_COMPARABLE:
+        return "it answers more traffic than it was meant to get, so the versions are not comparable"
+    return _excluded(verdict) + _eta(verdict)
+
+
+def _excluded(verdict: Verdict) -> str:
+    errors = [s.high for s in verdict.signals if s.signal == "errors" and s.high is not None]
+    medians = [s.high for s in verdict.signals if s.signal == "latency_p50" and s.high is not None]
+    parts = []
+    if errors:
+        parts.append(f"errors +{max(errors) * 100:.2g} points")
+    if medians:
+        parts.append(f"median +{percent(max(medians) - 1)}")
+    return f"nothing beyond {' and '.join(parts)} is possible any more" if parts else "too few requests so far"
+
+
+def _eta(verdict: Verdict) -> str:
+    etas = [s.missing.seconds_p50 for s in verdict.signals if s.missing and s.missing.seconds_p50 is not None]
+    return f"; about {duration(max(etas))} more at this traffic would settle it" if etas else ""
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction as a percentage of three significant digits at most."""
+    if fraction is None:
+        return "unknown"
+    value = fraction * 100
+    return f"{value:.0f} %" if abs(value) >= 10 or value == 0 else f"{value:.2g} %"
+
+
+def duration(seconds: float) -> str:
+    """A duration in the unit people would say it in."""
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = round(seconds / size)
+            return f"{count} {unit}" + ("s" if count != 1 else "")
+    return f"{max(1, round(seconds))} s"

@@ -1,0 +1,107 @@
+"""Evidence from outside the versions: a canary that crashes or hangs emits no server spans to be judged by.
+
+Two sources, the better one first. The router's own counts: requests it failed for an arm (all 5xx), and those of them
+that nobody answered (resets, timeouts, refused connections). Where there is no router, the declared share of traffic:
+treatment answering far fewer requests than its share is a shortfall too, once it has answered at all.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onejob.model.evidence import Arm, RouterCount
+from onejob.stats import core_test, design_effect, mixture
+
+Floats = NDArray[np.float64]
+
+# Declared shares are rough (sticky sessions, keep-alive): less than four fifths of the share is a shortfall.
+_SHARE_SLACK = 0.8
+# Sessions move whole, so a split's counts scatter far more than single requests would.
+_SHARE_PHI = 10.0
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """Running totals and evidence of one yes/no outcome seen by the router; side 0 worse, 1 better."""
+
+    log_e: Floats = field(default_factory=lambda: np.zeros((2, len(core_test.LOG_RATIOS))))
+    requests: list[int] = field(default_factory=lambda: [0, 0])
+    events: list[int] = field(default_factory=lambda: [0, 0])
+
+    def add(self, requests: tuple[int, int], events: tuple[int, int]) -> None:
+        """One interval between samples, (control, treatment)."""
+        n0, n1, x0, x1 = (np.array([v], dtype=np.int64) for v in (*requests, *events))
+        theta, group = np.array([LOG_THETA_0]), np.zeros(1, dtype=np.int64)
+        for side, (first, second, x) in enumerate(((n0, n1, x1), (n1, n0, x0))):
+            added = core_test.log_evidence(first, second, x0 + x1, x, theta, group, 1)[0]
+            self.log_e[side] += added / design_effect.PRIOR_PHI
+        if min(requests) > 0:
+            self.requests = [a + b for a, b in zip(self.requests, requests, strict=True)]
+            self.events = [a + b for a, b in zip(self.events, events, strict=True)]
+
+    def log_evidence(self, side: int) -> float:
+        """Log of the mixture over ratios."""
+        return float(mixture.log_mean(self.log_e[side]))
+
+
+LOG_THETA_0 = design_effect.log_theta_0(None, 1, 1)
+
+
+class RouterEvidence:
+    """`failed` counts every 5xx the router gave; `unanswered` those of them the upstream never answered."""
+
+    def __init__(self) -> None:
+        self.failed = Outcomes()
+        self.unanswered = Outcomes()
+        self.has_samples = False
+
+    def consume(self, samples: Iterable[RouterCount]) -> None:
+        """Samples come in pairs taken at one moment; one without its pair says nothing about a difference."""
+        pairs: dict[object, dict[Arm, RouterCount]] = {}
+        for sample in samples:
+            pairs.setdefault(sample.sampled_at, {})[sample.arm] = sample
+        for pair in pairs.values():
+            if len(pair) == 2:
+                self._add(pair[Arm.CONTROL], pair[Arm.TREATMENT])
+
+    def _add(self, control: RouterCount, treatment: RouterCount) -> None:
+        self.has_samples = True
+        requests = (control.requests, treatment.requests)
+        self.failed.add(requests, (_failed(control), _failed(treatment)))
+        self.unanswered.add(requests, (_unanswered(control), _unanswered(treatment)))
+
+
+def _failed(sample: RouterCount) -> int:
+    return min(sample.requests, sample.errors_5xx)
+
+
+def _unanswered(sample: RouterCount) -> int:
+    return min(sample.requests, sample.resets + sample.timeouts)
+
+
+class ShareEvidence:
+    """Treatment's answers against the share of traffic it was declared to get, in bins after its first answer."""
+
+    def __init__(self) -> None:
+        self._log_e: Floats = np.zeros(len(core_test.LOG_RATIOS))
+        self.expected = 0.0
+        self.answered = 0
+        self.total = 0
+
+    def consume(self, answered: int, total: int, share: float) -> None:
+        """`answered` of `total` requests were treatment's, of which `share` in (0, 1) was expected."""
+        odds = share / (1 - share) * _SHARE_SLACK
+        null = odds / (1 + odds)
+        fewer = odds * np.exp(-core_test.LOG_RATIOS)
+        alternative = fewer / (1 + fewer)
+        log_ratio = answered * np.log(alternative / null) + (total - answered) * np.log((1 - alternative) / (1 - null))
+        self._log_e += log_ratio / _SHARE_PHI
+        self.expected += share * total
+        self.answered += answered
+        self.total += total
+
+    def log_evidence(self) -> float:
+        """Log of the mixture over ratios."""
+        return float(mixture.log_mean(self._log_e))

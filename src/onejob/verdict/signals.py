@@ -1,0 +1,278 @@
+"""The rows of a verdict: per operation and signal, how big the effect is and what the evidence says of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from onejob.model.evidence import JudgeSettings
+from onejob.model.verdict import EffectKind, Missing, SignalResult, State
+from onejob.stats import histogram, mixture
+from onejob.stats.confidence import running_mean_interval
+from onejob.verdict import missing
+from onejob.verdict.counts import CONTROL, TREATMENT
+from onejob.verdict.evidence import ERRORS, Evidence
+from onejob.verdict.intervals import COLUMNS, REPORTED, LatencyIntervals
+from onejob.verdict.router import LOG_THETA_0, Outcomes, ShareEvidence
+
+WORSE, BETTER = 0, 1  # sides of the evidence
+EVERYWHERE = "*"  # the operation of signals that are about the arm as a whole
+# How alpha is shared between the guardrails: see docs/verdict.md.
+BUDGET = {"errors": 0.4, "latency": 0.4, "router": 0.1, "shortfall": 0.1}
+# Evidence of a reported quantile: the thresholds around it.
+_AROUND = {0: (1, 2), 1: (3, 4), 2: (5, 6)}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A signal before its state is known. `family` names its share of alpha, `log_e` is (worse, better)."""
+
+    family: str
+    operation: str
+    signal: str
+    kind: EffectKind
+    control: float | None
+    treatment: float | None
+    effect: float | None
+    low: float | None
+    high: float | None
+    tolerance: float
+    log_e: tuple[float, float]
+    own_log_e: tuple[float, float]  # of the thresholds around a reported quantile; else the same as log_e
+    weight: float
+    phi: float
+    theta_0: float
+    requests: tuple[int, int]
+    events: tuple[int, int]
+    floor: float = 0.0
+
+    def is_beyond(self, side: int) -> bool:
+        """Is the estimate beyond the tolerance, on the bad (WORSE) or the good (BETTER) side?"""
+        if self.effect is None:
+            return False
+        if self.kind is EffectKind.DIFFERENCE:
+            return self.effect > self.tolerance if side == WORSE else self.effect < -self.tolerance
+        return self.effect > self.tolerance if side == WORSE else self.effect < 1 / self.tolerance
+
+    @property
+    def is_within(self) -> bool:
+        """Is an effect beyond the tolerance excluded?"""
+        return self.high is not None and self.high <= self.tolerance
+
+
+def error_row(evidence: Evidence, op: int, name: str, weight: float, settings: JudgeSettings) -> Row:
+    """Errors of one operation."""
+    phi = float(evidence.phi()[ERRORS])
+    log_e = _log_e(evidence, op, [ERRORS])
+    return _rate_row(
+        "errors",
+        name,
+        "errors",
+        evidence.errors[:, op],
+        evidence.requests[:, op],
+        settings,
+        log_e,
+        weight,
+        phi,
+        float(np.exp(evidence.log_theta_0()[op, ERRORS])),
+    )
+
+
+def latency_rows(
+    evidence: Evidence, intervals: LatencyIntervals, op: int, name: str, weight: float, settings: JudgeSettings
+) -> list[Row]:
+    """The reported quantiles of one operation; the median always, the others once control has enough requests."""
+    phi, theta = evidence.phi(), evidence.log_theta_0()[op]
+    log_e = _log_e(evidence, op, list(range(1, 1 + len(evidence.edges[op]))))
+    rows = []
+    for i, q in enumerate(REPORTED):
+        if i and intervals.edges[op, i] < 0:
+            continue
+        control, treatment = (histogram.quantile_s(evidence.histogram[arm, op], q) for arm in (CONTROL, TREATMENT))
+        low, high = intervals.bounds(op, i)
+        tolerance = settings.tolerance_p50 if i == 0 else settings.tolerance_tail
+        rows.append(
+            Row(
+                family="latency",
+                operation=name,
+                signal=f"latency_p{q * 100:g}",
+                kind=EffectKind.RATIO,
+                control=control,
+                treatment=treatment,
+                effect=_ratio_at(evidence, op, int(intervals.edges[op, i])),
+                low=low,
+                high=high,
+                tolerance=tolerance,
+                log_e=log_e,
+                own_log_e=_log_e(evidence, op, list(_AROUND[i])),
+                weight=weight,
+                phi=float(phi[1 + COLUMNS[i]]),
+                theta_0=float(np.exp(theta[1 + COLUMNS[i]])),
+                requests=_pair(evidence.timed[:, op]),
+                events=(0, 0),
+                floor=_floor(evidence, op, int(intervals.edges[op, i]), float(theta[1 + COLUMNS[i]])),
+            )
+        )
+    return rows
+
+
+def router_row(outcomes: Outcomes, family: str, signal: str, settings: JudgeSettings) -> Row:
+    """What the router saw of the arms as a whole."""
+    log_e = (outcomes.log_evidence(WORSE), outcomes.log_evidence(BETTER))
+    return _rate_row(
+        family,
+        EVERYWHERE,
+        signal,
+        np.array(outcomes.events),
+        np.array(outcomes.requests),
+        settings,
+        log_e,
+        1.0,
+        1.5,
+        float(np.exp(LOG_THETA_0)),
+    )
+
+
+def share_row(share: ShareEvidence, settings: JudgeSettings) -> Row:
+    """Treatment's missing answers against its declared share of traffic, as a fraction of what was expected."""
+    absent = 1 - share.answered / share.expected if share.expected else None
+    log_e = share.log_evidence()
+    return Row(
+        family="shortfall",
+        operation=EVERYWHERE,
+        signal="shortfall",
+        kind=EffectKind.DIFFERENCE,
+        control=0.0,
+        treatment=absent,
+        effect=absent,
+        low=None,
+        high=None,
+        tolerance=0.2,
+        log_e=(log_e, 0.0),
+        own_log_e=(log_e, 0.0),
+        weight=1.0,
+        phi=1.0,
+        theta_0=1.0,
+        requests=(share.total - share.answered, share.answered),
+        events=(0, 0),
+    )
+
+
+def result(row: Row, state: State, seen_at: datetime | None, lacking: Missing | None) -> SignalResult:
+    """The row as the verdict carries it."""
+    return SignalResult(
+        operation=row.operation,
+        signal=row.signal,
+        state=state,
+        effect_kind=row.kind,
+        control=row.control,
+        treatment=row.treatment,
+        effect=row.effect,
+        low=row.low,
+        high=row.high,
+        tolerance=row.tolerance,
+        missing=lacking,
+        log_evidence=row.log_e[WORSE],
+        log_evidence_better=row.log_e[BETTER],
+        weight=row.weight,
+        phi=row.phi,
+        theta_0=row.theta_0,
+        control_requests=row.requests[CONTROL],
+        treatment_requests=row.requests[TREATMENT],
+        first_visible_at=seen_at,
+    )
+
+
+def lacking(row: Row, settings: JudgeSettings, rate_per_s: float) -> Missing:
+    """What the row needs until it can be called no worse."""
+    if row.kind is EffectKind.RATIO:
+        return missing.missing_for_ratio(
+            row.effect,
+            row.high,
+            row.tolerance,
+            floor=row.floor,
+            requests=row.requests[TREATMENT],
+            rate_per_s=rate_per_s,
+        )
+    return missing.missing_for_rate(
+        row.events,
+        row.requests,
+        row.tolerance,
+        high=row.high,
+        alpha=settings.alpha,
+        phi=row.phi,
+        rate_per_s=rate_per_s,
+    )
+
+
+def _rate_row(
+    family: str,
+    operation: str,
+    signal: str,
+    events: "np.ndarray[tuple[int], np.dtype[np.int64]]",
+    requests: "np.ndarray[tuple[int], np.dtype[np.int64]]",
+    settings: JudgeSettings,
+    log_e: tuple[float, float],
+    weight: float,
+    phi: float,
+    theta_0: float,
+) -> Row:
+    low, high = running_mean_interval(events / phi, requests / phi, settings.alpha / 2)
+    is_seen = bool((requests > 0).all())
+    rates = [float(x / n) if n else None for x, n in zip(events, requests, strict=True)]
+    control, treatment = rates
+    effect = treatment - control if treatment is not None and control is not None else None
+    tolerance = max(settings.tolerance_errors, (settings.tolerance_errors_ratio - 1) * (control or 0.0))
+    return Row(
+        family=family,
+        operation=operation,
+        signal=signal,
+        kind=EffectKind.DIFFERENCE,
+        control=control,
+        treatment=treatment,
+        effect=effect,
+        low=float(low[TREATMENT] - high[CONTROL]) if is_seen else None,
+        high=float(high[TREATMENT] - low[CONTROL]) if is_seen else None,
+        tolerance=tolerance,
+        log_e=log_e,
+        own_log_e=log_e,
+        weight=weight,
+        phi=phi,
+        theta_0=theta_0,
+        requests=_pair(requests),
+        events=_pair(events),
+    )
+
+
+def _log_e(evidence: Evidence, op: int, signals: Sequence[int]) -> tuple[float, float]:
+    worse, better = (float(mixture.log_mean(evidence.log_e[side, op, signals], (0, 1))) for side in (WORSE, BETTER))
+    return worse, better
+
+
+def _ratio_at(evidence: Evidence, op: int, edge: int) -> float | None:
+    """Estimate of rho in P(treatment > rho c) = P(control > c)."""
+    control, treatment = evidence.histogram[:, op]
+    n0, n1 = int(control.sum()), int(treatment.sum())
+    if edge < 0 or not n0 or not n1:
+        return None
+    q = 1 - float(control[edge + 1 :].sum()) / n0
+    at = histogram.quantile_s(treatment, q)
+    return None if at is None else at / histogram.upper_edge_s(edge + histogram.LOWEST)
+
+
+def _floor(evidence: Evidence, op: int, edge: int, log_theta_0: float) -> float:
+    """Log ratio of durations that shifts control's odds beyond its own edge by theta_0: what instances may differ."""
+    control = evidence.histogram[CONTROL, op]
+    n0 = int(control.sum())
+    beyond = float(control[edge + 1 :].sum()) if edge >= 0 else 0.0
+    if not n0 or not 0 < beyond < n0:
+        return 0.0
+    odds = beyond / (n0 - beyond) * float(np.exp(log_theta_0))
+    at = histogram.quantile_s(control, 1 - odds / (1 + odds))
+    here = histogram.upper_edge_s(edge + histogram.LOWEST)
+    return 0.0 if at is None or at <= 0 else abs(float(np.log(here / at)))
+
+
+def _pair(values: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> tuple[int, int]:
+    return int(values[CONTROL]), int(values[TREATMENT])
