@@ -1,4 +1,5 @@
 """The doors for telemetry.
 
-In: bytes from the network. Out: acknowledged and spooled bytes, then rows in the store. Never: an acknowledgement before the disk has it.
+In: bytes from the network. Out: acknowledged and spooled bytes, then rows in the store. Never: an acknowledgement
+before the disk has it.
 """

@@ -1,7 +1,7 @@
 """Recursive attribute values (arrays and maps) as JSON text, for the engine's insert.
 
-Runs inside the engine's process as the UDF `onejob_any_value`. A UDF's String arrives as UTF-8 text, so the protobuf bytes
-come as hex.
+Runs inside the engine's process as the UDF `onejob_any_value`. A UDF's String arrives as UTF-8 text, so the protobuf
+bytes come as hex.
 """
 
 import base64

@@ -1,7 +1,7 @@
 """The engine's process: `python -m onejob.store.chdb_child PATH CONTROL_FD LANE_FD...`, started by `chdb_process`.
 
-The engine is native code, so it lives apart: if it dies, the server and its intake do not. It holds no state of its own but the
-data directory. Ends when told to, or when the server is gone (its end of the control lane closes).
+The engine is native code, so it lives apart: if it dies, the server and its intake do not. It holds no state of its
+own but the data directory. Ends when told to, or when the server is gone (its end of the control lane closes).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Keeps the engine's process alive: starts it, hands out its lanes, notices its death and starts it again.
 
-A caller whose lane breaks gets `EngineUnavailable`; so does everybody until the next process is ready. A process that does not
-answer in time is killed: the spool and the deduplication token make that safe.
+A caller whose lane breaks gets `EngineUnavailable`; so does everybody until the next process is ready. A process that
+does not answer in time is killed: the spool and the deduplication token make that safe.
 """
 
 from __future__ import annotations

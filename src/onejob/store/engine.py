@@ -29,7 +29,7 @@ class Engine(Protocol):
         """Runs a statement that returns nothing."""
 
     def insert_traces(self, payload: bytes, token: str) -> None:
-        """Stores concatenated serialized ExportTraceServiceRequests. The same token stores once, however often it is sent."""
+        """Stores concatenated serialized ExportTraceServiceRequests; the same token once, however often it is sent."""
 
     def is_up(self) -> bool:
         """Whether a query would be answered now."""

@@ -5,17 +5,17 @@ class StoreError(Exception):
     """Any failure of the telemetry store."""
 
 
-class EngineUnavailable(StoreError):
+class EngineUnavailable(StoreError):  # noqa: N818
     """The engine cannot answer now (starting, restarting, out of memory or disk): try again later."""
 
 
-class QueryFailed(StoreError):
+class QueryFailed(StoreError):  # noqa: N818
     """The engine refused the statement or its data; trying again will not help."""
 
 
-class SchemaMismatch(StoreError):
+class SchemaMismatch(StoreError):  # noqa: N818
     """The stored data cannot be read with these settings or by this release."""
 
 
-class DataDirLocked(StoreError):
+class DataDirLocked(StoreError):  # noqa: N818
     """Another process owns the data directory."""

@@ -1,7 +1,7 @@
 """How the columns that onejob reads most follow from a span's attributes, as SQL over the collector's own columns.
 
-They are `DEFAULT`s of `otel_traces`, so that spans a collector writes get them as well; our own insert works the resource's
-out once per resource instead of once per span.
+They are `DEFAULT`s of `otel_traces`, so that spans a collector writes get them as well; our own insert works the
+resource's out once per resource instead of once per span.
 """
 
 import re

@@ -1,5 +1,6 @@
-"""One server per data directory. The engine and the spool each refuse or corrupt under two owners, and the engine's own refusal
-is an empty message; so one lock file comes before them all and names who holds it."""
+"""One server per data directory. The engine and the spool each refuse or corrupt under two owners, and the engine's own
+refusal is an empty message; so one lock file comes before them all and names who holds it.
+"""
 
 import fcntl
 import os

@@ -1,7 +1,8 @@
 """Brings the schema of the store up to date: numbered scripts, each run once, never back.
 
-A script may be interrupted halfway (the engine has no transactions over DDL), so every statement is made repeatable before it
-runs. What follows the settings rather than the release (retention, promoted attributes) is brought in line at every start.
+A script may be interrupted halfway (the engine has no transactions over DDL), so every statement is made repeatable
+before it runs. What follows the settings rather than the release (retention, promoted attributes) is brought in line
+at every start.
 """
 
 from __future__ import annotations

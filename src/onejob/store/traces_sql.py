@@ -1,7 +1,7 @@
 """The statement that turns OTLP bytes into rows, inside the engine: no Python loop over spans.
 
-`traces.proto` gives the field numbers, the structure below the columns they are read into; arrays and maps inside attribute
-values arrive as bytes and go through the UDF `onejob_any_value`.
+`traces.proto` gives the field numbers, the structure below the columns they are read into; arrays and maps inside
+attribute values arrive as bytes and go through the UDF `onejob_any_value`.
 """
 
 from importlib import resources

@@ -1,0 +1,37 @@
+"""OTLP's answers: full and partial success, and `google.rpc.Status` with RetryInfo for failures."""
+
+from __future__ import annotations
+
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from onejob.ingest.errors import TooLarge, TryLater
+from onejob.ingest.validate import Accepted
+
+
+def success(accepted: Accepted) -> ExportTraceServiceResponse:
+    response = ExportTraceServiceResponse()
+    if accepted.rejected:
+        response.partial_success.rejected_spans = accepted.rejected
+        response.partial_success.error_message = accepted.message
+    return response
+
+
+def failure(error: Exception) -> status_pb2.Status:
+    """With RetryInfo only where a retry can help: without it clients must not repeat a RESOURCE_EXHAUSTED."""
+    status = status_pb2.Status(code=_code(error), message=str(error))
+    if isinstance(error, TryLater):
+        retry = error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=error.retry_after_s))
+        detail = any_pb2.Any()
+        detail.Pack(retry)
+        status.details.append(detail)
+    return status
+
+
+def _code(error: Exception) -> int:
+    if isinstance(error, TryLater):
+        return int(code_pb2.RESOURCE_EXHAUSTED if error.is_overload else code_pb2.UNAVAILABLE)
+    if isinstance(error, TooLarge):
+        return int(code_pb2.RESOURCE_EXHAUSTED)
+    return int(code_pb2.INVALID_ARGUMENT)

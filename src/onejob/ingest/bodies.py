@@ -1,0 +1,39 @@
+"""Request bodies over HTTP, bounded while they are read and while they are decompressed: a gzip bomb ends at the limit."""
+
+from __future__ import annotations
+
+import zlib
+
+from onejob.ingest.errors import BadRequest, TooLarge
+
+_GZIP = 31  # zlib's window bits for the gzip format
+_CHUNK = 1 << 20
+
+
+def too_large(limit: int) -> TooLarge:
+    return TooLarge(
+        f"The request is larger than {limit} bytes. Send fewer spans in one (the exporter's batch size), or raise "
+        "ONEJOB_MAX_REQUEST_BYTES."
+    )
+
+
+def gunzip(data: bytes, limit: int) -> bytes:
+    """At most `limit` bytes; several gzip members in a row are one body. Raises BadRequest."""
+    pieces: list[bytes] = []
+    room = limit
+    while data:
+        member = zlib.decompressobj(_GZIP)
+        try:
+            while not member.eof:
+                piece = member.decompress(data, min(room + 1, _CHUNK))
+                room -= len(piece)
+                if room < 0:
+                    raise too_large(limit)
+                pieces.append(piece)
+                data = member.unconsumed_tail
+                if not piece and not data and not member.eof:
+                    raise BadRequest("The gzip body ends too early.")
+        except zlib.error as error:
+            raise BadRequest(f"The body says it is gzip, but it is not: {error}") from error
+        data = member.unused_data
+    return b"".join(pieces)

@@ -1,0 +1,39 @@
+"""What both protocols do with a request once they have its bytes: check it, spool it, count it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from onejob.ingest.counters import Counters
+from onejob.ingest.errors import IntakeError
+from onejob.ingest.spool import Spool
+from onejob.ingest.validate import Accepted
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """`max_request_bytes` counts after decompression."""
+
+    spool: Spool
+    counters: Counters
+    max_request_bytes: int
+
+    def check_and_spool(self, body: bytes, check: Callable[[bytes], Accepted]) -> tuple[Accepted, Future[bool] | None]:
+        """The future is done once the request is on disk; None when there is nothing to store. Raises IntakeError."""
+        try:
+            accepted = check(body)
+            waiting = self.spool.append(accepted.payload, accepted.spans) if accepted.spans else None
+        except IntakeError as error:
+            self.counters.count_refused(type(error).__name__)
+            raise
+        if waiting is not None:
+            waiting.add_done_callback(lambda done: self._count(accepted, done))
+        return accepted, waiting
+
+    def _count(self, accepted: Accepted, done: Future[bool]) -> None:
+        if done.exception() is None:
+            self.counters.count_accepted(accepted.spans, accepted.rejected, is_new=done.result())
+        else:
+            self.counters.count_refused("TryLater")

@@ -1,0 +1,145 @@
+"""OTLP over HTTP: POST /v1/traces, protobuf or JSON, gzip or not, as a plain ASGI application.
+
+Small protobuf bodies are parsed on the event loop; large ones and JSON in a thread, so that one client cannot hold up
+the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from onejob.ingest.answers import failure, success
+from onejob.ingest.bodies import gunzip, too_large
+from onejob.ingest.door import Door
+from onejob.ingest.errors import BadRequest, IntakeError, TooLarge, TryLater
+from onejob.ingest.validate import Accepted, accept_json, accept_protobuf
+
+PROTOBUF = "application/x-protobuf"
+JSON = "application/json"
+_BODY_TIMEOUT_S = 30.0
+_INLINE_BYTES = 256 * 1024
+_MAX_HELD_BYTES = 256 * 2**20
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal(Exception):  # noqa: N818
+    """An answer that is about HTTP rather than about telemetry."""
+
+    status: int
+    message: str
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class OtlpHttpApp:
+    """ASGI."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._held_bytes = 0
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="otlp-http")
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError(f"OTLP/HTTP does not speak {scope['type']}.")
+        headers = dict(scope["headers"])
+        kind = headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
+        try:
+            _check_head(scope["method"], scope["path"], kind)
+            accepted = await self._accept(kind, headers, receive)
+        except _Refusal as refusal:
+            await _answer(send, refusal.status, failure(BadRequest(refusal.message)), kind, refusal.headers)
+        except IntakeError as error:
+            retry = ((b"retry-after", str(error.retry_after_s).encode()),) if isinstance(error, TryLater) else ()
+            await _answer(send, _status(error), failure(error), kind, retry)
+        else:
+            await _answer(send, 200, success(accepted), kind)
+
+    async def _accept(self, kind: str, headers: dict[bytes, bytes], receive: Receive) -> Accepted:
+        limit = self._door.max_request_bytes
+        body = await self._read(receive, limit, int(headers.get(b"content-length", b"0") or 0))
+        is_gzip = _is_gzip(headers.get(b"content-encoding", b""))
+        check = accept_json if kind == JSON else accept_protobuf
+
+        def work() -> tuple[Accepted, Any]:
+            return self._door.check_and_spool(gunzip(body, limit) if is_gzip else body, check)
+
+        self._held_bytes += len(body)
+        try:
+            if kind == JSON or is_gzip or len(body) > _INLINE_BYTES:
+                accepted, waiting = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            else:
+                accepted, waiting = work()
+            if waiting is not None:
+                await asyncio.wrap_future(waiting)
+        finally:
+            self._held_bytes -= len(body)
+        return accepted
+
+    async def _read(self, receive: Receive, limit: int, announced: int) -> bytes:
+        if announced > limit:
+            raise too_large(limit)
+        if self._held_bytes + announced > _MAX_HELD_BYTES:
+            raise TryLater("Too much is being sent at once.", retry_after_s=1, is_overload=True)
+        pieces, size, more = [], 0, True
+        try:
+            async with asyncio.timeout(_BODY_TIMEOUT_S):
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _Refusal(400, "The connection ended before the body did.")
+                    piece = message.get("body", b"")
+                    size += len(piece)
+                    if size > limit:
+                        raise too_large(limit)
+                    pieces.append(piece)
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            raise _Refusal(408, f"The body took longer than {_BODY_TIMEOUT_S:.0f} s.") from None
+        return b"".join(pieces)
+
+
+def _check_head(method: str, path: str, kind: str) -> None:
+    if path != "/v1/traces":
+        raise _Refusal(404, f"There is nothing at {path[:200]}: onejob takes traces, at POST /v1/traces.")
+    if method != "POST":
+        raise _Refusal(405, "Send traces with POST.", ((b"allow", b"POST"),))
+    if kind not in (PROTOBUF, JSON):
+        raise _Refusal(415, f"The content type is {kind[:100]!r}; OTLP/HTTP is {PROTOBUF} or {JSON}.")
+
+
+def _is_gzip(encoding: bytes) -> bool:
+    name = encoding.decode("latin-1").strip().lower()
+    if name not in ("", "identity", "gzip"):
+        raise _Refusal(
+            415, f"The content encoding is {name[:100]!r}; use gzip or none.", ((b"accept-encoding", b"gzip"),)
+        )
+    return name == "gzip"
+
+
+def _status(error: IntakeError) -> int:
+    if isinstance(error, TryLater):
+        return 429 if error.is_overload else 503
+    return 413 if isinstance(error, TooLarge) else 400
+
+
+async def _answer(
+    send: Send, status: int, message: Message, kind: str, headers: tuple[tuple[bytes, bytes], ...] = ()
+) -> None:
+    """In the kind the client sent, as OTLP asks for; JSON where that is neither."""
+    if kind == PROTOBUF:
+        body = message.SerializeToString()
+    else:
+        kind, body = JSON, json_format.MessageToJson(message, indent=None).encode()
+    head = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode()), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body})

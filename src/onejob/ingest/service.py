@@ -1,0 +1,89 @@
+"""The intake as a whole: two doors, the spool behind them, and the flusher that empties it into the engine."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from onejob.ingest.counters import Counters, IntakeStats
+from onejob.ingest.door import Door
+from onejob.ingest.flusher import Flusher, FlushPolicy
+from onejob.ingest.http_server import HttpServer
+from onejob.ingest.otlp_grpc import GrpcServer
+from onejob.ingest.otlp_http import OtlpHttpApp
+from onejob.ingest.spool import Spool, SpoolLimits
+
+if TYPE_CHECKING:
+    from onejob.config import Settings
+    from onejob.store.engine import Engine
+
+
+class Intake:
+    """Opens the spool and binds the ports when made, serves from `start` to `stop`; both may be called again."""
+
+    def __init__(self, settings: Settings, engine: Engine) -> None:
+        limits = SpoolLimits(settings.spool_max_bytes, settings.min_free_disk_bytes, settings.retry_digest_s)
+        self._counters = Counters()
+        self._is_running = False
+        self._is_stopped = False
+        with contextlib.ExitStack() as undo:
+            self._spool = Spool(settings.data_dir.resolve() / "spool" / "spool.db", limits)
+            undo.callback(self._spool.close)
+            door = Door(self._spool, self._counters, settings.max_request_bytes)
+            self._grpc = GrpcServer(door, settings.listen_host, settings.otlp_grpc_port)
+            undo.callback(self._grpc.stop)
+            self._http = HttpServer(OtlpHttpApp(door), settings.listen_host, settings.otlp_http_port)
+            undo.pop_all()
+        self._flusher = Flusher(self._spool, engine, FlushPolicy(settings.flush_interval_s, settings.flush_max_spans))
+
+    @property
+    def grpc_port(self) -> int:
+        return self._grpc.port
+
+    @property
+    def http_port(self) -> int:
+        return self._http.port
+
+    def start(self) -> None:
+        if self._is_running or self._is_stopped:
+            return
+        self._is_running = True
+        self._flusher.start()
+        self._grpc.start()
+        self._http.start()
+
+    def stop(self) -> None:
+        """Doors first, so that everything acknowledged is in the spool when it closes."""
+        if self._is_stopped:
+            return
+        self._is_stopped = True
+        self._grpc.stop()
+        self._http.stop()
+        self._flusher.stop()
+        self._spool.close()
+
+    def stats(self) -> IntakeStats:
+        counters, spool = self._counters, self._spool
+        oldest = None if self._is_stopped else spool.oldest_received_at()
+        return IntakeStats(
+            accepted_requests=counters.accepted_requests,
+            accepted_spans=counters.accepted_spans,
+            rejected_spans=counters.rejected_spans,
+            repeated_requests=counters.repeated_requests,
+            refused=dict(counters.refused),
+            spooled_requests=spool.requests,
+            spooled_spans=spool.spans,
+            spooled_bytes=spool.size_bytes,
+            stored_spans=self._flusher.stored_spans,
+            dead_letters=0 if self._is_stopped else spool.dead_letter_count(),
+            lag_s=max(0.0, time.time() - oldest) if oldest is not None else 0.0,
+            first_span_at=_utc(counters.first_at),
+            last_span_at=_utc(counters.last_at),
+            trouble=self._flusher.trouble,
+        )
+
+
+def _utc(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,312 @@
+"""Acknowledge only what is on disk, and lose none of it; yet one disk write per request would be slow.
+
+So: a file in SQLite's WAL mode, written by one thread, which takes everything that waits, commits it at once
+(`synchronous=FULL`: on disk when COMMIT returns) and only then lets the waiting requests be acknowledged. A digest of
+each request is kept for a while: a client that missed our acknowledgement and sends again is acknowledged again, and
+nothing is stored twice.
+
+    gRPC, HTTP --append--> [writer thread] --commit--> requests --claim--> batch --stored--> deleted
+                                                                                 --refused-> dead_letters
+
+A batch is a range of requests, written down before it is tried, so that after a crash the same bytes go to the engine
+under the same token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import queue
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from onejob.ingest.errors import TryLater
+from onejob.ingest.spool_file import open_reader, open_spool
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING_BYTES = 128 * 2**20
+_MAX_COMMIT_BYTES = 32 * 2**20
+_MAX_DEAD_LETTERS = 1000
+_PURGE_EVERY_S = 10.0
+_DISK_LOOK_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledRequest:
+    id: int
+    spans: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A range of requests that goes to the engine as one; `token` is the same after every restart."""
+
+    id: int
+    token: str
+    requests: tuple[SpooledRequest, ...]
+
+    @property
+    def spans(self) -> int:
+        return sum(request.spans for request in self.requests)
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolLimits:
+    max_bytes: int
+    min_free_disk_bytes: int
+    retry_digest_s: float
+
+
+@dataclass(slots=True)
+class _Work:
+    """Something for the writer thread: `run` inside its transaction, then `done` is told."""
+
+    run: Callable[[sqlite3.Connection], Any]
+    size: int
+    spans: int
+    done: Future[Any]
+
+
+class Spool:
+    """Thread-safe. `close` waits for what was begun."""
+
+    def __init__(self, path: Path, limits: SpoolLimits) -> None:
+        self._limits = limits
+        self._dir = path.parent
+        self._writer = open_spool(path)
+        self._reader = open_reader(path)
+        self._identity = self._writer.execute("SELECT name FROM identity").fetchone()[0]
+        self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()  # the counters below
+        row = self._writer.execute(
+            "SELECT count(*), coalesce(sum(spans), 0), coalesce(sum(size), 0) FROM requests"
+        ).fetchone()
+        self._requests, self._spans, self._bytes = row
+        self._waiting_bytes = 0
+        self._claimed = self._writer.execute("SELECT coalesce(max(last_request), 0) FROM batches").fetchone()[0]
+        self._free_bytes, self._free_at = 0, -1.0
+        self._purged_at = 0.0
+        self._closed = False
+        self._thread = threading.Thread(target=self._write_forever, name="spool-writer", daemon=True)
+        self._thread.start()
+
+    # --- what comes in -------------------------------------------------------------------------------------------
+
+    def append(self, payload: bytes, spans: int) -> Future[bool]:
+        """Done once the request is on disk; True if it is new, False if it was here already. Raises TryLater."""
+        self._refuse_if_full(len(payload))
+        digest = hashlib.blake2b(payload, digest_size=16).digest()
+        now = time.time()
+
+        def run(connection: sqlite3.Connection) -> bool:
+            if connection.execute("INSERT OR IGNORE INTO digests VALUES (?, ?)", (digest, now)).rowcount == 0:
+                return False
+            connection.execute(
+                "INSERT INTO requests (received_at, spans, size, payload) VALUES (?, ?, ?, ?)",
+                (now, spans, len(payload), payload),
+            )
+            return True
+
+        return self._submit(run, size=len(payload), spans=spans)
+
+    def _refuse_if_full(self, size: int) -> None:
+        if self._closed:
+            raise TryLater("The server is stopping.", retry_after_s=5, is_overload=False)
+        with self._lock:
+            waiting, kept = self._waiting_bytes, self._bytes
+        if waiting + size > MAX_WAITING_BYTES and waiting > 0:
+            raise TryLater("Too much is being sent at once.", retry_after_s=1, is_overload=True)
+        if kept + waiting + size > self._limits.max_bytes:
+            raise TryLater(
+                "The spool is full: telemetry arrives faster than it can be stored. ONEJOB_SPOOL_MAX_BYTES sets its size.",
+                retry_after_s=10,
+                is_overload=True,
+            )
+        if self._free_disk() < self._limits.min_free_disk_bytes + size:
+            raise TryLater(
+                f"The disk of {self._dir} is nearly full. Free some space (ONEJOB_MIN_FREE_DISK_BYTES sets the reserve).",
+                retry_after_s=30,
+                is_overload=False,
+            )
+
+    def _free_disk(self) -> int:
+        now = time.monotonic()
+        if now - self._free_at > _DISK_LOOK_EVERY_S:
+            self._free_bytes, self._free_at = shutil.disk_usage(self._dir).free, now
+        return self._free_bytes
+
+    # --- what goes out -------------------------------------------------------------------------------------------
+
+    def unfinished_batches(self) -> list[Batch]:
+        """Batches a former life began: they come first, under the tokens they had."""
+        rows = self._reader.execute("SELECT id, first_request, last_request FROM batches ORDER BY id").fetchall()
+        return [self._read_batch(*row) for row in rows]
+
+    def claim(self, *, max_spans: int, max_bytes: int) -> Batch | None:
+        """The next requests as a batch, written down; None when nothing waits."""
+        spans = size = 0
+        first = last = None
+        sql = "SELECT id, spans, size FROM requests WHERE id > ? ORDER BY id"
+        for request_id, its_spans, its_size in self._reader.execute(sql, (self._claimed,)):
+            if first is not None and (spans + its_spans > max_spans or size + its_size > max_bytes):
+                break
+            first = request_id if first is None else first
+            last, spans, size = request_id, spans + its_spans, size + its_size
+        if first is None or last is None:
+            return None
+        insert = "INSERT INTO batches (first_request, last_request) VALUES (?, ?)"
+        batch_id = self._submit(lambda c: c.execute(insert, (first, last)).lastrowid).result()
+        self._claimed = last
+        return self._read_batch(batch_id, first, last)
+
+    def finish(self, batch: Batch, dead: dict[int, str]) -> None:
+        """The batch is stored, but for the requests in `dead` (id -> error), which are kept apart."""
+
+        def run(connection: sqlite3.Connection) -> None:
+            for request in batch.requests:
+                if request.id in dead:
+                    row = (time.time(), request.spans, dead[request.id], request.payload)
+                    connection.execute(
+                        "INSERT INTO dead_letters (died_at, spans, error, payload) VALUES (?, ?, ?, ?)", row
+                    )
+            if dead:
+                keep = "DELETE FROM dead_letters WHERE id <= (SELECT max(id) FROM dead_letters) - ?"
+                connection.execute(keep, (_MAX_DEAD_LETTERS,))
+            ids = (batch.requests[0].id, batch.requests[-1].id)
+            connection.execute("DELETE FROM requests WHERE id BETWEEN ? AND ?", ids)
+            connection.execute("DELETE FROM batches WHERE id = ?", (batch.id,))
+
+        if not batch.requests:
+            self._submit(lambda c: c.execute("DELETE FROM batches WHERE id = ?", (batch.id,))).result()
+            return
+        self._submit(run).result()
+        with self._lock:
+            self._requests -= len(batch.requests)
+            self._spans -= batch.spans
+            self._bytes -= sum(len(request.payload) for request in batch.requests)
+
+    def _read_batch(self, batch_id: int, first: int, last: int) -> Batch:
+        sql = "SELECT id, spans, payload FROM requests WHERE id BETWEEN ? AND ? ORDER BY id"
+        requests = tuple(SpooledRequest(*row) for row in self._reader.execute(sql, (first, last)))
+        return Batch(batch_id, f"{self._identity}-{batch_id}", requests)
+
+    # --- how full it is ------------------------------------------------------------------------------------------
+
+    @property
+    def requests(self) -> int:
+        return self._requests
+
+    @property
+    def spans(self) -> int:
+        return self._spans
+
+    @property
+    def size_bytes(self) -> int:
+        return self._bytes
+
+    def oldest_received_at(self) -> float | None:
+        with self._lock:
+            if self._requests == 0:
+                return None
+        row = self._reader.execute("SELECT received_at FROM requests ORDER BY id LIMIT 1").fetchone()
+        return float(row[0]) if row else None
+
+    def dead_letters(self) -> list[tuple[str, int, bytes]]:
+        """(error, spans, payload), the oldest first."""
+        return self._reader.execute("SELECT error, spans, payload FROM dead_letters ORDER BY id").fetchall()
+
+    def dead_letter_count(self) -> int:
+        return int(self._reader.execute("SELECT count(*) FROM dead_letters").fetchone()[0])
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._work.put(None)
+        self._thread.join()
+        self._reader.close()
+        self._writer.close()
+
+    # --- the writer thread ---------------------------------------------------------------------------------------
+
+    def _submit(self, run: Callable[[sqlite3.Connection], Any], size: int = 0, spans: int = 0) -> Future[Any]:
+        work = _Work(run, size, spans, Future())
+        with self._lock:
+            self._waiting_bytes += size
+        self._work.put(work)
+        return work.done
+
+    def _write_forever(self) -> None:
+        is_open = True
+        while is_open:
+            first = self._work.get()
+            group, is_open = self._gather(first)
+            if group:
+                self._commit(group)
+
+    def _gather(self, first: _Work | None) -> tuple[list[_Work], bool]:
+        """Everything that waits now, up to a size; and whether there will be more."""
+        group: list[_Work] = []
+        work, size = first, 0
+        while work is not None:
+            group.append(work)
+            size += work.size
+            if size >= _MAX_COMMIT_BYTES:
+                return group, True
+            try:
+                work = self._work.get_nowait()
+            except queue.Empty:
+                return group, True
+        return group, False
+
+    def _commit(self, group: list[_Work]) -> None:
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            results = [work.run(self._writer) for work in group]
+            self._purge_digests()
+            self._writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._give_up(group, error)
+            return
+        self._count(group, results)
+        for work, result in zip(group, results, strict=True):
+            work.done.set_result(result)
+
+    def _count(self, group: list[_Work], results: list[Any]) -> None:
+        with self._lock:
+            for work, result in zip(group, results, strict=True):
+                self._waiting_bytes -= work.size
+                if work.size and result:
+                    self._bytes += work.size
+                    self._spans += work.spans
+                    self._requests += 1
+
+    def _give_up(self, group: list[_Work], error: sqlite3.Error) -> None:
+        """Nothing of the group is acknowledged; the clients keep it and send it again."""
+        log.error("The spool could not be written: %s", error)
+        if self._writer.in_transaction:
+            self._writer.execute("ROLLBACK")
+        with self._lock:
+            self._waiting_bytes -= sum(work.size for work in group)
+        reason = TryLater(
+            f"The spool in {self._dir} cannot be written ({error}). Is its disk full?",
+            retry_after_s=30,
+            is_overload=False,
+        )
+        for work in group:
+            work.done.set_exception(reason)
+
+    def _purge_digests(self) -> None:
+        now = time.time()
+        if now - self._purged_at > _PURGE_EVERY_S:
+            self._purged_at = now
+            self._writer.execute("DELETE FROM digests WHERE seen_at < ?", (now - self._limits.retry_digest_s,))
