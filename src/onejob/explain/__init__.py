@@ -1,4 +1,5 @@
 """Why a verdict came out as it did.
 
-In: a Verdict and spans of both arms. Out: an Explanation. Never: a new judgement.
+In: a Verdict and spans of both arms. Out: an Explanation: where, who, which calls, and traces to look at. Never: a new
+judgement.
 """

@@ -1,0 +1,129 @@
+"""Where the damage is: which operations carry a `worse`, by what their requests lost.
+
+The verdict says which signals of which operations are worse. To compare failures with slowness, both are counted in
+seconds lost: a slower request by the time it took longer, a failed one as `FAILED_REQUEST_S`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from onejob.explain.reading import Bools, Floats, Ints, Requests
+from onejob.model.explanation import CarryingOperation
+from onejob.model.verdict import SignalResult, State, Verdict
+
+# People leave or try again; any rate works that puts a failure above the slowness most services ever see.
+FAILED_REQUEST_S = 1.0
+MAX_OPERATIONS = 10
+MIN_SHARE = 0.02
+_WINSORISED = 0.99  # one request that hung for a minute is not what made an operation slow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspect:
+    """One signal of an operation that got worse; of several latency quantiles the one with most evidence."""
+
+    result: SignalResult
+
+    @property
+    def operation(self) -> str:
+        return self.result.operation
+
+    @property
+    def is_latency(self) -> bool:
+        return self.result.signal.startswith("latency")
+
+    @property
+    def is_errors(self) -> bool:
+        return self.result.signal == "errors"
+
+
+def suspects(verdict: Verdict) -> list[Suspect]:
+    """The signals that are `worse`; when only their sum is, those whose evidence points that way."""
+    worse = [s for s in verdict.signals if s.state is State.WORSE]
+    worse = worse or [s for s in verdict.signals if s.state is State.UNDECIDED and s.log_evidence > 0]
+    strongest: dict[tuple[str, bool, bool], Suspect] = {}
+    for signal in sorted(worse, key=lambda s: -s.log_evidence):
+        suspect = Suspect(result=signal)
+        strongest.setdefault((suspect.operation, suspect.is_latency, suspect.is_errors), suspect)
+    return list(strongest.values())[: 3 * MAX_OPERATIONS]
+
+
+def carrying_operations(found: list[Suspect], requests: Mapping[str, Requests]) -> list[CarryingOperation]:
+    """The suspects with their share of everything lost, the largest first."""
+    lost = [_seconds_lost(suspect, requests.get(suspect.operation)) for suspect in found]
+    whole = sum(lost)
+    carriers = [
+        CarryingOperation(
+            operation=suspect.operation,
+            signal=suspect.result.signal,
+            share=seconds / whole if whole > 0 else 1 / len(found),
+            effect=suspect.result.effect,
+        )
+        for suspect, seconds in zip(found, lost, strict=True)
+    ]
+    carriers.sort(key=lambda c: -c.share)
+    return [c for c in carriers if c.share >= MIN_SHARE][:MAX_OPERATIONS] or carriers[:1]
+
+
+def _seconds_lost(suspect: Suspect, requests: Requests | None) -> float:
+    if requests is None or suspect.result.signal == "shortfall" or not _has_both_arms(requests):
+        return _seconds_lost_by_verdict(suspect)
+    if suspect.is_errors:
+        per_request = _difference(requests, requests.is_failed * FAILED_REQUEST_S)
+    else:
+        seconds = requests.duration_ns / 1e9
+        per_request = _difference(requests, np.minimum(seconds, np.quantile(seconds, _WINSORISED)))
+    return max(0.0, per_request) * float(requests.weight[requests.is_treatment].sum())
+
+
+def _seconds_lost_by_verdict(suspect: Suspect) -> float:
+    result = suspect.result
+    if result.control is None or result.treatment is None:
+        return 0.0
+    seconds = 1.0 if suspect.is_latency else FAILED_REQUEST_S
+    return abs(result.treatment - result.control) * seconds * result.treatment_requests
+
+
+def _difference(requests: Requests, values: Floats) -> float:
+    is_treatment, weight = requests.is_treatment, requests.weight
+    treatment = np.average(values[is_treatment], weights=weight[is_treatment])
+    return float(treatment - np.average(values[~is_treatment], weights=weight[~is_treatment]))
+
+
+def _has_both_arms(requests: Requests) -> bool:
+    return bool(requests.is_treatment.any() and not requests.is_treatment.all())
+
+
+def bad_requests(requests: Requests, *, is_latency: bool) -> Bools | None:
+    """Which requests show the damage: failed ones, or those slower than where treatment exceeds control most.
+
+    None when treatment exceeds control nowhere.
+    """
+    bad = requests.is_failed if not is_latency else requests.duration_ns > slow_above_ns(requests)
+    if not _has_both_arms(requests) or _difference(requests, bad * 1.0) <= 0:
+        return None
+    return bad
+
+
+def slow_above_ns(requests: Requests) -> int:
+    """The duration above which treatment has most requests beyond control's share."""
+    order = np.argsort(requests.duration_ns, kind="stable")
+    duration = requests.duration_ns[order]
+    is_treatment, weight = requests.is_treatment[order], requests.weight[order]
+    above_treatment = _share_above(weight * is_treatment)
+    above_control = _share_above(weight * ~is_treatment)
+    is_last = np.append(duration[1:] != duration[:-1], True)
+    excess = np.where(is_last, above_treatment - above_control, -np.inf)
+    return int(duration[int(np.argmax(excess))])
+
+
+def _share_above(weight: Floats) -> Floats:
+    total = weight.sum()
+    return 1 - np.cumsum(weight) / total if total > 0 else np.zeros(len(weight))
+
+
+def rows_of_both_arms(requests: Requests) -> tuple[Ints, Ints]:
+    """Row numbers of control and of treatment."""
+    return np.flatnonzero(~requests.is_treatment), np.flatnonzero(requests.is_treatment)
