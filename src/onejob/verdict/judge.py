@@ -63,6 +63,10 @@ class Judge:
         self._verdict = self._look(batch)
         return self._verdict
 
+    def knows_instances_of(self, cells: Sequence[Cell]) -> bool:
+        """Has every instance of these cells been seen before?"""
+        return all(instance_key(cell) in self._instances for cell in cells if arm_of(self.deployment, cell))
+
     def _adopt(self, settings: JudgeSettings) -> None:
         self.settings = settings
         self._operations = Operations(settings.max_operations)
