@@ -1,0 +1,129 @@
+"""The time line: a lane per service, one mark per deployment, rollbacks joined to what they took back by an arc."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from onejob.state.timeline import Mark
+from onejob.web.charts.scale import Linear, Tick
+
+WIDTH = 1232
+LANE = 24
+_LEFT, _RIGHT = 132, 1220
+_MOST_LANES = 8
+_APART = 11.0  # marks closer than this would hide each other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A mark with its place; `shape` names a symbol, `words` is its text alternative."""
+
+    id: str
+    at: float
+    shape: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """One service: its middle line, its marks and its arcs (from, to)."""
+
+    service: str
+    middle: float
+    marks: list[Placed]
+    arcs: list[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lanes:
+    """The whole picture; `hidden` counts the services there was no room for."""
+
+    lanes: list[Lane]
+    days: list[Tick]
+    height: int
+    hidden: int
+    left: float = _LEFT
+    right: float = _RIGHT
+
+
+def draw(marks: Sequence[Mark], since: datetime, until: datetime) -> Lanes:
+    """Services with the newest deployments first."""
+    services = list(dict.fromkeys(mark.service for mark in marks))
+    x = Linear(since.timestamp(), until.timestamp(), _LEFT + 8, _RIGHT - 8)
+    shown = services[:_MOST_LANES]
+    lanes = [
+        _lane(service, [mark for mark in marks if mark.service == service], 14 + LANE * row, x)
+        for row, service in enumerate(shown)
+    ]
+    return Lanes(
+        lanes=lanes,
+        days=_days(since, until, x),
+        height=LANE * len(shown) + 22,
+        hidden=len(services) - len(shown),
+    )
+
+
+def _lane(service: str, marks: Sequence[Mark], middle: float, x: Linear) -> Lane:
+    """Old to new, each pushed right of the one before; the last ones are then pushed back onto the paper."""
+    ordered = sorted(marks, key=lambda mark: mark.started_at)
+    places = _spread([x(mark.started_at.timestamp()) for mark in ordered])
+    placed = [
+        Placed(id=mark.id, at=at, shape=_shape(mark), words=_words(mark))
+        for mark, at in zip(ordered, places, strict=True)
+    ]
+    by_id = {mark.id: at for mark, at in zip(ordered, places, strict=True)}
+    arcs = [
+        (by_id[mark.rollback_of], by_id[mark.id])
+        for mark in ordered
+        if mark.rollback_of is not None and mark.rollback_of in by_id
+    ]
+    return Lane(service=service, middle=middle, marks=placed, arcs=arcs)
+
+
+def _spread(places: list[float]) -> list[float]:
+    room = (_RIGHT - _LEFT) / max(len(places), 1)
+    apart = min(_APART, room)
+    for index in range(1, len(places)):
+        places[index] = max(places[index], places[index - 1] + apart)
+    limit = _RIGHT - 6.0
+    for index in reversed(range(len(places))):
+        places[index] = min(places[index], limit)
+        limit = places[index] - apart
+    return places
+
+
+def _shape(mark: Mark) -> str:
+    if mark.rollback_of:
+        return "rollback"
+    return mark.state or "none"
+
+
+def _words(mark: Mark) -> str:
+    state = "rollback" if mark.rollback_of else (mark.state or "not judged yet").replace("_", " ")
+    when = mark.started_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"{mark.service} {mark.version}: {state}, {when}"
+
+
+def _days(since: datetime, until: datetime, x: Linear) -> list[Tick]:
+    """Midnights while there are enough of them, else round hours or minutes."""
+    span = until - since
+    steps = (
+        timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4),
+        timedelta(days=1), timedelta(days=5), timedelta(days=30), timedelta(days=180),
+    )  # fmt: skip
+    step = next((candidate for candidate in steps if span / candidate <= 9), timedelta(days=365))
+    first = datetime.fromtimestamp(-(-since.timestamp() // step.total_seconds()) * step.total_seconds(), UTC)
+    ticks, at = [], first
+    while at <= until:
+        ticks.append(Tick(at=x(at.timestamp()), label=_day_label(at, until, step)))
+        at += step
+    return [tick for tick, following in pairwise([*ticks, Tick(at=2e6, label="")]) if following.at - tick.at > 40]
+
+
+def _day_label(at: datetime, until: datetime, step: timedelta) -> str:
+    if step < timedelta(days=1):
+        return f"{at:%H:%M}"
+    if at.date() == until.astimezone(UTC).date():
+        return "today"
+    return f"{at:%a}" if step == timedelta(days=1) else f"{at.day} {at:%b}"

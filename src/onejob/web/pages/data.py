@@ -1,0 +1,69 @@
+"""What the pages need to know, and nothing more.
+
+The pages are drawn against this protocol instead of the whole product, so that a test can fill it from a list and the
+product from its repositories (`product.py`).
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from onejob.model.deployment import Deployment
+from onejob.state.deployments import DeploymentFilter, DeploymentRecord, FilterChoices
+from onejob.state.events import Event
+from onejob.state.paging import Page
+from onejob.state.timeline import Mark
+from onejob.store.rollup import SeriesPoint
+
+Command = Literal["promote", "hold", "resume", "abort"]
+Records = Page[DeploymentRecord]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telemetry:
+    """What has arrived: spans stored, the services they are from and where to send more."""
+
+    spans: int
+    services: Sequence[str]
+    otlp_grpc: str
+    otlp_http: str
+
+
+class CommandRefused(Exception):  # noqa: N818
+    """The rollout cannot do that now; the message says why and what to do."""
+
+
+class PageData(Protocol):
+    """The product as the pages see it; thread-safe, and synchronous but for `follow`."""
+
+    def now(self) -> datetime: ...
+
+    def page(self, wanted: DeploymentFilter, limit: int, cursor: str | None, whole: bool = False) -> Records:
+        """Newest first; BadCursorError for a cursor that was never handed out."""
+
+    def marks(self, wanted: DeploymentFilter, limit: int) -> Sequence[Mark]: ...
+
+    def has_deployments(self) -> bool: ...
+
+    def choices(self) -> FilterChoices: ...
+
+    def record(self, deployment_id: str) -> DeploymentRecord | None: ...
+
+    def series(
+        self, deployment: Deployment, operation: str, since: int, until: int, step_s: int
+    ) -> Sequence[SeriesPoint]:
+        """Counts per version and step; nothing while the engine is away."""
+
+    def telemetry(self) -> Telemetry: ...
+
+    def bin_width_s(self) -> int: ...
+
+    def command(self, rollout_id: str, command: Command) -> None:
+        """CommandRefused if the rollout cannot do that now."""
+
+    def recompute(self, deployment_id: str) -> bool:
+        """Whether the verdict computed again from its stored counts is the stored one."""
+
+    def follow(self, heartbeat_s: float) -> AsyncIterator[Event | None]:
+        """What changes from now on; None every `heartbeat_s` without news."""

@@ -1,0 +1,73 @@
+"""The tables as CSV: what the page shows, in plain units, for a spreadsheet."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+
+from onejob.model.verdict import SignalResult
+from onejob.state.deployments import DeploymentFilter, DeploymentRecord
+from onejob.web.pages.data import PageData
+
+_MOST_ROWS = 10_000
+_PAGE = 500
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def deployments(data: PageData, wanted: DeploymentFilter) -> Iterator[str]:
+    """Every deployment of the filter, newest first, a page at a time."""
+    yield _line(
+        ["id", "service", "environment", "version", "previous_version", "strategy", "source", "status", "actor",
+         "started_at", "finished_at", "verdict", "reason", "sentence", "decided_at"]
+    )  # fmt: skip
+    cursor, written = None, 0
+    while written < _MOST_ROWS:
+        page = data.page(wanted, _PAGE, cursor)
+        yield "".join(_line(_deployment(record)) for record in page.items)
+        written += len(page.items)
+        if page.next_cursor is None:
+            return
+        cursor = page.next_cursor
+
+
+def _deployment(record: DeploymentRecord) -> list[object]:
+    one, verdict = record.deployment, record.verdict
+    finished = one.finished_at.isoformat() if one.finished_at else ""
+    told: list[object] = ["", "", "", ""]
+    if verdict:
+        decided = verdict.decided_at.isoformat() if verdict.decided_at else ""
+        told = [verdict.state.value, verdict.reason.value if verdict.reason else "", verdict.sentence, decided]
+    return [
+        one.id, one.service, one.environment, one.version, one.previous_version or "", one.strategy.value,
+        one.source.value, one.status.value, one.actor or "", one.started_at.isoformat(), finished, *told,
+    ]  # fmt: skip
+
+
+def evidence(signals: Sequence[SignalResult]) -> str:
+    """One row per signal; seconds for latencies, fractions for rates."""
+    head = [
+        "operation", "signal", "verdict", "control", "treatment", "effect_kind", "effect", "low", "high", "tolerance",
+        "control_requests", "treatment_requests", "log_evidence", "log_evidence_better", "phi", "theta_0", "weight",
+    ]  # fmt: skip
+    return _line(head) + "".join(_line(_signal(one)) for one in signals)
+
+
+def _signal(one: SignalResult) -> list[object]:
+    return [
+        one.operation, one.signal, one.state.value, one.control, one.treatment, one.effect_kind.value, one.effect,
+        one.low, one.high, one.tolerance, one.control_requests, one.treatment_requests, one.log_evidence,
+        one.log_evidence_better, one.phi, one.theta_0, one.weight,
+    ]  # fmt: skip
+
+
+def _line(cells: Iterable[object]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\r\n").writerow([_harmless(cell) for cell in cells])
+    return buffer.getvalue()
+
+
+def _harmless(cell: object) -> object:
+    """A text that a spreadsheet would run as a formula is quoted; numbers stay numbers."""
+    if not isinstance(cell, str):
+        return "" if cell is None else cell
+    text = cell.replace("\x00", "\ufffd")
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,0 +1,177 @@
+"""The view of the evidence: one row per signal and operation, the worst first, each with its interval plot."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from onejob.model.verdict import EffectKind, SignalResult, State, Verdict
+from onejob.web.charts import interval
+from onejob.web.charts.interval import Plot
+from onejob.web.charts.scale import Tick
+from onejob.web.pages import words
+from onejob.web.pages.filters import deployment_link
+
+_FIRST = 12
+_ORDER = {State.WORSE: 0, State.UNDECIDED: 1, State.NO_WORSE: 2, State.BETTER: 3}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What the address bar says about the evidence: the selected row, the order, and whether all rows are shown."""
+
+    operation: str = ""
+    signal: str = ""
+    sort: str = ""
+    all_rows: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceRow:
+    """One signal of one operation, in words and as a plot."""
+
+    url: str
+    is_selected: bool
+    state: str
+    state_words: str
+    operation: str
+    signal: str
+    control: str
+    treatment: str
+    effect: str
+    interval: str
+    comment: str
+    title: str
+    plot: Plot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """A sortable column."""
+
+    name: str
+    url: str
+    direction: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """The whole table; `more_url` shows the rest."""
+
+    rows: list[EvidenceRow]
+    total: int
+    operations: int
+    signals: int
+    more_url: str
+    heads: dict[str, Head]
+    ratio_ticks: list[Tick]
+    point_ticks: list[Tick]
+
+
+def selected(verdict: Verdict | None, choice: Choice) -> SignalResult | None:
+    """The row the address names, else the worst one."""
+    if verdict is None or not verdict.signals:
+        return None
+    for signal in verdict.signals:
+        if (signal.operation, signal.signal) == (choice.operation, choice.signal):
+            return signal
+    return worst_first(verdict.signals)[0]
+
+
+def worst_first(signals: Sequence[SignalResult]) -> list[SignalResult]:
+    """By verdict, then by evidence, then by traffic."""
+    return sorted(
+        signals, key=lambda one: (_ORDER[one.state], -one.log_evidence, -one.treatment_requests, one.operation)
+    )
+
+
+def view(verdict: Verdict, choice: Choice) -> Evidence:
+    """The rows, with the selected one always among them."""
+    ordered = _ordered(verdict.signals, choice.sort)
+    shown = ordered if choice.all_rows else ordered[:_FIRST]
+    chosen = selected(verdict, choice)
+    if chosen is not None and chosen not in shown:
+        shown = [*shown, chosen]
+    scale = interval.axis(shown)
+    kinds = {signal.effect_kind for signal in shown}
+    return Evidence(
+        rows=[_row(verdict, signal, scale, choice, signal is chosen) for signal in shown],
+        total=len(ordered),
+        operations=len({signal.operation for signal in ordered}),
+        signals=len({signal.signal for signal in ordered}),
+        more_url=_url(verdict, choice, all="1") if len(shown) < len(ordered) else "",
+        heads={name: _head(verdict, choice, name) for name in _KEYS},
+        ratio_ticks=interval.ticks(scale, EffectKind.RATIO) if EffectKind.RATIO in kinds else [],
+        point_ticks=interval.ticks(scale, EffectKind.DIFFERENCE) if EffectKind.DIFFERENCE in kinds else [],
+    )
+
+
+def _row(
+    verdict: Verdict, signal: SignalResult, scale: interval.Axis, choice: Choice, is_selected: bool
+) -> EvidenceRow:
+    kind = signal.effect_kind
+    return EvidenceRow(
+        url=_url(verdict, choice, operation=signal.operation, signal=signal.signal) + "#evidence",
+        is_selected=is_selected,
+        state=signal.state.value,
+        state_words=signal.state.value.replace("_", " "),
+        operation=signal.operation,
+        signal=words.signal_name(signal.signal),
+        control=words.signal_value(signal.signal, signal.control),
+        treatment=words.signal_value(signal.signal, signal.treatment),
+        effect=words.effect(kind, signal.effect),
+        interval=words.interval(kind, signal.low, signal.high),
+        comment=_comment(signal),
+        title=_title(signal),
+        plot=interval.plot(scale, signal),
+    )
+
+
+def _comment(signal: SignalResult) -> str:
+    if signal.state is State.UNDECIDED:
+        return words.what_is_missing(signal.missing)
+    if signal.state is State.BETTER and signal.effect_kind is EffectKind.RATIO and signal.effect:
+        return f"{words.plain(round((1 - signal.effect) * 100))} % faster"
+    return {State.WORSE: "beyond tolerance", State.NO_WORSE: "within tolerance"}.get(signal.state, "fewer errors")
+
+
+def _title(signal: SignalResult) -> str:
+    """The plot in words, for the screen reader and on hover."""
+    kind = signal.effect_kind
+    known = words.interval(kind, signal.low, signal.high) or "nothing known yet"
+    requests = f"{words.count(signal.control_requests)} and {words.count(signal.treatment_requests)} requests"
+    return f"{known}; tolerated {words.effect(kind, signal.tolerance)}; {requests}"
+
+
+_KEYS: dict[str, Callable[[SignalResult], object]] = {
+    "verdict": lambda one: (_ORDER[one.state], -one.log_evidence),
+    "operation": lambda one: one.operation,
+    "signal": lambda one: one.signal,
+    "control": lambda one: (words.is_latency(one.signal), one.control or 0.0),
+    "new": lambda one: (words.is_latency(one.signal), one.treatment or 0.0),
+    "effect": lambda one: -interval.stretched(one.effect_kind, one.effect) if one.effect else 0.0,
+}
+
+
+def _ordered(signals: Sequence[SignalResult], sort: str) -> list[SignalResult]:
+    ordered = worst_first(signals)
+    name = sort.removeprefix("-")
+    if name not in _KEYS:
+        return ordered
+    return sorted(ordered, key=_KEYS[name], reverse=sort.startswith("-"))  # type: ignore[arg-type]
+
+
+def _head(verdict: Verdict, choice: Choice, name: str) -> Head:
+    current = choice.sort or "verdict"
+    direction = {name: "ascending", f"-{name}": "descending"}.get(current, "none")
+    following = f"-{name}" if current == name else name
+    return Head(name=name, url=_url(verdict, choice, sort=following) + "#evidence", direction=direction)
+
+
+def _url(verdict: Verdict, choice: Choice, **changes: str) -> str:
+    values = {
+        "operation": choice.operation,
+        "signal": choice.signal,
+        "sort": choice.sort,
+        "all": "1" if choice.all_rows else "",
+        **changes,
+    }
+    return deployment_link(verdict.deployment_id, **values)

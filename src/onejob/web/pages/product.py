@@ -1,0 +1,150 @@
+"""The pages' view of the running product: `PageData` over `Services`."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from onejob.act.errors import ActError
+from onejob.model.deployment import Deployment
+from onejob.state.deployments import DeploymentFilter, DeploymentRecord, FilterChoices
+from onejob.state.events import Event
+from onejob.state.timeline import Mark, timeline
+from onejob.store import rollup
+from onejob.store.errors import StoreError
+from onejob.store.rollup import SeriesPoint
+from onejob.verdict.signals import EVERYWHERE
+from onejob.web.pages.data import Command, CommandRefused, Records, Telemetry
+from onejob.web.services import Services
+
+_RECENT_S = 2.0
+_LOOK_BACK_S = 86_400
+_MOST_KEPT = 256
+
+
+class Recent:
+    """Answers of the engine for a moment: a page that ten people watch asks once."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, tuple[float, Any]] = OrderedDict()
+
+    def get(self, key: Hashable, ask: Callable[[], Any], for_s: float = _RECENT_S) -> Any:
+        """What was answered within `for_s`, else a new answer."""
+        with self._lock:
+            kept = self._kept.get(key)
+        if kept and self._clock() < kept[0]:
+            return kept[1]
+        answer = ask()
+        with self._lock:
+            self._kept[key] = (self._clock() + for_s, answer)
+            self._kept.move_to_end(key)
+            while len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)
+        return answer
+
+
+class ProductData:
+    """What the pages ask, answered by repositories and the engine."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._recent = Recent()
+
+    def now(self) -> datetime:
+        return self._services.clock()
+
+    def bin_width_s(self) -> int:
+        return self._services.settings.bin_width_s
+
+    def page(self, wanted: DeploymentFilter, limit: int, cursor: str | None, whole: bool = False) -> Records:
+        return self._services.deployments.page(wanted, limit, cursor, whole=whole)
+
+    def marks(self, wanted: DeploymentFilter, limit: int) -> Sequence[Mark]:
+        return timeline(self._services.database, wanted, limit)
+
+    def has_deployments(self) -> bool:
+        return bool(self._services.deployments.page(DeploymentFilter(), 1).items)
+
+    def choices(self) -> FilterChoices:
+        choices: FilterChoices = self._recent.get("choices", self._services.deployments.choices, 5.0)
+        return choices
+
+    def record(self, deployment_id: str) -> DeploymentRecord | None:
+        return self._services.deployments.record(deployment_id)
+
+    def series(
+        self, deployment: Deployment, operation: str, since: int, until: int, step_s: int
+    ) -> Sequence[SeriesPoint]:
+        place = (deployment.service, deployment.environment, operation, since, until, step_s)
+        is_past = until < self.now().timestamp() - 600
+        answer: Sequence[SeriesPoint] = self._recent.get(
+            place, lambda: self._series(deployment, operation, since, until, step_s), 600.0 if is_past else _RECENT_S
+        )
+        return answer
+
+    def _series(
+        self, deployment: Deployment, operation: str, since: int, until: int, step_s: int
+    ) -> Sequence[SeriesPoint]:
+        if self._services.engine is None:
+            return ()
+        try:
+            return rollup.series(
+                self._services.engine,
+                service=deployment.service,
+                environment=deployment.environment,
+                default_environment=self._services.settings.default_environment,
+                operation=None if operation == EVERYWHERE else operation,
+                since=since,
+                until=until,
+                step_s=step_s,
+            )
+        except StoreError:
+            return ()  # the page says everything else; charts come back with the engine
+
+    def telemetry(self) -> Telemetry:
+        told: Telemetry = self._recent.get("telemetry", self._telemetry, 0.9)
+        return told
+
+    def _telemetry(self) -> Telemetry:
+        spans, services = 0, set()
+        if self._services.engine is not None:
+            try:
+                spans = rollup.totals(self._services.engine).spans
+                now = int(self.now().timestamp())
+                seen = rollup.versions_seen(self._services.engine, since=now - _LOOK_BACK_S, until=now + 60)
+                services = {one.service for one in seen}
+            except StoreError:
+                pass  # the engine starts again by itself; until then nothing is known
+        grpc, http = self._endpoints()
+        return Telemetry(spans=spans, services=sorted(services), otlp_grpc=grpc, otlp_http=http)
+
+    def _endpoints(self) -> tuple[str, str]:
+        settings, intake = self._services.settings, self._services.intake
+        host = "127.0.0.1" if settings.listen_host in {"0.0.0.0", "::", ""} else settings.listen_host  # noqa: S104
+        host = f"[{host}]" if ":" in host else host
+        grpc = getattr(intake, "grpc_port", settings.otlp_grpc_port)
+        http = getattr(intake, "http_port", settings.otlp_http_port)
+        return f"http://{host}:{grpc}", f"http://{host}:{http}"
+
+    def command(self, rollout_id: str, command: Command) -> None:
+        if self._services.controller is None:
+            raise CommandRefused("No rollout controller runs in this process: ask the server that moves the traffic.")
+        try:
+            self._services.controller.command(rollout_id, command, "web page")
+        except ActError as error:
+            raise CommandRefused(str(error)) from error
+
+    def recompute(self, deployment_id: str) -> bool:
+        record = self._services.deployments.record(deployment_id)
+        if self._services.recompute is None or record is None or record.verdict is None:
+            raise CommandRefused("There is no verdict to compute again yet.")
+        again = self._services.recompute(record.deployment, self._services.evidences.read(deployment_id))
+        return replace(again, judged_at=record.verdict.judged_at) == record.verdict
+
+    def follow(self, heartbeat_s: float) -> AsyncIterator[Event | None]:
+        return self._services.events.follow(heartbeat_s)

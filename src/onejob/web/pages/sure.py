@@ -1,0 +1,96 @@
+"""The view of *How sure*: the statistics in plain words, every figure that a statistician would ask for."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from onejob.model.verdict import ArmSummary, SignalResult, Verdict
+from onejob.web.pages import words
+
+_KINDS = {"concurrent": "which served at the same time, so that whatever happened meanwhile happened to both"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """A question and its answer."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sure:
+    """The facts in the order in which a doubter asks for them; what was left out; who computed it."""
+
+    facts: list[Fact]
+    left_out: tuple[str, ...]
+    engine_version: str
+
+
+def view(verdict: Verdict, selected: SignalResult | None) -> Sure:
+    """Everything behind the verdict, and behind the selected signal."""
+    return Sure(
+        facts=[*_of_verdict(verdict), *(_of_signal(selected) if selected else ())],
+        left_out=verdict.left_out,
+        engine_version=verdict.engine_version,
+    )
+
+
+def _of_verdict(verdict: Verdict) -> Iterator[Fact]:
+    if verdict.control:
+        why = _KINDS.get(verdict.control.kind, verdict.control.kind)
+        yield Fact(question="Compared with", answer=f"{_versions(verdict.control)}, {why}.")
+    if verdict.control and verdict.treatment:
+        yield Fact(question="Requests", answer=_requests(verdict, verdict.control, verdict.treatment))
+    bar = words.plain(1 / verdict.alpha)
+    yield Fact(
+        question="Evidence",
+        answer=f"{odds(verdict.log_evidence)} against “no worse”; the bar is {bar} : 1. It may be looked at as often "
+        f"as one likes: at most {words.percent(verdict.alpha)} of harmless deployments ever reach it.",
+    )
+
+
+def _requests(verdict: Verdict, control: ArmSummary, treatment: ArmSummary) -> str:
+    told = (
+        f"{words.count(control.requests)} of {_versions(control)} on {_instances(control)} and "
+        f"{words.count(treatment.requests)} of {_versions(treatment)} on {_instances(treatment)}"
+    )
+    if verdict.window_start and verdict.window_end:
+        length = (verdict.window_end - verdict.window_start).total_seconds()
+        told += f", in the same {words.elapsed(length)} from {words.absolute(verdict.window_start)}"
+    return told + "."
+
+
+def _versions(arm: ArmSummary) -> str:
+    return words.shorten(", ".join(arm.versions) or "the old version", 60)
+
+
+def _instances(arm: ArmSummary) -> str:
+    return words.plural(len(arm.instances), "instance")
+
+
+def _of_signal(signal: SignalResult) -> Iterator[Fact]:
+    name = f"{words.shorten(signal.operation, 40)} {words.signal_name(signal.signal)}"
+    yield Fact(
+        question="This signal",
+        answer=f"{name}: {odds(signal.log_evidence)} for worse, {odds(signal.log_evidence_better)} for better; "
+        f"weight {words.percent(signal.weight, 2)}; tolerated {words.effect(signal.effect_kind, signal.tolerance)}.",
+    )
+    yield Fact(
+        question="Noise",
+        answer=f"A request counts as {words.plain(1 / signal.phi if signal.phi else 1.0, 2)} of an independent one "
+        f"(phi {words.plain(signal.phi, 3)}), because requests come in clusters.",
+    )
+    yield Fact(
+        question="Instances",
+        answer=f"Odds up to {words.plain(signal.theta_0, 3)} times control's are put down to instances that differ "
+        "(theta₀); only what is beyond counts as evidence. More instances of both versions make it smaller.",
+    )
+
+
+def odds(log_evidence: float) -> str:
+    """48,000 : 1; the log is what is stored, because the number itself soon has hundreds of digits."""
+    if log_evidence > 20 * math.log(10):
+        return f"10^{math.floor(log_evidence / math.log(10))} : 1"
+    ratio = math.exp(max(log_evidence, -40.0))
+    return f"{words.plain(ratio, 2)} : 1" if ratio >= 1 else f"1 : {words.plain(1 / ratio, 2)}"

@@ -1,0 +1,71 @@
+"""What every answer and every change must satisfy, before any page is asked.
+
+Pages show text that strangers wrote into spans. They are escaped where they are written; should that ever fail, the
+content security policy leaves nothing that an injected tag could do: no inline script or style, no other origin.
+There is no login, so a page of another origin must not be able to make a visitor's browser change anything.
+"""
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "referrer-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+_RAW = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+_SAFE = {"GET", "HEAD", "OPTIONS"}
+_REFUSAL = (
+    b'{"title":"Another site asked for this change","status":403,'
+    b'"detail":"Open this page at its own address and try again."}'
+)
+
+
+class Guard:
+    """ASGI middleware: security headers on every answer, and no changes asked for by other origins."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                present = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(pair for pair in _RAW if pair[0] not in present)]
+            await send(message)
+
+        if scope["method"] not in _SAFE and is_foreign(scope["headers"]):
+            await _refuse(guarded)
+            return
+        await self._app(scope, receive, guarded)
+
+
+def is_foreign(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a browser says that the request comes from another origin; tools send neither header."""
+    sent = {name: value.decode("latin-1") for name, value in headers}
+    if sent.get(b"sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        return True
+    origin = sent.get(b"origin")
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc != sent.get(b"host")
+    except ValueError:
+        return True
+
+
+async def _refuse(send: Send) -> None:
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(_REFUSAL)).encode())]
+    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.body", "body": _REFUSAL})

@@ -1,0 +1,43 @@
+// Buttons and fields: theme, filters, copying.
+
+/** Light or dark at once, remembered in the cookie from which the server writes the page. */
+export function switchTheme() {
+  const form = document.querySelector("[data-theme-switch]");
+  form?.addEventListener("submit", (event) => {
+    event.preventDefault();
+    toggleTheme();
+  });
+}
+
+export function toggleTheme() {
+  const root = document.documentElement;
+  const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  const next = (root.dataset.theme || system) === "dark" ? "light" : "dark";
+  root.dataset.theme = next;
+  document.cookie = `theme=${next}; path=/; max-age=31536000; samesite=strict`;
+  document.querySelector("[data-theme-switch] button").setAttribute("aria-label", `Theme: ${next}. Switch`);
+}
+
+/** A choice in a filter is the whole wish: no second click. Empty fields stay out of the address. */
+export function submitOnChoice() {
+  for (const select of document.querySelectorAll("select[data-auto]")) {
+    select.addEventListener("change", () => select.form.requestSubmit());
+    select.form.addEventListener("submit", () => {
+      for (const field of select.form.elements) field.disabled = field.name && !field.value;
+    });
+  }
+  addEventListener("pageshow", () => {
+    for (const field of document.querySelectorAll("form.filters :disabled")) field.disabled = false;
+  });
+}
+
+export function offerCopies() {
+  for (const button of document.querySelectorAll("[data-copy][hidden]")) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(button.parentElement.querySelector("pre").innerText);
+      button.textContent = "copied";
+      setTimeout(() => { button.textContent = "copy"; }, 1500);
+    });
+  }
+}
