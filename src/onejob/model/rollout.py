@@ -68,7 +68,10 @@ class Transition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """`step` indexes `plan.steps`; `share` is what the driver was last told; `step_started_at` starts the hold."""
+    """`step` indexes `plan.steps`; `share` is what the driver was last told; `step_started_at` starts the hold.
+
+    `trouble` says why the driver cannot do its part at the moment, None while it can.
+    """
 
     id: str
     deployment_id: str
@@ -78,3 +81,4 @@ class Rollout:
     share: float
     step_started_at: datetime
     transitions: tuple[Transition, ...] = field(default=())
+    trouble: str | None = None

@@ -1,0 +1,170 @@
+"""One look at one rollout: count, decide, store, move, store.
+
+The order makes a kill at any point harmless. Counts are taken before traffic moves, so that no sample mixes two shares.
+What is wanted is stored before the driver is called, and that it is in force after: a onejob killed in between finds
+the wish and makes the same call again, which changes nothing if it was made before. The deployment learns of the end
+before the rollout is closed, because a closed rollout is never looked at again.
+"""
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from onejob.act import rollout as machine
+from onejob.act.drivers import ArmCounters, DriverFactory, TrafficDriver
+from onejob.act.errors import DriverError, DriverMisconfiguredError, PlanError
+from onejob.act.sampling import Sampler
+from onejob.model.deployment import Deployment, Status
+from onejob.model.evidence import Arm
+from onejob.model.rollout import Mode, Rollout, RolloutPlan, RolloutState
+from onejob.state.deployments import Deployments
+from onejob.state.errors import StateError
+from onejob.state.events import Events
+from onejob.state.evidence import Evidences
+from onejob.state.rollouts import Rollouts
+from onejob.state.verdicts import Verdicts
+
+log = logging.getLogger(__name__)
+
+_OVER = {Status.FAILED: "failed", Status.ROLLED_BACK: "rolled back"}
+_SAME_SHARE = 1e-4  # one weight in 10,000
+
+
+@dataclass(slots=True)
+class Watch:
+    """What is kept in memory of an active rollout; all of it can be made anew. `lock` serialises ticks and commands."""
+
+    driver: TrafficDriver | None = None
+    sampler: Sampler = field(default_factory=Sampler)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+
+class Attendant:
+    """Brings a rollout from where it is stored to where it should be now."""
+
+    def __init__(
+        self,
+        *,
+        rollouts: Rollouts,
+        deployments: Deployments,
+        verdicts: Verdicts,
+        evidences: Evidences,
+        events: Events,
+        drivers: Mapping[str, DriverFactory],
+        stale_after: timedelta,
+    ) -> None:
+        self._rollouts = rollouts
+        self._deployments = deployments
+        self._verdicts = verdicts
+        self._evidences = evidences
+        self._events = events
+        self._drivers = drivers
+        self._stale_after = stale_after
+
+    def make_driver(self, plan: RolloutPlan) -> TrafficDriver:
+        """The plan's driver; PlanError if it cannot be made of the plan's settings."""
+        if plan.driver not in self._drivers:
+            raise PlanError(f"There is no driver {plan.driver!r}; there is {', '.join(sorted(self._drivers))}.")
+        return self._drivers[plan.driver](plan.settings)
+
+    def attend(self, rollout: Rollout, watch: Watch, now: datetime) -> Rollout:
+        """One look. The caller holds the watch's lock and has read the rollout under it."""
+        trouble = self._sample(rollout, watch, now)
+        wanted = self._decide(rollout, now)
+        try:
+            self.keep(rollout, wanted)
+        except StateError:
+            if wanted.state is not RolloutState.ABORTING:
+                raise
+            log.exception("cannot record that rollout %s is aborted; aborting it all the same", wanted.id)
+        return self._move(wanted, watch, now, trouble)
+
+    def keep(self, before: Rollout, after: Rollout) -> Rollout:
+        """Store what has changed, the deployment's end first, and tell those who watch."""
+        if after is before:
+            return after
+        for transition in after.transitions[len(before.transitions) :]:
+            log.info("rollout %s: %s (%s)", after.id, transition.to_state, transition.reason)
+        if after.plan.mode is not Mode.OBSERVE:
+            self._tell_deployment(before, after)
+        self._rollouts.save(after)
+        self._events.publish(after.deployment_id, "rollout")
+        return after
+
+    def _sample(self, rollout: Rollout, watch: Watch, now: datetime) -> str | None:
+        """Counts of the share so far; the driver's trouble if there is any."""
+        try:
+            watch.driver = watch.driver or self.make_driver(rollout.plan)
+            counters = watch.driver.read_counts()
+            share = watch.driver.read_share()
+        except (DriverError, PlanError) as error:
+            return str(error)
+        self._store_counts(rollout, watch, counters, rollout.share if share is None else share, now)
+        return None
+
+    def _store_counts(
+        self, rollout: Rollout, watch: Watch, counters: Mapping[Arm, ArmCounters], share: float, now: datetime
+    ) -> None:
+        try:
+            for count in watch.sampler.sample(counters, share, now):
+                self._evidences.append_router(rollout.deployment_id, count)
+        except StateError as error:
+            log.warning("counts of rollout %s are lost: %s", rollout.id, error)
+
+    def _decide(self, rollout: Rollout, now: datetime) -> Rollout:
+        deployment = self._deployments.get(rollout.deployment_id)
+        if deployment is not None and deployment.status in _OVER:
+            return machine.abort(rollout, f"the deployment was reported {_OVER[deployment.status]}", now)
+        verdict = self._verdicts.current(rollout.deployment_id)
+        return machine.advance(rollout, verdict, now, self._stale_after)
+
+    def _move(self, rollout: Rollout, watch: Watch, now: datetime, trouble: str | None) -> Rollout:
+        moved = rollout
+        if watch.driver is not None:
+            try:
+                moved = _moved(rollout, watch.driver, now)
+            except DriverMisconfiguredError as error:
+                trouble = str(error)
+            except DriverError as error:
+                trouble = trouble or str(error)
+        return self.keep(rollout, machine.troubled(moved, trouble, now) if moved.state not in machine.ENDED else moved)
+
+    def _tell_deployment(self, before: Rollout, after: Rollout) -> None:
+        if after.state is before.state and after.share == before.share:
+            return
+        if after.state is RolloutState.ABORTED:
+            self._end_deployment(after, Status.ROLLED_BACK)
+        elif after.state is RolloutState.PROMOTED:
+            self._end_deployment(after, Status.FINISHED)
+        elif after.share != before.share:
+            self._deployments.update(after.deployment_id, traffic_share=after.share)
+
+    def _end_deployment(self, rollout: Rollout, status: Status) -> None:
+        deployment = self._deployments.get(rollout.deployment_id)
+        changes = {"traffic_share": rollout.share}
+        if deployment is not None and _is_open(deployment):
+            ended_at = rollout.transitions[-1].at
+            self._deployments.update(rollout.deployment_id, status=status, finished_at=ended_at, **changes)
+        else:
+            self._deployments.update(rollout.deployment_id, **changes)
+
+
+def _is_open(deployment: Deployment) -> bool:
+    return deployment.status is Status.IN_PROGRESS
+
+
+def _moved(rollout: Rollout, driver: TrafficDriver, now: datetime) -> Rollout:
+    """Tell the router what it must be told, and record what it then does."""
+    share = machine.share_to_apply(rollout)
+    if share is None:
+        return rollout
+    if rollout.state in (RolloutState.PENDING, RolloutState.ABORTING):
+        driver.set_share(share)
+        return machine.confirm(rollout, now)
+    found = driver.read_share()
+    if found is not None and abs(found - share) < _SAME_SHARE:
+        return rollout
+    driver.set_share(share)
+    return machine.corrected(rollout, found, now)

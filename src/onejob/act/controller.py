@@ -1,0 +1,212 @@
+"""The rollout controller: starts rollouts, takes commands, and looks at all active ones every second.
+
+Each rollout is looked at in a thread of its own: one router that does not answer delays neither the other rollouts nor
+the judge, who share the caller's thread.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import UTC, datetime, timedelta
+
+from onejob.act import rollout as machine
+from onejob.act.attendant import Attendant, Watch
+from onejob.act.drivers import DRIVERS, DriverFactory
+from onejob.act.errors import DriverMisconfiguredError, DriverUnreachableError, RolloutRefusedError, RolloutUnknownError
+from onejob.act.plan import OnTimeout, make_plan
+from onejob.model.deployment import Deployment, Status
+from onejob.model.rollout import Mode, Rollout, RolloutPlan, Step
+from onejob.model.verdict import Verdict
+from onejob.state.deployments import Deployments
+from onejob.state.errors import ConflictError
+from onejob.state.events import Events
+from onejob.state.evidence import Evidences
+from onejob.state.ids import new_id
+from onejob.state.rollouts import Rollouts
+from onejob.state.verdicts import Verdicts
+
+log = logging.getLogger(__name__)
+
+_MOST_AT_ONCE = 8
+# A look takes milliseconds, or up to 5 s when the router hangs; such a look goes on while the next ticks pass it by.
+_PATIENCE_S = 1.0
+
+
+class RolloutController:
+    """Thread-safe. `judge_interval_s` is how often verdicts are renewed; three times that, and one is stale."""
+
+    def __init__(
+        self,
+        *,
+        rollouts: Rollouts,
+        deployments: Deployments,
+        verdicts: Verdicts,
+        evidences: Evidences,
+        events: Events | None = None,
+        drivers: Mapping[str, DriverFactory] = DRIVERS,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        default_mode: Mode = Mode.OBSERVE,
+        judge_interval_s: float = 10.0,
+    ) -> None:
+        self._rollouts = rollouts
+        self._deployments = deployments
+        self._verdicts = verdicts
+        self._clock = clock
+        self._default_mode = default_mode
+        self._attendant = Attendant(
+            rollouts=rollouts,
+            deployments=deployments,
+            verdicts=verdicts,
+            evidences=evidences,
+            events=events or Events(),
+            drivers=drivers,
+            stale_after=max(machine.STALE_AFTER, timedelta(seconds=3 * judge_interval_s)),
+        )
+        self._watches: dict[str, Watch] = {}
+        self._watches_lock = threading.Lock()
+        self._start_lock = threading.Lock()
+        self._tick_lock = threading.Lock()
+        self._running: dict[str, Future[None]] = {}
+        self._threads = ThreadPoolExecutor(_MOST_AT_ONCE, thread_name_prefix="rollout")
+
+    def start(
+        self,
+        deployment_id: str,
+        driver: str,
+        settings: Mapping[str, str],
+        steps: tuple[Step, ...] | None = None,
+        mode: Mode | None = None,
+        *,
+        on_timeout: str = OnTimeout.PAUSE,
+        force: bool = False,
+    ) -> Rollout:
+        """Begin a rollout and take its first step. `force` ships a version that was judged worse before."""
+        now = self._clock()
+        plan = make_plan(driver, settings, mode=mode or self._default_mode, steps=steps, on_timeout=on_timeout)
+        with self._start_lock:
+            deployment = self._startable(deployment_id)
+            self._make_room(deployment, plan, now)
+            reason = self._check_version(deployment, plan, force)
+            self._check_driver(plan)
+            rollout = machine.begin(new_id("rol", now), deployment_id, plan, now, reason)
+            try:
+                self._rollouts.add(rollout)
+            except ConflictError as error:
+                raise RolloutRefusedError(str(error)) from error
+        return self._look(rollout.id, now)
+
+    def command(self, rollout_id: str, command: str, actor: str) -> Rollout:
+        """`promote`, `hold`, `resume` or `abort`, done at once; RolloutRefusedError if it does not fit."""
+        now = self._clock()
+        self._get(rollout_id)
+        with self._watch(rollout_id).lock:
+            before = self._get(rollout_id)
+            self._attendant.keep(before, machine.command(before, command, actor, now))
+            return self._look(rollout_id, now)
+
+    def tick(self, now: datetime) -> None:
+        """Look at every active rollout; returns within about a second whatever the routers do."""
+        with self._tick_lock:
+            for rollout in self._rollouts.active():
+                if rollout.id not in self._running:
+                    self._running[rollout.id] = self._threads.submit(self._look_and_log, rollout.id, now)
+            wait(self._running.values(), timeout=_PATIENCE_S)
+            self._running = {key: future for key, future in self._running.items() if not future.done()}
+
+    def close(self) -> None:
+        """Wait for looks under way and let go of the routers; rollouts stay where they are."""
+        self._threads.shutdown(wait=True)
+        for rollout_id in list(self._watches):
+            self._forget(rollout_id)
+
+    def _look_and_log(self, rollout_id: str, now: datetime) -> None:
+        try:
+            self._look(rollout_id, now)
+        except Exception:
+            log.exception("could not look at rollout %s; it is looked at again at the next tick", rollout_id)
+
+    def _look(self, rollout_id: str, now: datetime) -> Rollout:
+        watch = self._watch(rollout_id)
+        with watch.lock:
+            rollout = self._get(rollout_id)
+            if rollout.state not in machine.ENDED:
+                rollout = self._attendant.attend(rollout, watch, now)
+            if rollout.state in machine.ENDED:
+                self._forget(rollout_id)
+            return rollout
+
+    def _startable(self, deployment_id: str) -> Deployment:
+        deployment = self._deployments.get(deployment_id)
+        if deployment is None:
+            raise RolloutUnknownError(f"There is no deployment {deployment_id}: report it first.")
+        if deployment.status is not Status.IN_PROGRESS:
+            raise RolloutRefusedError(
+                f"Deployment {deployment_id} has ended ({deployment.status}): report a new one to roll it out."
+            )
+        return deployment
+
+    def _make_room(self, deployment: Deployment, plan: RolloutPlan, now: datetime) -> None:
+        """Two rollouts that move the traffic of one service would fight; one that only observed gives way."""
+        for other in self._rollouts.active():
+            its = self._deployments.get(other.deployment_id)
+            if its is None or (its.service, its.environment) != (deployment.service, deployment.environment):
+                continue
+            if other.plan.mode is Mode.OBSERVE and other.deployment_id != deployment.id:
+                self._give_up(other.id, f"{deployment.version} is rolled out now", now)
+            elif plan.mode is not Mode.OBSERVE or other.deployment_id == deployment.id:
+                raise RolloutRefusedError(
+                    f"{its.service} {its.version} is being rolled out in {its.environment}: "
+                    f"promote or abort rollout {other.id} first."
+                )
+
+    def _give_up(self, rollout_id: str, reason: str, now: datetime) -> None:
+        with self._watch(rollout_id).lock:
+            rollout = self._get(rollout_id)
+            self._attendant.keep(rollout, machine.failed(rollout, reason, now))
+            self._forget(rollout_id)
+
+    def _check_version(self, deployment: Deployment, plan: RolloutPlan, force: bool) -> str:
+        rejected = self._verdicts.rejected_version(deployment.service, deployment.environment, deployment.version)
+        if rejected is None:
+            return ""
+        told = _rejection(deployment, rejected)
+        if plan.mode is Mode.ACT and not force:
+            raise RolloutRefusedError(f"{told} Ship another version, or start with force.")
+        self._deployments.note(deployment.id, told)
+        return told.rstrip(".")
+
+    def _check_driver(self, plan: RolloutPlan) -> None:
+        """A router that cannot do it is refused now; one that is away for a moment is tried again every second."""
+        driver = self._attendant.make_driver(plan)
+        try:
+            driver.check()
+        except DriverMisconfiguredError as error:
+            if plan.mode is not Mode.OBSERVE:
+                raise RolloutRefusedError(str(error)) from error
+        except DriverUnreachableError as error:
+            log.warning("a rollout starts without its router: %s", error)
+        finally:
+            driver.close()
+
+    def _get(self, rollout_id: str) -> Rollout:
+        rollout = self._rollouts.get(rollout_id)
+        if rollout is None:
+            raise RolloutUnknownError(f"There is no rollout {rollout_id}.")
+        return rollout
+
+    def _watch(self, rollout_id: str) -> Watch:
+        with self._watches_lock:
+            return self._watches.setdefault(rollout_id, Watch())
+
+    def _forget(self, rollout_id: str) -> None:
+        """Close the connection of a rollout that nobody looks at any more."""
+        with self._watches_lock:
+            watch = self._watches.pop(rollout_id, None)
+        if watch is not None and watch.driver is not None:
+            watch.driver.close()
+
+
+def _rejection(deployment: Deployment, verdict: Verdict) -> str:
+    when = verdict.decided_at or verdict.judged_at
+    return f"{deployment.service} {deployment.version} was judged worse on {when:%Y-%m-%d}: {verdict.sentence}"
