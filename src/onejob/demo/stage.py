@@ -71,6 +71,9 @@ class Stage:
         self.active = self.spare
         self.clear(self.spare)
 
+    def driver_settings(self) -> dict[str, str]:
+        return envoy.driver_settings(self._folder, self.ports, self.active)
+
     def tend(self) -> None:
         """Restart what is meant to break, as any supervisor would; anything else that ended is an error."""
         for slot, occupant in self._occupants.items():

@@ -37,12 +37,6 @@ class Version:
     attribute: str | None = None
     span: str | None = None
 
-    def is_right(self, verdict: str) -> bool:
-        """Whether a verdict is a true one; of a harmless version anything but `worse` and `better` is."""
-        if self.truth is Truth.HARMLESS:
-            return verdict in ("no_worse", "undecided")
-        return verdict == self.truth.value
-
 
 def draw(seed: int) -> tuple[Version, ...]:
     """The versions in the order in which they are shipped."""

@@ -21,6 +21,8 @@ from onejob.demo.shop.variant import variant_of_this_process
 UPSTREAM_TIMEOUT_S = 4.0
 # Longer than any client keeps an idle connection, so that it is never the server that closes one just as it is used.
 KEEP_ALIVE_S = 3600
+# The client looks at every idle connection at every request: more would cost more than opening one now and then.
+IDLE_CONNECTIONS = 6
 GC_THRESHOLD = 20_000
 POOL_SIZES = {"storefront": 4, "checkout": 12, "payments": 4}
 
@@ -41,7 +43,10 @@ def _arguments() -> argparse.Namespace:
 async def _serve(arguments: argparse.Namespace) -> None:
     provider = start_tracing()
     pool = await open_pool(arguments.database, POOL_SIZES[arguments.service])
-    upstream = httpx.AsyncClient(base_url=arguments.upstream, timeout=UPSTREAM_TIMEOUT_S, trust_env=False)
+    limits = httpx.Limits(max_connections=100, max_keepalive_connections=IDLE_CONNECTIONS)
+    upstream = httpx.AsyncClient(
+        base_url=arguments.upstream, timeout=UPSTREAM_TIMEOUT_S, limits=limits, trust_env=False
+    )
     app = await _application(arguments.service, provider, pool, upstream)
     config = uvicorn.Config(
         app,

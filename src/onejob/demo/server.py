@@ -1,0 +1,52 @@
+"""The demo's own `onejob serve`: the released command with the demo's settings, a data directory that goes away."""
+
+import sys
+from contextlib import closing
+from pathlib import Path
+from socket import socket
+
+from onejob.demo.processes import Child, Processes, free_ports, wait_until_healthy
+
+USUAL_WEB_PORT = 8320
+START_TIMEOUT_S = 60.0
+_SETTINGS = {
+    "ONEJOB_BIN_WIDTH_S": "1",
+    "ONEJOB_TICK_S": "1",
+    "ONEJOB_WATERMARK_S": "3",
+    "ONEJOB_FLUSH_INTERVAL_S": "0.5",
+    "ONEJOB_ROLLOUT_MODE": "act",
+}
+
+
+class Server:
+    def __init__(self, folder: Path, processes: Processes) -> None:
+        self._folder = folder
+        self._processes = processes
+        self._grpc_port, self._http_port, other = free_ports(3)
+        self._web_port = USUAL_WEB_PORT if _is_free(USUAL_WEB_PORT) else other
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._web_port}"
+
+    @property
+    def telemetry(self) -> str:
+        return f"http://127.0.0.1:{self._grpc_port}"
+
+    def start(self) -> Child:
+        command = [sys.executable, "-c", "from onejob.cli import main; main()", "serve"]
+        settings = _SETTINGS | {
+            "ONEJOB_DATA_DIR": str(self._folder / "onejob"),
+            "ONEJOB_WEB_PORT": str(self._web_port),
+            "ONEJOB_OTLP_GRPC_PORT": str(self._grpc_port),
+            "ONEJOB_OTLP_HTTP_PORT": str(self._http_port),
+        }
+        return self._processes.start("onejob", command, settings)
+
+    def wait_until_ready(self, child: Child) -> None:
+        wait_until_healthy(child, f"{self.url}/readyz", START_TIMEOUT_S)
+
+
+def _is_free(port: int) -> bool:
+    with closing(socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
