@@ -11,7 +11,7 @@ from onejob.model.deployment import Deployment
 from onejob.state.deployments import Deployments
 from onejob.state.versions import KnownVersion, KnownVersions
 
-_SERVES_STILL = timedelta(minutes=10)
+_SERVES_STILL = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 The judge, the rollout controller and the intake are known here by what is asked of them only.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -13,7 +13,7 @@ from onejob.changes.reported import Reports
 from onejob.config import Settings
 from onejob.model.deployment import Deployment
 from onejob.model.evidence import EvidenceBatch
-from onejob.model.rollout import Mode, Rollout, Step
+from onejob.model.rollout import Rollout, RolloutPlan
 from onejob.model.verdict import Verdict
 from onejob.state.database import Database
 from onejob.state.deployments import Deployments
@@ -40,29 +40,14 @@ class IntakeControl(Protocol):
 class RolloutControl(Protocol):
     """Who moves traffic."""
 
-    def start(
-        self,
-        deployment_id: str,
-        driver: str,
-        settings: Mapping[str, str],
-        steps: tuple[Step, ...] | None = None,
-        mode: Mode | None = None,
-    ) -> Rollout:
-        """Begin a rollout; without steps or mode, the defaults."""
+    def start(self, deployment_id: str, plan: RolloutPlan) -> Rollout:
+        """Begin a rollout."""
 
     def command(self, rollout_id: str, command: str, actor: str) -> Rollout:
         """`promote`, `hold`, `resume` or `abort`, and who said so."""
 
 
 Recompute = Callable[[Deployment, Iterable[EvidenceBatch]], Verdict]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recomputed:
-    """A verdict computed again from its stored counts; `is_same` as the stored one, but for when it was judged."""
-
-    is_same: bool
-    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,117 @@
+"""Looks at telemetry every tick, and records the deployments it shows.
+
+Two looks: a short one, every tick, in which a version that had gone can be seen to come back; and a long one, every
+minute, that finds new versions however late their spans arrive or however long onejob itself was away, and measures
+how much traffic each version has.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from onejob.changes.detect import Findings, Place, Start, Timing, detect
+from onejob.changes.detected import Detections
+from onejob.config import Settings
+from onejob.model.deployment import Deployment, Source, Status
+from onejob.state.deployments import Deployments
+from onejob.state.events import Events
+from onejob.state.rollouts import Rollouts
+from onejob.state.versions import KnownVersion, KnownVersions
+from onejob.store.rollup import VersionSeen
+
+Look = Callable[[int, int], Iterable[VersionSeen]]  # Unix seconds [since, until)
+
+_LONG_LOOK_EVERY = timedelta(minutes=1)
+_LONG_LOOK = timedelta(hours=1)
+_FIRST_LOOK = timedelta(hours=24)
+_CLOCKS_AHEAD = timedelta(hours=1)  # later spans are in no bin
+_TAKES_BUILDS_IN = timedelta(minutes=30)
+
+
+class DetectLoop:
+    """`tick` is called by one process at a time. `look` is `versions_seen` with its engine."""
+
+    def __init__(
+        self,
+        deployments: Deployments,
+        rollouts: Rollouts,
+        versions: KnownVersions,
+        events: Events,
+        look: Look,
+        settings: Settings,
+    ) -> None:
+        self._deployments = deployments
+        self._versions = versions
+        self._look = look
+        self._settings = settings
+        self._detections = Detections(deployments, rollouts, events)
+        self._long_look_at: datetime | None = None
+        self._timing = Timing(
+            quiet_s=3 * settings.bin_width_s + 2 * settings.watermark_s,
+            together_s=max(15.0, 2.0 * settings.bin_width_s),
+        )
+
+    def tick(self, now: datetime) -> list[Deployment]:
+        """Record what started since the last tick, and end what never ends; returns what was detected."""
+        found = self._long(now) + self._short(now)
+        self._detections.mark_first_seen(self._deployments.open(), self._versions.all())
+        self._detections.close_overdue(self._deployments.open(), now, self._settings.judge_horizon_s)
+        return found
+
+    def _long(self, now: datetime) -> list[Deployment]:
+        if self._long_look_at is not None and now - self._long_look_at < _LONG_LOOK_EVERY:
+            return []
+        known = self._versions.all()
+        findings = self._findings(known, now - (_LONG_LOOK if self._long_look_at else _FIRST_LOOK), now)
+        new = [start for start in findings.starts if not start.is_return]
+        found = self._record(new, now)
+        self._versions.save(_without_last_seen(findings.versions, known))
+        self._long_look_at = now
+        return found
+
+    def _short(self, now: datetime) -> list[Deployment]:
+        known = self._versions.all()
+        findings = self._findings(known, now - timedelta(seconds=self._timing.quiet_s), now)
+        found = self._record(findings.starts, now)
+        self._versions.save(_without_rate(findings.versions, known))
+        return found
+
+    def _findings(self, known: list[KnownVersion], since: datetime, now: datetime) -> Findings:
+        seen = self._look(int(since.timestamp()), int((now + _CLOCKS_AHEAD).timestamp()))
+        return detect(
+            known,
+            seen,
+            default_environment=self._settings.default_environment,
+            timing=self._timing,
+            forming=_forming(self._deployments.open(), now),
+        )
+
+    def _record(self, starts: Iterable[Start], now: datetime) -> list[Deployment]:
+        """Stored before the versions are, so that a kill in between finds them again, and matches them."""
+        recorded = (self._detections.record(start, now) for start in starts)
+        return [deployment for deployment in recorded if deployment is not None]
+
+
+def _forming(deployments: Iterable[Deployment], now: datetime) -> dict[Place, Collection[str]]:
+    forming: dict[Place, Collection[str]] = {}
+    for found in deployments:
+        is_young = found.first_seen_at is not None and now - found.started_at < _TAKES_BUILDS_IN
+        if is_young and found.source is Source.REPORTED and found.status is Status.IN_PROGRESS:
+            place = (found.service, found.environment)
+            forming[place] = {*forming.get(place, ()), found.version}
+    return forming
+
+
+def _without_last_seen(versions: Iterable[KnownVersion], known: Iterable[KnownVersion]) -> list[KnownVersion]:
+    """A long look must not tell when a known version was last seen: it would close the gap of one that came back."""
+    before = {_key(version): version.last_seen_at for version in known}
+    return [replace(found, last_seen_at=before.get(_key(found), found.last_seen_at)) for found in versions]
+
+
+def _without_rate(versions: Iterable[KnownVersion], known: Iterable[KnownVersion]) -> list[KnownVersion]:
+    before = {_key(version): version.rate_per_s for version in known}
+    return [replace(found, rate_per_s=before.get(_key(found), found.rate_per_s)) for found in versions]
+
+
+def _key(version: KnownVersion) -> tuple[str, str, str]:
+    return version.service, version.environment, version.version

@@ -1,0 +1,40 @@
+"""One question for pipelines: may this version go on?"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from onejob.changes.errors import UnknownDeploymentError
+from onejob.changes.texts import read_name
+from onejob.web.api.answers import answer
+from onejob.web.api.documents import record_document
+from onejob.web.api.parameters import Uses
+from onejob.web.api.problems import ProblemRoute
+from onejob.web.api.schemas import GateDocument, Problem
+
+router = APIRouter(prefix="/api/v1/gate", tags=["deployments"], route_class=ProblemRoute)
+_OF_DEPLOYMENT = ("service", "environment", "version", "status")
+_OF_VERDICT = ("state", "reason", "sentence", "decided_at")
+
+
+@router.get("", responses={200: {"model": GateDocument}, 404: {"model": Problem}, 422: {"model": Problem}})
+def gate(
+    services: Uses,
+    service: Annotated[str, Query(max_length=200)],
+    version: Annotated[str, Query(max_length=200)],
+    environment: Annotated[str | None, Query(max_length=200)] = None,
+) -> Response:
+    """The verdict of the latest deployment of a version."""
+    name, label = read_name(service, "service"), read_name(version, "version")
+    place = read_name(environment, "environment") if environment else services.settings.default_environment
+    found = services.deployments.find(name, place, label)
+    record = services.deployments.record(found.id) if found else None
+    if record is None:
+        raise UnknownDeploymentError(
+            f"No deployment of {name} {label} in {place} is known: report it with `onejob deployment start`, "
+            "or wait until its telemetry arrives."
+        )
+    document = record_document(record)
+    verdict = {part: document["verdict"][part] for part in _OF_VERDICT}
+    head = {part: document[part] for part in _OF_DEPLOYMENT}
+    return answer({"deployment_id": document["id"], **head, "verdict": verdict, "rollout": document["rollout"]})

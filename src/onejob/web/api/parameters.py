@@ -1,0 +1,64 @@
+"""Query parameters, and the services, as the routes take them."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+
+from onejob.changes.errors import InvalidReportError
+from onejob.changes.texts import read_text
+from onejob.model.deployment import Source
+from onejob.model.verdict import State
+from onejob.state.deployments import DeploymentFilter
+from onejob.web.services import Services
+
+Text = Annotated[str | None, Query(max_length=200)]
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+Uses = Annotated[Services, Depends(_services)]
+
+
+def _chosen(
+    service: Text = None,
+    environment: Text = None,
+    verdict: State | None = None,
+    actor: Text = None,
+    source: Source | None = None,
+    since: Annotated[str | None, Query(description="Started at or after; ISO 8601.")] = None,
+    until: Annotated[str | None, Query(description="Started before; ISO 8601.")] = None,
+    text: Annotated[str | None, Query(max_length=200, description="In service, version, actor or commit.")] = None,
+) -> DeploymentFilter:
+    return DeploymentFilter(
+        service=_clean(service, "service"),
+        environment=_clean(environment, "environment"),
+        verdict=str(verdict) if verdict else None,
+        actor=_clean(actor, "actor"),
+        source=str(source) if source else None,
+        since=_moment(since, "since"),
+        until=_moment(until, "until"),
+        text=_clean(text, "text"),
+    )
+
+
+Chosen = Annotated[DeploymentFilter, Depends(_chosen)]
+
+
+def _clean(value: str | None, field: str) -> str | None:
+    return read_text(value, field) or None if value else None
+
+
+def _moment(value: str | None, field: str) -> datetime | None:
+    if not value:
+        return None
+    try:
+        at = datetime.fromisoformat(value.replace(" ", "+"))  # an unescaped + in a query is a space
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidReportError(
+            field, f"{field} is not a time: send ISO 8601 such as 2026-03-01T12:00:00Z."
+        ) from error

@@ -1,0 +1,104 @@
+"""Errors as RFC 9457 problem documents: what is wrong, and what to do.
+
+The API shares its application with the pages, whose errors are pages. So it turns its own errors into documents in its
+own routes, instead of in handlers for the whole application.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from onejob.act.errors import ActError, DriverError, PlanError, RolloutRefusedError, RolloutUnknownError
+from onejob.changes.errors import ChangesError, InvalidReportError, ProgressConflictError, UnknownDeploymentError
+from onejob.state.errors import BadCursorError, ConflictError, NotFoundError, StateError, StateUnavailableError
+from onejob.store.errors import StoreError
+from onejob.web.api.answers import answer
+from onejob.web.api.bodies import BodyError, BoundedRequest, check_body
+
+_HANDLED = (ActError, ChangesError, StateError, StoreError, BodyError)
+_KINDS: tuple[tuple[type[Exception], int, str], ...] = (
+    (UnknownDeploymentError, 404, "Unknown deployment"),
+    (RolloutUnknownError, 404, "Unknown rollout"),
+    (NotFoundError, 404, "Not found"),
+    (InvalidReportError, 422, "A field cannot be right"),
+    (PlanError, 422, "The plan makes no sense"),
+    (BadCursorError, 422, "Unknown cursor"),
+    (ProgressConflictError, 409, "The deployment is over"),
+    (RolloutRefusedError, 409, "Not possible now"),
+    (ConflictError, 409, "Somebody else was first"),
+    (DriverError, 502, "The router does not do what it should"),
+    (StateUnavailableError, 503, "The state database does not answer"),
+    (StoreError, 503, "The telemetry store does not answer"),
+)
+_RETRY_AFTER_S = "5"
+
+Responses = dict[int | str, dict[str, Any]]  # as FastAPI takes them
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class ProblemRoute(APIRoute):
+    """A route whose errors are problem documents."""
+
+    def get_route_handler(self) -> Handler:
+        handle = super().get_route_handler()
+
+        async def handle_or_explain(request: Request) -> Response:
+            try:
+                bounded = BoundedRequest(request.scope, request.receive)
+                await check_body(bounded)
+                return await handle(bounded)
+            except RequestValidationError as error:
+                return _invalid(error)
+            except HTTPException as error:
+                return problem(error.status_code, str(error.detail), str(error.detail), headers=error.headers)
+            except _HANDLED as error:
+                return of_error(error)
+
+        return handle_or_explain
+
+
+def problem(
+    status: int, title: str, detail: str, *, headers: Any = None, errors: list[dict[str, str]] | None = None
+) -> Response:
+    """A problem document."""
+    body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    if errors is not None:
+        body["errors"] = errors
+    retry = {"retry-after": _RETRY_AFTER_S} if status == 503 else {}
+    return answer(body, status, media_type="application/problem+json", headers={**retry, **(headers or {})})
+
+
+def of_error(error: Exception) -> Response:
+    """The problem document of one of onejob's own errors."""
+    if isinstance(error, BodyError):
+        return problem(error.status, error.title, str(error))
+    status, title = next(((s, t) for kind, s, t in _KINDS if isinstance(error, kind)), (500, "Unexpected error"))
+    errors = [{"field": error.field, "message": str(error)}] if isinstance(error, InvalidReportError) else None
+    return problem(status, title, str(error), errors=errors)
+
+
+def _invalid(error: RequestValidationError) -> Response:
+    broken = next((found for found in error.errors() if found["type"] == "json_invalid"), None)
+    if broken is not None:
+        reason = broken.get("ctx", {}).get("error", "broken")
+        return problem(400, "Malformed JSON", f"The body is no JSON ({reason}): check its quotes and commas.")
+    errors = [{"field": _field(found["loc"]), "message": _message(found)} for found in error.errors()]
+    detail = "; ".join(f"{found['field']}: {found['message']}" for found in errors)
+    return problem(422, "A field cannot be right", detail, errors=errors)
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location[1:]) or str(location[0])
+
+
+def _message(found: Any) -> str:
+    match found["type"]:
+        case "missing":
+            return "is required: send it"
+        case "extra_forbidden":
+            return "is no field of this request: check its spelling"
+    return str(found["msg"]).removeprefix("Value error, ")

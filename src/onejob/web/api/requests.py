@@ -1,0 +1,90 @@
+"""What the API is sent. Ranges and meanings are checked by the use cases; here are names and types."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+
+from onejob.changes.reported import Progress, Report
+from onejob.model.deployment import Status, Strategy
+from onejob.model.rollout import Mode
+
+Time = Annotated[
+    StrictStr | StrictInt | StrictFloat,
+    Field(
+        description="ISO 8601; a number is read as Unix seconds, milliseconds, microseconds or nanoseconds, by size."
+    ),
+]
+Number = StrictFloat | StrictInt
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class StartBody(_Body):
+    """A version starts to be deployed."""
+
+    service: StrictStr = Field(description="As `service.name` in its telemetry.", examples=["checkout"])
+    version: StrictStr = Field(description="As `service.version` in its telemetry.", examples=["1.42.0"])
+    environment: StrictStr | None = Field(
+        None, description="As `deployment.environment.name`; else the server's default."
+    )
+    previous_version: StrictStr | None = Field(None, description="What it replaces; else what serves now.")
+    strategy: Strategy | None = Field(None, description="How traffic moves; `all_at_once` unless said.")
+    commit: StrictStr | None = None
+    repository: StrictStr | None = None
+    actor: StrictStr | None = Field(None, description="Who, or which pipeline.")
+    url: StrictStr | None = Field(None, description="Link to the pipeline's run.")
+    started_at: Time | None = Field(None, description="When traffic is first sent to it; now unless said.")
+    finished_at: Time | None = None
+    traffic_share: Number | None = Field(None, description="Share of the traffic it gets now, 0..1.")
+
+    def report(self) -> Report:
+        """For the use case."""
+        return Report(**{name: getattr(self, name) for name in type(self).model_fields})
+
+
+class ProgressBody(_Body):
+    """How a deployment goes on. Fields left out stay as they are."""
+
+    status: Status | None = None
+    traffic_share: Number | None = Field(None, description="Share of the traffic it gets now, 0..1.")
+    finished_at: Time | None = None
+    previous_version: StrictStr | None = None
+    commit: StrictStr | None = None
+    repository: StrictStr | None = None
+    actor: StrictStr | None = None
+    url: StrictStr | None = None
+
+    def progress(self) -> Progress:
+        """For the use case."""
+        return Progress(**{name: getattr(self, name) for name in type(self).model_fields})
+
+
+class StepBody(_Body):
+    """One step of a rollout; limits and timeout have defaults that depend on the share."""
+
+    share: Number = Field(description="Share of the traffic, 0..1.")
+    hold_s: Number = Field(description="How long to stay, in seconds.")
+    error_limit: Number | None = Field(None, description="Rise of the error rate to be excluded: 0.3 is +30 points.")
+    latency_limit: Number | None = Field(None, description="Ratio of the latency to be excluded: 3 is three times.")
+    timeout_s: Number | None = None
+
+
+class RolloutBody(_Body):
+    """A rollout of a deployment that is reported already."""
+
+    deployment_id: StrictStr
+    driver: StrictStr = Field(examples=["envoy"])
+    settings: dict[StrictStr, StrictStr | StrictInt | StrictFloat | StrictBool] = Field(
+        default_factory=dict, description="The driver's own settings, without secrets."
+    )
+    steps: list[StepBody] | None = None
+    mode: Mode | None = None
+    on_timeout: Literal["pause", "abort", "promote"] | None = None
+
+
+class CommandBody(_Body):
+    """Who says so."""
+
+    actor: StrictStr | None = Field(None, max_length=200)

@@ -1,0 +1,75 @@
+"""Rollouts: start one, look at it, tell it what to do."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Body, Response
+
+from onejob.act.errors import RolloutRefusedError, RolloutUnknownError
+from onejob.act.plan import make_plan, make_step
+from onejob.model.rollout import Mode, RolloutPlan
+from onejob.web.api.answers import answer
+from onejob.web.api.deployments import unknown
+from onejob.web.api.documents import rollout_document
+from onejob.web.api.parameters import Uses
+from onejob.web.api.problems import ProblemRoute, Responses
+from onejob.web.api.requests import CommandBody, RolloutBody
+from onejob.web.api.schemas import Problem, RolloutDocument
+from onejob.web.services import RolloutControl, Services
+
+router = APIRouter(
+    prefix="/api/v1/rollouts", tags=["rollouts"], route_class=ProblemRoute, responses={422: {"model": Problem}}
+)
+_UNKNOWN: Responses = {404: {"model": Problem, "description": "No rollout, or no deployment, has this id."}}
+_REFUSED: Responses = {409: {"model": Problem, "description": "It does not fit where the rollout is."}}
+
+
+@router.post("", status_code=201, responses={201: {"model": RolloutDocument}, **_UNKNOWN, **_REFUSED})
+def start(body: RolloutBody, services: Uses) -> Response:
+    """Let onejob move the traffic of a deployment, step by step, as its verdict allows."""
+    controller = _controller(services)
+    plan = _plan(body, services)
+    if services.deployments.get(body.deployment_id) is None:
+        raise unknown(body.deployment_id)
+    rollout = controller.start(body.deployment_id, plan)
+    services.events.publish(body.deployment_id, "rollout")
+    return answer(rollout_document(rollout), 201, headers={"location": f"/api/v1/rollouts/{rollout.id}"})
+
+
+@router.get("/{rollout_id}", responses={200: {"model": RolloutDocument}, **_UNKNOWN})
+def one(rollout_id: str, services: Uses) -> Response:
+    """Where a rollout is, and every transition it made."""
+    rollout = services.rollouts.get(rollout_id) if rollout_id.isprintable() else None
+    if rollout is None:
+        raise RolloutUnknownError(f"There is no rollout {rollout_id!r}: a deployment's `rollout` has its id.")
+    return answer(rollout_document(rollout))
+
+
+@router.post("/{rollout_id}/{command}", responses={200: {"model": RolloutDocument}, **_UNKNOWN, **_REFUSED})
+def command(
+    rollout_id: str,
+    command: Literal["promote", "hold", "resume", "abort"],
+    services: Uses,
+    body: Annotated[CommandBody | None, Body()] = None,
+) -> Response:
+    """Promote, hold, resume or abort."""
+    one(rollout_id, services)
+    actor = body.actor if body and body.actor else "api"
+    rollout = _controller(services).command(rollout_id, command, actor)
+    services.events.publish(rollout.deployment_id, "rollout")
+    return answer(rollout_document(rollout))
+
+
+def _controller(services: Services) -> RolloutControl:
+    if services.controller is None:
+        raise RolloutRefusedError("This server moves no traffic: start one with the judge (`onejob serve`).")
+    return services.controller
+
+
+def _plan(body: RolloutBody, services: Services) -> RolloutPlan:
+    steps = None
+    if body.steps is not None:
+        steps = [make_step(**step.model_dump()) for step in body.steps]
+    chosen = {"on_timeout": body.on_timeout} if body.on_timeout else {}
+    settings = {name: str(value) for name, value in body.settings.items()}
+    mode = body.mode or Mode(services.settings.rollout_mode)
+    return make_plan(body.driver, settings, mode=mode, steps=steps, **chosen)

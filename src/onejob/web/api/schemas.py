@@ -1,0 +1,150 @@
+"""The shapes of the answers, for OpenAPI: the model's dataclasses, arranged as the documents are."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from onejob.model.deployment import Deployment
+from onejob.model.explanation import AttributeValue, CallChange, CarryingOperation, ExemplarTrace
+from onejob.model.rollout import Mode, RolloutState, Step, Transition
+from onejob.model.verdict import ArmSummary, Reason, SignalResult, State
+from onejob.state.verdicts import VerdictChange
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplanationDocument:
+    """Why; empty lists where there is nothing to explain."""
+
+    made_at: datetime | None
+    operations: list[CarryingOperation]
+    attributes: list[AttributeValue]
+    calls: list[CallChange]
+    traces: list[ExemplarTrace]
+    notes: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerdictDocument:
+    """Better or worse, how sure, and what is missing. `reason` is there while `state` is `undecided`."""
+
+    state: State
+    reason: Reason | None
+    sentence: str
+    judged_at: datetime | None
+    decided_at: datetime | None
+    first_visible_at: datetime | None
+    control: ArmSummary | None
+    treatment: ArmSummary | None
+    signals: list[SignalResult]
+    left_out: list[str]
+    explanation: ExplanationDocument
+    log_evidence: float | None = None
+    alpha: float | None = None
+    window_start: datetime | None = None
+    window_end: datetime | None = None
+    engine_version: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutDocument:
+    """The plan by which traffic moves, and every transition so far."""
+
+    id: str
+    deployment_id: str
+    state: RolloutState
+    driver: str
+    settings: dict[str, str]
+    steps: list[Step]
+    mode: Mode
+    on_timeout: str
+    step: int
+    share: float
+    step_started_at: datetime
+    transitions: list[Transition]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeploymentDocument(Deployment):
+    """A deployment with its rollout and its verdict."""
+
+    rollout: RolloutDocument | None
+    verdict: VerdictDocument
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeploymentsDocument:
+    """A page of deployments, newest first; `next_cursor` is null on the last page."""
+
+    items: list[DeploymentDocument]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryDocument:
+    """Everything a verdict ever said, oldest first."""
+
+    items: list[VerdictChange]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateVerdictDocument:
+    """As much of a verdict as a pipeline needs."""
+
+    state: State
+    reason: Reason | None
+    sentence: str
+    decided_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateDocument:
+    """Whether a version may go on."""
+
+    deployment_id: str
+    service: str
+    environment: str
+    version: str
+    status: str
+    verdict: GateVerdictDocument
+    rollout: RolloutDocument | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecomputedDocument:
+    """The verdict computed again from its stored counts; `same` as the stored one?"""
+
+    same: bool
+    verdict: VerdictDocument
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusDocument:
+    """What this server is and what it has."""
+
+    version: str
+    engine: dict[str, Any]
+    state: dict[str, Any]
+    intake: dict[str, Any] | None
+    ports: dict[str, int]
+    spans_stored: int | None
+    services: int | None
+    last_span_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldProblem:
+    """What is wrong with one field."""
+
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """An RFC 9457 problem: `detail` says what to do."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] | None = None

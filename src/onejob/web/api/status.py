@@ -1,0 +1,84 @@
+"""What this server is doing; and the two probes of an orchestrator."""
+
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from onejob.state.codec import to_plain
+from onejob.state.errors import StateError
+from onejob.store.engine import Engine
+from onejob.store.errors import StoreError
+from onejob.store.rollup import Totals, totals
+from onejob.web.api.answers import answer
+from onejob.web.api.parameters import Uses
+from onejob.web.api.problems import ProblemRoute, problem
+from onejob.web.api.schemas import Problem, StatusDocument
+from onejob.web.services import IntakeControl
+
+router = APIRouter(tags=["server"], route_class=ProblemRoute)
+
+
+@router.get("/api/v1/status", responses={200: {"model": StatusDocument}, 503: {"model": Problem}})
+def status(services: Uses) -> Response:
+    """Version, what is stored, what is on its way, and whether the engine answers."""
+    found = _totals(services.engine)
+    settings = services.settings
+    return answer(
+        {
+            "version": services.version,
+            "engine": {
+                "kind": "clickhouse" if settings.store_url else "embedded",
+                "up": found is not None,
+            },
+            "state": {
+                "kind": "sqlite" if services.database.is_sqlite else "postgresql",
+                "deployments": services.deployments.count(),
+            },
+            "intake": _stats(services.intake),
+            "ports": {
+                "web": settings.web_port,
+                "otlp_grpc": settings.otlp_grpc_port,
+                "otlp_http": settings.otlp_http_port,
+            },
+            "spans_stored": found.spans if found else None,
+            "services": found.services if found else None,
+            "last_span_at": to_plain(found.last_span_at) if found else None,
+        }
+    )
+
+
+@router.get("/healthz", include_in_schema=False)
+def healthz() -> Response:
+    """The process runs."""
+    return answer({"status": "ok"})
+
+
+@router.get("/readyz", include_in_schema=False)
+def readyz(services: Uses) -> Response:
+    """Facts and telemetry can be read."""
+    try:
+        services.database.ping()
+    except StateError as error:
+        return problem(503, "The state database does not answer", str(error))
+    if services.engine is not None and not services.engine.is_up():
+        return problem(503, "The telemetry store does not answer", "It is started again by itself: try again soon.")
+    return answer({"status": "ready"})
+
+
+def _totals(engine: Engine | None) -> Totals | None:
+    if engine is None or not engine.is_up():
+        return None
+    try:
+        return totals(engine)
+    except StoreError:  # the answer is that it is not up
+        return None
+
+
+def _stats(intake: IntakeControl | None) -> Any:
+    if intake is None:
+        return None
+    stats = intake.stats()
+    if is_dataclass(stats) and not isinstance(stats, type):
+        stats = asdict(stats)
+    return to_plain(stats, non_finite=lambda _: None)
