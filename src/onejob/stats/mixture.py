@@ -2,17 +2,23 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 Floats = NDArray[np.float64]
+
+
+def log_sum(log_e: Floats, axis: int | tuple[int, ...] = -1) -> Floats:
+    """Log of the sum of exp(log_e) along `axis`; scipy's own costs 150 us a call, and a look makes hundreds."""
+    highest = log_e.max(axis=axis, keepdims=True)
+    total = np.exp(log_e - highest).sum(axis=axis, keepdims=True)
+    result: Floats = np.squeeze(highest + np.log(total), axis=axis)
+    return result
 
 
 def log_mean(log_e: Floats, axis: int | tuple[int, ...] = -1) -> Floats:
     """Log of the plain average of exp(log_e) along `axis`."""
     axes = (axis,) if isinstance(axis, int) else axis
     size = np.prod([log_e.shape[a] for a in axes])
-    result: Floats = np.asarray(logsumexp(log_e, axis=axes) - np.log(size))
-    return result
+    return log_sum(log_e, axis) - float(np.log(size))
 
 
 def log_weighted(log_e: Floats, weights: Floats) -> float:
@@ -22,4 +28,5 @@ def log_weighted(log_e: Floats, weights: Floats) -> float:
     0.0
     """
     rest = max(0.0, 1.0 - float(weights.sum()))
-    return float(logsumexp(np.append(log_e, 0.0), b=np.append(weights, rest)))
+    bets = np.append(weights, rest)
+    return float(log_sum(np.append(log_e, 0.0)[bets > 0] + np.log(bets[bets > 0])))

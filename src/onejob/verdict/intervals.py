@@ -12,9 +12,9 @@ request counts alone, never on outcomes.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from onejob.stats import core_test, histogram
+from onejob.stats.mixture import log_mean
 from onejob.verdict.counts import CONTROL, TREATMENT, Counts, histograms, table
 from onejob.verdict.evidence import QUANTILES, Evidence
 
@@ -81,7 +81,7 @@ class LatencyIntervals:
         beyond = merged.sum(axis=2, keepdims=True) - np.cumsum(merged, axis=2)
         n0, n1 = merged.sum(axis=2)
         self._test(usable, n0, n1, beyond, evidence)
-        self._refuted |= logsumexp(self._log_e, axis=4) - np.log(len(_LOG_RATIOS)) >= self._bar
+        self._refuted |= log_mean(self._log_e, axis=4) >= self._bar
 
     def _test(self, usable: Ints, n0: Ints, n1: Ints, beyond: Ints, evidence: Evidence) -> None:
         phi, log_theta_0 = evidence.phi()[1:], evidence.log_theta_0()[:, 1:]

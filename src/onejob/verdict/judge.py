@@ -139,35 +139,41 @@ class Judge:
         if self._verdict is not None and self._verdict.state is State.WORSE:
             state = State.WORSE  # a crossing is a crossing, whenever it is looked at again
         reason = self._reason(batch) if state is State.UNDECIDED else None
-        results = [self._result(row, s, batch) for row, s in zip(rows, decision.states, strict=True)]
-        results.sort(key=_worst_first)
+        results = self._results(rows, decision.states, batch)
         if state is State.WORSE and self._verdict is not None and not any(r.state is state for r in results):
             results = list(self._verdict.signals)
         verdict = self._document(batch, state, reason, tuple(results), decision.log_e[signals.WORSE])
         return _with_sentence(self.deployment, verdict)
 
     def _rows(self) -> list[Row]:
-        rows: list[Row] = []
-        for op, name in enumerate(self._operations.names):
-            if not self._evidence.requests[TREATMENT, op]:
-                continue
-            weight = self._operations.weight(name)
-            rows.append(signals.error_row(self._evidence, op, name, weight, self.settings))
+        seen = [
+            (op, name, self._operations.weight(name))
+            for op, name in enumerate(self._operations.names)
+            if self._evidence.requests[TREATMENT, op]
+        ]
+        rows = signals.error_rows(self._evidence, seen, self.settings)
+        for op, name, weight in seen:
             if self._evidence.timed[TREATMENT, op]:
                 rows += signals.latency_rows(self._evidence, self._intervals, op, name, weight, self.settings)
         if self._router.has_samples:
-            rows.append(signals.router_row(self._router.failed, "router", "errors", self.settings))
-            rows.append(signals.router_row(self._router.unanswered, "shortfall", "shortfall", self.settings))
+            rows += signals.router_rows(self._router, self.settings)
         elif self._share.total:
             rows.append(signals.share_row(self._share, self.settings))
         return rows
 
-    def _result(self, row: Row, state: State, batch: EvidenceBatch) -> SignalResult:
-        seen_at = self._progress.visible_since(row, batch) if state is State.WORSE else None
-        rate = 0.0 if batch.finished else self._progress.rate_per_s(self._operations.numbers.get(row.operation))
-        lacking = signals.lacking(row, self.settings, rate) if state is State.UNDECIDED else None
-        self._progress.remember(row, batch)
-        return signals.result(row, state, seen_at, lacking)
+    def _results(self, rows: list[Row], states: Sequence[State], batch: EvidenceBatch) -> list[SignalResult]:
+        """The rows as the verdict carries them, worst first."""
+        numbers = self._operations.numbers
+        waiting = [row for row, state in zip(rows, states, strict=True) if state is State.UNDECIDED]
+        rates = [0.0 if batch.finished else self._progress.rate_per_s(numbers.get(row.operation)) for row in waiting]
+        missing = iter(signals.lacking(waiting, self.settings, rates))
+        results = []
+        for row, state in zip(rows, states, strict=True):
+            seen_at = self._progress.visible_since(row, batch) if state is State.WORSE else None
+            results.append(signals.result(row, state, seen_at, next(missing) if state is State.UNDECIDED else None))
+        for row in rows:
+            self._progress.remember(row, batch)
+        return sorted(results, key=_worst_first)
 
     def _reason(self, batch: EvidenceBatch) -> Reason:
         if self.deployment.strategy is Strategy.ALL_AT_ONCE:

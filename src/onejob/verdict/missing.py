@@ -6,6 +6,8 @@ traffic will not do it (the estimate is beyond the tolerance, or so few instance
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,37 +17,45 @@ from onejob.stats.confidence import running_mean_interval
 
 Floats = NDArray[np.float64]
 
-_FACTORS = np.geomspace(1.05, 2e4, 24)
+_FACTORS = np.geomspace(1.05, 2e4, 20)
 _Z90 = 1.28
 
 
-def missing_for_rate(
-    events: tuple[int, int],
-    requests: tuple[int, int],
-    tolerance: float,
-    *,
-    high: float | None,
-    alpha: float,
-    phi: float,
-    rate_per_s: float,
-) -> Missing:
-    """For a difference of rates; pairs are (control, treatment)."""
-    pooled = sum(events) / max(1, sum(requests))
-    typical = _factor_for_rate((pooled, pooled), requests, tolerance, alpha, phi)
-    spread = _Z90 * math.sqrt(max(pooled, 1 / max(1, sum(requests))) * (1 - pooled) * phi / max(1, min(requests)))
-    unlucky = _factor_for_rate((pooled, pooled + min(spread, tolerance / 2)), requests, tolerance, alpha, phi)
-    return _missing(high, typical, unlucky, requests[1], rate_per_s)
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Rows of yes/no signals as columns; `events` and `requests` have shape (rows, 2): control, treatment."""
+
+    events: Floats
+    requests: Floats
+    tolerance: Floats
+    phi: Floats
 
 
-def _factor_for_rate(
-    rates: tuple[float, float], requests: tuple[int, int], tolerance: float, alpha: float, phi: float
-) -> float | None:
+def missing_for_rates(
+    rates: Rates, highs: Sequence[float | None], rates_per_s: Sequence[float], alpha: float
+) -> list[Missing]:
+    """For differences of rates, all rows at once."""
+    if not len(rates.tolerance):
+        return []
+    total = np.maximum(1.0, rates.requests.sum(axis=1))
+    pooled = rates.events.sum(axis=1) / total
+    variance = np.maximum(pooled, 1 / total) * (1 - pooled) * rates.phi / np.maximum(1.0, rates.requests.min(axis=1))
+    unlucky = pooled + np.minimum(_Z90 * np.sqrt(variance), rates.tolerance / 2)
+    factors = [_factors_for_rates(rates, pooled, treatment, alpha) for treatment in (pooled, unlucky)]
+    return [
+        _missing(high, typical, most, int(n1), rate)
+        for high, typical, most, n1, rate in zip(highs, *factors, rates.requests[:, 1], rates_per_s, strict=True)
+    ]
+
+
+def _factors_for_rates(rates: Rates, control: Floats, treatment: Floats, alpha: float) -> list[float | None]:
     """By which factor traffic must grow until the interval of treatment - control lies under the tolerance."""
-    n0, n1 = (np.maximum(1, n) * _FACTORS / phi for n in requests)
-    low0, _ = running_mean_interval(n0 * rates[0], n0, alpha / 2)
-    _, high1 = running_mean_interval(n1 * rates[1], n1, alpha / 2)
-    enough = np.flatnonzero(high1 - low0 <= tolerance)
-    return float(_FACTORS[enough[0]]) if len(enough) else None
+    shape = (len(control), len(_FACTORS))
+    n0, n1 = (np.maximum(1.0, rates.requests[:, arm, None]) * _FACTORS / rates.phi[:, None] for arm in (0, 1))
+    low, _ = running_mean_interval((n0 * control[:, None]).ravel(), n0.ravel(), alpha / 2)
+    _, high = running_mean_interval((n1 * treatment[:, None]).ravel(), n1.ravel(), alpha / 2)
+    is_enough = (high - low).reshape(shape) <= rates.tolerance[:, None]
+    return [float(_FACTORS[row.argmax()]) if row.any() else None for row in is_enough]
 
 
 def missing_for_ratio(

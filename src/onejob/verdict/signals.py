@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from onejob.model.evidence import JudgeSettings
 from onejob.model.verdict import EffectKind, Missing, SignalResult, State
-from onejob.stats import histogram, mixture
+from onejob.stats import design_effect, histogram, mixture
 from onejob.stats.confidence import running_mean_interval
 from onejob.verdict import missing
 from onejob.verdict.counts import CONTROL, TREATMENT
 from onejob.verdict.evidence import ERRORS, Evidence
 from onejob.verdict.intervals import COLUMNS, REPORTED, LatencyIntervals
-from onejob.verdict.router import LOG_THETA_0, Outcomes, ShareEvidence
+from onejob.verdict.router import LOG_THETA_0, RouterEvidence, ShareEvidence
+
+Floats = NDArray[np.float64]
 
 WORSE, BETTER = 0, 1  # sides of the evidence
 EVERYWHERE = "*"  # the operation of signals that are about the arm as a whole
@@ -61,22 +64,24 @@ class Row:
         return self.high is not None and self.high <= self.tolerance
 
 
-def error_row(evidence: Evidence, op: int, name: str, weight: float, settings: JudgeSettings) -> Row:
-    """Errors of one operation."""
-    phi = float(evidence.phi()[ERRORS])
-    log_e = _log_e(evidence, op, [ERRORS])
-    return _rate_row(
-        "errors",
-        name,
-        "errors",
-        evidence.errors[:, op],
-        evidence.requests[:, op],
-        settings,
-        log_e,
-        weight,
-        phi,
-        float(np.exp(evidence.log_theta_0()[op, ERRORS])),
-    )
+def error_rows(evidence: Evidence, operations: Sequence[tuple[int, str, float]], settings: JudgeSettings) -> list[Row]:
+    """Errors of the operations, given as (number, name, weight)."""
+    phi, theta = float(evidence.phi()[ERRORS]), np.exp(evidence.log_theta_0()[:, ERRORS])
+    outcomes = [
+        _Outcome(
+            family="errors",
+            operation=name,
+            signal="errors",
+            events=_pair(evidence.errors[:, op]),
+            requests=_pair(evidence.requests[:, op]),
+            log_e=_log_e(evidence, op, [ERRORS]),
+            weight=weight,
+            phi=phi,
+            theta_0=float(theta[op]),
+        )
+        for op, name, weight in operations
+    ]
+    return _rate_rows(outcomes, settings)
 
 
 def latency_rows(
@@ -117,21 +122,26 @@ def latency_rows(
     return rows
 
 
-def router_row(outcomes: Outcomes, family: str, signal: str, settings: JudgeSettings) -> Row:
+def router_rows(router: RouterEvidence, settings: JudgeSettings) -> list[Row]:
     """What the router saw of the arms as a whole."""
-    log_e = (outcomes.log_evidence(WORSE), outcomes.log_evidence(BETTER))
-    return _rate_row(
-        family,
-        EVERYWHERE,
-        signal,
-        np.array(outcomes.events),
-        np.array(outcomes.requests),
-        settings,
-        log_e,
-        1.0,
-        1.5,
-        float(np.exp(LOG_THETA_0)),
-    )
+    outcomes = [
+        _Outcome(
+            family=family,
+            operation=EVERYWHERE,
+            signal=signal,
+            events=(seen.events[CONTROL], seen.events[TREATMENT]),
+            requests=(seen.requests[CONTROL], seen.requests[TREATMENT]),
+            log_e=(seen.log_evidence(WORSE), seen.log_evidence(BETTER)),
+            weight=1.0,
+            phi=design_effect.PRIOR_PHI,
+            theta_0=float(np.exp(LOG_THETA_0)),
+        )
+        for family, signal, seen in (
+            ("router", "errors", router.failed),
+            ("shortfall", "shortfall", router.unanswered),
+        )
+    ]
+    return _rate_rows(outcomes, settings)
 
 
 def share_row(share: ShareEvidence, settings: JudgeSettings) -> Row:
@@ -184,64 +194,83 @@ def result(row: Row, state: State, seen_at: datetime | None, lacking: Missing | 
     )
 
 
-def lacking(row: Row, settings: JudgeSettings, rate_per_s: float) -> Missing:
-    """What the row needs until it can be called no worse."""
-    if row.kind is EffectKind.RATIO:
-        return missing.missing_for_ratio(
-            row.effect,
-            row.high,
-            row.tolerance,
-            floor=row.floor,
-            requests=row.requests[TREATMENT],
-            rate_per_s=rate_per_s,
-        )
-    return missing.missing_for_rate(
-        row.events,
-        row.requests,
+def lacking(rows: Sequence[Row], settings: JudgeSettings, rates_per_s: Sequence[float]) -> list[Missing]:
+    """What each row needs until it can be called no worse."""
+    is_rate = [row.kind is EffectKind.DIFFERENCE for row in rows]
+    rated = [row for row, is_it in zip(rows, is_rate, strict=True) if is_it]
+    columns = missing.Rates(
+        events=np.array([row.events for row in rated], dtype=float).reshape(-1, 2),
+        requests=np.array([row.requests for row in rated], dtype=float).reshape(-1, 2),
+        tolerance=np.array([row.tolerance for row in rated]),
+        phi=np.array([row.phi for row in rated]),
+    )
+    per_s = [rate for rate, is_it in zip(rates_per_s, is_rate, strict=True) if is_it]
+    for_rates = iter(missing.missing_for_rates(columns, [row.high for row in rated], per_s, settings.alpha))
+    return [
+        next(for_rates) if is_it else _lacking_ratio(row, rate)
+        for row, rate, is_it in zip(rows, rates_per_s, is_rate, strict=True)
+    ]
+
+
+def _lacking_ratio(row: Row, rate_per_s: float) -> Missing:
+    return missing.missing_for_ratio(
+        row.effect,
+        row.high,
         row.tolerance,
-        high=row.high,
-        alpha=settings.alpha,
-        phi=row.phi,
+        floor=row.floor,
+        requests=row.requests[TREATMENT],
         rate_per_s=rate_per_s,
     )
 
 
-def _rate_row(
-    family: str,
-    operation: str,
-    signal: str,
-    events: "np.ndarray[tuple[int], np.dtype[np.int64]]",
-    requests: "np.ndarray[tuple[int], np.dtype[np.int64]]",
-    settings: JudgeSettings,
-    log_e: tuple[float, float],
-    weight: float,
-    phi: float,
-    theta_0: float,
-) -> Row:
-    low, high = running_mean_interval(events / phi, requests / phi, settings.alpha / 2)
-    is_seen = bool((requests > 0).all())
-    rates = [float(x / n) if n else None for x, n in zip(events, requests, strict=True)]
-    control, treatment = rates
-    effect = treatment - control if treatment is not None and control is not None else None
-    tolerance = max(settings.tolerance_errors, (settings.tolerance_errors_ratio - 1) * (control or 0.0))
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """Counts of a yes/no signal; pairs are (control, treatment), or (worse, better) for the evidence."""
+
+    family: str
+    operation: str
+    signal: str
+    events: tuple[int, int]
+    requests: tuple[int, int]
+    log_e: tuple[float, float]
+    weight: float
+    phi: float
+    theta_0: float
+
+
+def _rate_rows(outcomes: Sequence[_Outcome], settings: JudgeSettings) -> list[Row]:
+    if not outcomes:
+        return []
+    phi = np.array([o.phi for o in outcomes])[:, None]
+    events, requests = (
+        np.array(values, dtype=float) / phi for values in ([o.events for o in outcomes], [o.requests for o in outcomes])
+    )
+    low, high = running_mean_interval(events.ravel(), requests.ravel(), settings.alpha / 2)
+    ends = zip(low.reshape(-1, 2), high.reshape(-1, 2), strict=True)
+    return [_rate_row(o, lows, highs, settings) for o, (lows, highs) in zip(outcomes, ends, strict=True)]
+
+
+def _rate_row(o: _Outcome, lows: Floats, highs: Floats, settings: JudgeSettings) -> Row:
+    control, treatment = (x / n if n else None for x, n in zip(o.events, o.requests, strict=True))
+    is_seen = control is not None and treatment is not None
     return Row(
-        family=family,
-        operation=operation,
-        signal=signal,
+        family=o.family,
+        operation=o.operation,
+        signal=o.signal,
         kind=EffectKind.DIFFERENCE,
         control=control,
         treatment=treatment,
-        effect=effect,
-        low=float(low[TREATMENT] - high[CONTROL]) if is_seen else None,
-        high=float(high[TREATMENT] - low[CONTROL]) if is_seen else None,
-        tolerance=tolerance,
-        log_e=log_e,
-        own_log_e=log_e,
-        weight=weight,
-        phi=phi,
-        theta_0=theta_0,
-        requests=_pair(requests),
-        events=_pair(events),
+        effect=treatment - control if control is not None and treatment is not None else None,
+        low=float(lows[TREATMENT] - highs[CONTROL]) if is_seen else None,
+        high=float(highs[TREATMENT] - lows[CONTROL]) if is_seen else None,
+        tolerance=max(settings.tolerance_errors, (settings.tolerance_errors_ratio - 1) * (control or 0.0)),
+        log_e=o.log_e,
+        own_log_e=o.log_e,
+        weight=o.weight,
+        phi=o.phi,
+        theta_0=o.theta_0,
+        requests=o.requests,
+        events=o.events,
     )
 
 
@@ -274,5 +303,5 @@ def _floor(evidence: Evidence, op: int, edge: int, log_theta_0: float) -> float:
     return 0.0 if at is None or at <= 0 else abs(float(np.log(here / at)))
 
 
-def _pair(values: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> tuple[int, int]:
+def _pair(values: NDArray[np.int64]) -> tuple[int, int]:
     return int(values[CONTROL]), int(values[TREATMENT])
