@@ -3,7 +3,7 @@
 The judge, the rollout controller and the intake are known here by what is asked of them only.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -13,7 +13,7 @@ from onejob.changes.reported import Reports
 from onejob.config import Settings
 from onejob.model.deployment import Deployment
 from onejob.model.evidence import EvidenceBatch
-from onejob.model.rollout import Rollout, RolloutPlan
+from onejob.model.rollout import Mode, Rollout, Step
 from onejob.model.verdict import Verdict
 from onejob.state.database import Database
 from onejob.state.deployments import Deployments
@@ -40,8 +40,18 @@ class IntakeControl(Protocol):
 class RolloutControl(Protocol):
     """Who moves traffic."""
 
-    def start(self, deployment_id: str, plan: RolloutPlan) -> Rollout:
-        """Begin a rollout."""
+    def start(
+        self,
+        deployment_id: str,
+        driver: str,
+        settings: Mapping[str, str],
+        steps: tuple[Step, ...] | None = None,
+        mode: Mode | None = None,
+        *,
+        on_timeout: str = "pause",
+        force: bool = False,
+    ) -> Rollout:
+        """Begin a rollout; what is not said takes its default. `force` ships what was judged worse before."""
 
     def command(self, rollout_id: str, command: str, actor: str) -> Rollout:
         """`promote`, `hold`, `resume` or `abort`, and who said so."""

@@ -81,7 +81,8 @@ class RolloutBody(_Body):
     )
     steps: list[StepBody] | None = None
     mode: Mode | None = None
-    on_timeout: Literal["pause", "abort", "promote"] | None = None
+    on_timeout: Literal["pause", "abort", "promote"] = "pause"
+    force: StrictBool = Field(False, description="Ship a version even though it was judged worse before.")
 
 
 class CommandBody(_Body):

@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Body, Response
 
 from onejob.act.errors import RolloutRefusedError, RolloutUnknownError
-from onejob.act.plan import make_plan, make_step
-from onejob.model.rollout import Mode, RolloutPlan
+from onejob.act.plan import make_step
 from onejob.web.api.answers import answer
 from onejob.web.api.deployments import unknown
 from onejob.web.api.documents import rollout_document
@@ -27,10 +26,17 @@ _REFUSED: Responses = {409: {"model": Problem, "description": "It does not fit w
 def start(body: RolloutBody, services: Uses) -> Response:
     """Let onejob move the traffic of a deployment, step by step, as its verdict allows."""
     controller = _controller(services)
-    plan = _plan(body, services)
     if services.deployments.get(body.deployment_id) is None:
         raise unknown(body.deployment_id)
-    rollout = controller.start(body.deployment_id, plan)
+    rollout = controller.start(
+        body.deployment_id,
+        body.driver,
+        {name: str(value) for name, value in body.settings.items()},
+        None if body.steps is None else tuple(make_step(**step.model_dump()) for step in body.steps),
+        body.mode,
+        on_timeout=body.on_timeout,
+        force=body.force,
+    )
     services.events.publish(body.deployment_id, "rollout")
     return answer(rollout_document(rollout), 201, headers={"location": f"/api/v1/rollouts/{rollout.id}"})
 
@@ -63,13 +69,3 @@ def _controller(services: Services) -> RolloutControl:
     if services.controller is None:
         raise RolloutRefusedError("This server moves no traffic: start one with the judge (`onejob serve`).")
     return services.controller
-
-
-def _plan(body: RolloutBody, services: Services) -> RolloutPlan:
-    steps = None
-    if body.steps is not None:
-        steps = [make_step(**step.model_dump()) for step in body.steps]
-    chosen = {"on_timeout": body.on_timeout} if body.on_timeout else {}
-    settings = {name: str(value) for name, value in body.settings.items()}
-    mode = body.mode or Mode(services.settings.rollout_mode)
-    return make_plan(body.driver, settings, mode=mode, steps=steps, **chosen)

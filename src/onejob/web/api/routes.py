@@ -7,10 +7,11 @@ from onejob.web.api import deployments, gate, rollouts, status
 from onejob.web.api.problems import ProblemRoute, problem
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+_PARTS = (deployments.router, rollouts.router, gate.router, status.router)
 
 router = APIRouter()
-for part in (deployments, rollouts, gate, status):
-    router.include_router(part.router)
+for part in _PARTS:
+    router.include_router(part)
 
 _elsewhere = APIRouter(route_class=ProblemRoute)
 
@@ -18,18 +19,15 @@ _elsewhere = APIRouter(route_class=ProblemRoute)
 @_elsewhere.api_route("/api/{rest:path}", methods=_METHODS, include_in_schema=False)
 def nothing_here(rest: str, request: Request) -> Response:
     """404 for an unknown address, 405 for a known one with another method."""
-    allowed = sorted(
-        {
-            method
-            for route in router.routes
-            if route.matches(request.scope)[0] is Match.PARTIAL
-            for method in getattr(route, "methods", ())
-        }
-    )
+    allowed = ", ".join(sorted(_methods_at(request)))
     if allowed:
-        detail = f"This address answers {', '.join(allowed)}."
-        return problem(405, "Method not allowed", detail, headers={"allow": ", ".join(allowed)})
+        return problem(405, "Method not allowed", f"This address answers {allowed}.", headers={"allow": allowed})
     return problem(404, "Not found", f"There is nothing at /api/{rest}: /openapi.json lists what there is.")
+
+
+def _methods_at(request: Request) -> set[str]:
+    found = (route for part in _PARTS for route in part.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return {method for route in found for method in getattr(route, "methods", ())}
 
 
 router.include_router(_elsewhere)
