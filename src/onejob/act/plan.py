@@ -59,10 +59,6 @@ def default_limits(share: float) -> tuple[float, float]:
     return next((errors, latency) for up_to, errors, latency in _LIMITS if share <= up_to)
 
 
-# Evidence of a step arrives with the exporters' delay: the last hold leaves time to take the promotion back.
-DEFAULT_STEPS = (make_step(0.10, 60.0), make_step(0.50, 120.0), make_step(1.0, 30.0))
-
-
 def make_plan(
     driver: str,
     settings: Mapping[str, str],
@@ -88,3 +84,7 @@ def make_plan(
 def _check_number(name: str, value: float, low: float, high: float, hint: str) -> None:
     if not (math.isfinite(value) and low <= value <= high):
         raise PlanError(f"{name} must be between {low:g} and {high:g} ({hint}), not {value:g}.")
+
+
+# Evidence of a step arrives with the exporters' delay: the last hold leaves time to take the promotion back.
+DEFAULT_STEPS = (make_step(0.10, 60.0), make_step(0.50, 120.0), make_step(1.0, 30.0))
