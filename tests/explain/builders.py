@@ -59,6 +59,7 @@ class Traffic:
     seed: int = 1
     tenants_per_size: int = 12
     new_names: bool = False
+    operation: str = "/orders"
 
     def __post_init__(self) -> None:
         self.random = random.Random(f"{self.environment}{self.seed}")
@@ -130,9 +131,10 @@ class Order:
         status = "http.response.status_code" if self.traffic.new_names else "http.status_code"
         port = "9002" if self.version == NEW else "9001"
         attributes: dict[str, str | int | bool] = {
-            names[0]: "POST", names[1]: "/orders", "http.route": "/orders", status: 500 if self.charge_fails else 200,
+            names[0]: "POST", names[1]: self.traffic.operation, "http.route": self.traffic.operation,
+            status: 500 if self.charge_fails else 200,
             "http.host": f"127.0.0.1:{port}", "net.host.port": int(port), "net.peer.port": self.port,
-            "net.peer.ip": "127.0.0.1", "http.user_agent": "python-httpx/0.28", "http.url": f"http://127.0.0.1:{port}/orders",
+            "net.peer.ip": "127.0.0.1", "http.user_agent": "python-httpx/0.28", "http.url": f"http://127.0.0.1:{port}/",
             "session.id": self.session, **self.extra,
         }  # fmt: skip
         if self.tenant_on == "checkout":

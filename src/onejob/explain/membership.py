@@ -15,9 +15,13 @@ _MAX_ANCESTORS = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
-    """`has` is a matrix of 0 and 1, requests by values; `distinct` is how many values the name of a value has."""
+    """`has` is a matrix of 0 and 1, requests by values; `name` numbers the names.
+
+    `distinct` is how many values the name of a value has.
+    """
 
     values: tuple[tuple[str, str], ...]
+    name: Ints
     distinct: Ints
     has: sparse.csc_array
 
@@ -42,7 +46,7 @@ def membership(forest: Forest, requests: Requests) -> Membership:
     has = sparse.csc_array((np.ones(len(request)), (request, columns)), shape=(len(requests), len(codes)))
     has.data[:] = 1.0  # the same value on several spans of a request was summed
     counts = np.bincount(name_codes, minlength=len(names) or 1)
-    return Membership(values=pairs, distinct=counts[name_codes], has=has)
+    return Membership(values=pairs, name=name_codes, distinct=counts[name_codes], has=has)
 
 
 def _own_and_below(forest: Forest, spans: Spans) -> tuple[Ints, Ints]:

@@ -74,7 +74,7 @@ class _Cells:
 
     def rate(self, values: Floats) -> Rate:
         """Requests without the place count as zeros."""
-        per_cell = np.bincount(self.of_row, values, minlength=len(self.place))
+        per_cell = np.bincount(self.of_row, values, minlength=len(self.place)).astype(np.float64)
         mean = self._per_request(per_cell)
         variance = np.maximum(0.0, self._per_request(np.square(per_cell)) - np.square(mean))
         return Rate(mean=mean, error=np.sqrt(variance / max(1.0, self.effective - 1)))

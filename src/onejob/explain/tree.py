@@ -94,7 +94,8 @@ def _add_places(places: list[Place], spans: Spans, level: Ints, above: Ints) -> 
         up, label = divmod(key, labels)
         path = (*places[up].path, spans.label.distinct[label])
         places.append(Place(path=path, service=spans.service[row], parent=up))
-    return which.astype(np.int64) + start
+    below: Ints = which + start
+    return below
 
 
 def _times(spans: Spans, parent: Ints, place: Ints) -> tuple[Ints, Ints]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import xlogy
 
 from onejob.explain.reading import Bools, Floats, Ints, Requests
 from onejob.model.explanation import CarryingOperation
@@ -108,20 +109,31 @@ def bad_requests(requests: Requests, *, is_latency: bool) -> Bools | None:
 
 
 def slow_above_ns(requests: Requests) -> int:
-    """The duration above which treatment has most requests beyond control's share."""
+    """The duration that parts the arms best: above it treatment has most more than control.
+
+    By likelihood, not by the difference of shares: that one is as noisy as the middle of the distributions is crowded,
+    and would often part requests that are slow in both arms.
+    """
     order = np.argsort(requests.duration_ns, kind="stable")
     duration = requests.duration_ns[order]
     is_treatment, weight = requests.is_treatment[order], requests.weight[order]
-    above_treatment = _share_above(weight * is_treatment)
-    above_control = _share_above(weight * ~is_treatment)
+    treatment, control = weight * is_treatment, weight * ~is_treatment
+    above_1, above_0 = treatment.sum() - np.cumsum(treatment), control.sum() - np.cumsum(control)
+    evidence = _evidence_of_more(above_1, treatment.sum(), above_0, control.sum())
     is_last = np.append(duration[1:] != duration[:-1], True)
-    excess = np.where(is_last, above_treatment - above_control, -np.inf)
-    return int(duration[int(np.argmax(excess))])
+    return int(duration[int(np.argmax(np.where(is_last, evidence, -np.inf)))])
 
 
-def _share_above(weight: Floats) -> Floats:
-    total = weight.sum()
-    return 1 - np.cumsum(weight) / total if total > 0 else np.zeros(len(weight))
+def _evidence_of_more(k1: Floats, n1: float, k0: Floats, n0: float) -> Floats:
+    """Log-likelihood ratio of two rates against one; 0 where treatment's is not the larger."""
+    apart = _log_likelihood(k1, n1) + _log_likelihood(k0, n0)
+    return np.where(k1 * n0 > k0 * n1, apart - _log_likelihood(k1 + k0, n1 + n0), 0.0)
+
+
+def _log_likelihood(k: Floats, n: float) -> Floats:
+    k = np.clip(k, 0, n)
+    likelihood: Floats = xlogy(k, k / max(n, 1e-9)) + xlogy(n - k, 1 - k / max(n, 1e-9))
+    return likelihood
 
 
 def rows_of_both_arms(requests: Requests) -> tuple[Ints, Ints]:
