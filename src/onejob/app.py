@@ -1,0 +1,230 @@
+"""The composition root: the only place that knows all the parts. `serve` is `onejob serve`."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterable
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+
+import uvicorn
+from pydantic import ValidationError
+
+from onejob import __version__
+from onejob.act.controller import RolloutController
+from onejob.changes.detect_loop import DetectLoop
+from onejob.config import Settings
+from onejob.cycle import Cycle
+from onejob.explain.service import explain
+from onejob.ingest.errors import IntakeError
+from onejob.ingest.service import Intake
+from onejob.model.deployment import Deployment
+from onejob.model.evidence import EvidenceBatch
+from onejob.model.explanation import Explanation
+from onejob.model.rollout import Mode
+from onejob.model.verdict import Verdict
+from onejob.state.database import Database
+from onejob.state.deployments import Deployments
+from onejob.state.errors import NotFoundError, StateError
+from onejob.state.events import Events
+from onejob.state.evidence import Evidences
+from onejob.state.leases import Leases
+from onejob.state.rollouts import Rollouts
+from onejob.state.verdicts import Explanations, Verdicts
+from onejob.state.versions import KnownVersions
+from onejob.store.engine import Engine, open_engine
+from onejob.store.errors import StoreError
+from onejob.store.rollup import versions_seen
+from onejob.verdict.live import JudgeLoop
+from onejob.verdict.recompute import recompute
+from onejob.web import api
+from onejob.web.app import build
+from onejob.web.pages.product import ProductData
+from onejob.web.services import Services, assemble, utc_now
+
+log = logging.getLogger("onejob")
+
+EXIT_FAILED = 1
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_GRACE_S = 3
+
+
+class CannotStart(Exception):  # noqa: N818
+    """Why the server does not start, and what to do."""
+
+
+def serve(settings: Settings | None = None) -> int:
+    """Run until SIGINT or SIGTERM. Returns the exit code; why it could not start is on standard error."""
+    logging.basicConfig(level=os.environ.get("ONEJOB_LOG_LEVEL", "INFO").upper(), format="%(levelname)s %(message)s")
+    for chatty in ("httpx", "alembic", "uvicorn"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        with ExitStack() as stack:
+            run(settings or read_settings(), stack)
+            stop.wait()
+            log.info("stopping")
+    except (CannotStart, StoreError, StateError, IntakeError) as error:
+        print(f"onejob cannot start: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    return 0
+
+
+def read_settings() -> Settings:
+    """Settings from the environment; CannotStart names the variables that are wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(f"ONEJOB_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        raise CannotStart(f"{wrong}. See docs/configuration.md.") from None
+
+
+def run(settings: Settings, stack: ExitStack) -> Services:
+    """Start every part; leaving the stack stops them in the opposite order, so that nothing acknowledged is lost."""
+    _make_data_dir(settings.data_dir)
+    web_socket = stack.enter_context(_listen(settings.listen_host, settings.web_port))
+    engine = open_engine(settings)
+    stack.callback(engine.close)
+    database = Database(_state_url(settings))
+    stack.callback(database.close)
+    database.migrate()
+    intake = Intake(settings, engine)
+    stack.callback(intake.stop)
+    services = _services(settings, engine, database, intake, stack)
+    intake.start()
+    _serve_web(services, web_socket, stack)
+    _tell(settings, intake, web_socket)
+    return services
+
+
+def _services(settings: Settings, engine: Engine, database: Database, intake: Intake, stack: ExitStack) -> Services:
+    events = Events()
+    deployments, evidences, rollouts = Deployments(database), Evidences(database), Rollouts(database)
+    verdicts, explanations = Verdicts(database), Explanations(database)
+    controller = RolloutController(
+        rollouts=rollouts,
+        deployments=deployments,
+        verdicts=verdicts,
+        evidences=evidences,
+        events=events,
+        clock=utc_now,
+        default_mode=Mode(settings.rollout_mode),
+        judge_interval_s=settings.tick_s,
+    )
+    stack.callback(controller.close)
+    judging = JudgeLoop(
+        engine=engine,
+        deployments=deployments,
+        evidences=evidences,
+        verdicts=verdicts,
+        explanations=explanations,
+        rollouts=rollouts,
+        settings=settings,
+    )
+    look = lambda since, until: versions_seen(engine, since=since, until=until)  # noqa: E731
+    detector = DetectLoop(deployments, rollouts, KnownVersions(database), events, look, settings)
+
+    def why(deployment: Deployment, verdict: Verdict, now: datetime) -> Explanation:
+        return explain(engine, deployment, verdict, settings=settings, now=now)
+
+    def again(deployment: Deployment, batches: Iterable[EvidenceBatch]) -> Verdict:
+        verdict = recompute(deployment, batches, explanations.get(deployment.id))
+        if verdict is None:
+            raise NotFoundError(f"There is no evidence for {deployment.id} yet: wait for its first look.")
+        return verdict
+
+    cycle = Cycle(
+        detector=detector,
+        judging=judging,
+        explain=why,
+        rollouts=controller,
+        verdicts=verdicts,
+        explanations=explanations,
+        events=events,
+        leases=Leases(database),
+        clock=utc_now,
+        tick_s=settings.tick_s,
+    )
+    cycle.start()
+    stack.callback(cycle.stop)
+    return assemble(
+        settings,
+        database,
+        engine=engine,
+        intake=intake,
+        recompute=again,
+        controller=controller,
+        events=events,
+    )
+
+
+def _serve_web(services: Services, web_socket: socket.socket, stack: ExitStack) -> None:
+    app = build(ProductData(services), api.router)
+    app.state.services = services
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=_GRACE_S)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [web_socket]}, name="web", daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        services.events.close()
+        server.should_exit = True
+        thread.join(_GRACE_S + 2)
+
+    stack.callback(stop)
+
+
+def _make_data_dir(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotStart(
+            f"the data directory {path} cannot be made ({error.strerror}): "
+            "set ONEJOB_DATA_DIR to a folder you may write to"
+        ) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise CannotStart(f"the data directory {path} is not writable: change its owner, or set ONEJOB_DATA_DIR")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise CannotStart(
+            f"port {port} on {host} cannot be used ({error.strerror}): stop what uses it, or set ONEJOB_WEB_PORT"
+        ) from error
+    return listener
+
+
+def _state_url(settings: Settings) -> str:
+    if settings.state_url is not None:
+        return settings.state_url.get_secret_value()
+    return f"sqlite:///{(settings.data_dir / 'state.db').resolve()}"
+
+
+def _tell(settings: Settings, intake: Intake, web_socket: socket.socket) -> None:
+    host = f"[{settings.listen_host}]" if ":" in settings.listen_host else settings.listen_host
+    print(
+        f"onejob {__version__}\n"
+        f"  pages and API  http://{host}:{web_socket.getsockname()[1]}\n"
+        f"  OTLP/gRPC      {host}:{intake.grpc_port}\n"
+        f"  OTLP/HTTP      http://{host}:{intake.http_port}/v1/traces\n"
+        f"  data           {settings.data_dir.resolve()}",
+        flush=True,
+    )
+    reach = (
+        "Listening on loopback only, as there is no login yet; set ONEJOB_LISTEN_HOST to change that."
+        if settings.listen_host in _LOOPBACK
+        else f"WARNING: listening on {settings.listen_host} without a login: whoever can reach it may use it."
+    )
+    print(reach, flush=True)

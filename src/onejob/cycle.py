@@ -1,0 +1,150 @@
+"""The loop that closes the loop: detect -> judge -> explain -> act, again and again.
+
+Two threads. One looks at telemetry every `tick_s`; the other moves rollouts every second, and at once when a verdict
+was renewed: a slow query must never delay a rollback.
+"""
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from onejob.model.deployment import Deployment
+from onejob.model.explanation import Explanation
+from onejob.model.verdict import State, Verdict
+from onejob.state.events import Events
+from onejob.state.leases import Leases
+from onejob.state.verdicts import Explanations, Verdicts
+from onejob.store.errors import StoreError
+from onejob.verdict.live import Look
+from onejob.verdict.recompute import explained
+
+log = logging.getLogger(__name__)
+
+_ROLLOUT_TICK_S = 1.0
+_LEASE = "judge"
+_LEAST_LEASE_S = 30.0
+_JOIN_S = 40.0  # one query may take `query_timeout_s`
+
+
+class Detector(Protocol):
+    """Notices deployments in telemetry."""
+
+    def tick(self, now: datetime) -> list[Deployment]: ...
+
+
+class Judging(Protocol):
+    """Looks at open deployments."""
+
+    def tick(self, now: datetime) -> Iterable[Look]: ...
+
+
+class Rollouts(Protocol):
+    """Moves traffic."""
+
+    def tick(self, now: datetime) -> None: ...
+
+
+Explain = Callable[[Deployment, Verdict, datetime], Explanation]
+
+
+class Cycle:
+    """Call `start` and `stop` once each. Only the process that holds the lease judges; all of them serve."""
+
+    def __init__(
+        self,
+        *,
+        detector: Detector,
+        judging: Judging,
+        explain: Explain,
+        rollouts: Rollouts,
+        verdicts: Verdicts,
+        explanations: Explanations,
+        events: Events,
+        leases: Leases,
+        clock: Callable[[], datetime],
+        tick_s: float,
+    ) -> None:
+        self._detector = detector
+        self._judging = judging
+        self._explain = explain
+        self._rollouts = rollouts
+        self._verdicts = verdicts
+        self._explanations = explanations
+        self._events = events
+        self._leases = leases
+        self._clock = clock
+        self._tick_s = tick_s
+        self._holder = f"{socket.gethostname()}:{os.getpid()}"
+        self._stopping = threading.Event()
+        self._hurry = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._judge_forever, name="judge", daemon=True),
+            threading.Thread(target=self._roll_forever, name="rollouts", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Begin to look."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End after the looks under way."""
+        self._stopping.set()
+        self._hurry.set()
+        for thread in self._threads:
+            thread.join(_JOIN_S)
+        self._leases.release(_LEASE, self._holder)
+
+    def look(self, now: datetime) -> None:
+        """One look at everything; what fails is logged and tried again at the next."""
+        self._attempt("detect deployments", lambda: self._detector.tick(now))
+        self._attempt("judge deployments", lambda: self._judge(now))
+
+    def _judge(self, now: datetime) -> None:
+        for look in self._judging.tick(now):
+            self._hurry.set()
+            self._events.publish(look.deployment.id, "verdict")
+            if self._wants_explanation(look):
+                self._attempt("explain a verdict", lambda look=look: self._explained(look, now))  # type: ignore[misc]
+
+    def _wants_explanation(self, look: Look) -> bool:
+        """When it turns worse, and again at the end, when late spans have arrived."""
+        if look.verdict.state is not State.WORSE:
+            return False
+        turned = look.previous is None or look.previous.state is not State.WORSE
+        return turned or look.finished or self._explanations.get(look.deployment.id) is None
+
+    def _explained(self, look: Look, now: datetime) -> None:
+        explanation = self._explain(look.deployment, look.verdict, now)
+        self._explanations.save(replace(explanation, deployment_id=look.deployment.id))
+        self._verdicts.record(explained(look.deployment, look.verdict, explanation))
+        self._events.publish(look.deployment.id, "explanation")
+
+    def _judge_forever(self) -> None:
+        due = self._clock()
+        while not self._stopping.is_set():
+            if self._leases.acquire(_LEASE, self._holder, max(_LEAST_LEASE_S, 3 * self._tick_s)):
+                self.look(self._clock())
+            now = self._clock()
+            due = max(due + timedelta(seconds=self._tick_s), now)
+            self._stopping.wait((due - now).total_seconds())
+
+    def _roll_forever(self) -> None:
+        while not self._stopping.is_set():
+            self._hurry.wait(_ROLLOUT_TICK_S)
+            self._hurry.clear()
+            if not self._stopping.is_set():
+                self._attempt("move rollouts", lambda: self._rollouts.tick(self._clock()))
+
+    def _attempt(self, what: str, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except StoreError as error:
+            log.warning("cannot %s now: %s", what, error)
+        except Exception:
+            log.exception("could not %s; it is tried again", what)
