@@ -2,17 +2,21 @@
 
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from onejob import __version__
+from onejob.state.errors import StateError
+from onejob.web.api import router as api_router
 from onejob.web.pages import routes
 from onejob.web.pages.data import PageData
+from onejob.web.pages.product import ProductData
 from onejob.web.pages.render import render
 from onejob.web.security import Guard
+from onejob.web.services import Services
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -27,24 +31,42 @@ class Cached(StaticFiles):
         return response
 
 
+def create_app(services: Services) -> FastAPI:
+    """The application over the running product."""
+    app = build(ProductData(services), api_router)
+    app.state.services = services
+    return app
+
+
 def build(data: PageData, *routers: APIRouter) -> FastAPI:
     """The application over anything that knows what the pages need."""
+    # The usual interactive documentation loads scripts from elsewhere; /openapi.json is what tools read.
     app = FastAPI(title="onejob", version=__version__, docs_url=None, redoc_url=None)
     app.state.page_data = data
     for router in (*routers, routes.router):
         app.include_router(router)
     app.mount("/static", Cached(directory=_STATIC), name="static")
     app.add_exception_handler(404, _not_found)
+    app.add_exception_handler(StateError, _no_state)
     app.add_middleware(Guard)
     return app
 
 
 async def _not_found(request: Request, error: Exception) -> Response:
     """A page for people, problem+json for programs."""
-    detail = error.detail if isinstance(error, (HTTPException, StarletteHTTPException)) else "Not found"
-    if request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
-        body = {"title": "Not found", "status": 404, "detail": detail}
-        return JSONResponse(body, 404, media_type="application/problem+json")
+    detail = error.detail if isinstance(error, HTTPException) else "There is nothing at this address."
+    return _message(request, 404, "Not found", "There is nothing at this address." if detail == "Not Found" else detail)
+
+
+async def _no_state(request: Request, error: Exception) -> Response:
+    """The state database does not answer: nothing that is acknowledged is lost by that."""
+    return _message(request, 503, "The state database does not answer", f"{error} Try again in a moment.")
+
+
+def _message(request: Request, status: int, title: str, detail: str) -> Response:
+    if "text/html" not in request.headers.get("accept", ""):
+        problem = {"title": title, "status": status, "detail": detail}
+        return JSONResponse(problem, status, media_type="application/problem+json")
     now = request.app.state.page_data.now()
     html = render("message.html", now=now, theme="", here=request.url.path, title=detail, back="/deployments")
-    return HTMLResponse(html, 404)
+    return HTMLResponse(html, status)

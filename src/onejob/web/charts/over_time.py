@@ -55,6 +55,7 @@ class Events:
     started: float
     decided: float | None
     steps: Sequence[tuple[float, float, str]] = ()
+    names: tuple[str, str] = ("control", "new")
 
 
 def draw(arms: Mapping[str, Points], events: Events, label: Callable[[float], str]) -> Chart | None:
@@ -74,8 +75,8 @@ def draw(arms: Mapping[str, Points], events: Events, label: Callable[[float], st
         grid=[Tick(at=y(value), label=label(value)) for value in round_steps(y.low, y.high)],
         times=_times(events, x),
         verdict=_verdict(events, x),
-        control_label=_end_of(arms.get("control", ()), x),
-        treatment_label=_end_of(arms.get("treatment", ()), x),
+        control_label=_end_of(arms.get("control", ()), x, events.names[0]),
+        treatment_label=_end_of(arms.get("treatment", ()), x, events.names[1]),
         control_label_y=heights.get("control", _TOP),
         treatment_label_y=heights.get("treatment", _TOP),
     )
@@ -107,9 +108,12 @@ def _times(events: Events, x: Linear) -> list[Moment]:
         Moment(at=_LEFT, label=_clock(events.since, events), anchor="start"),
         Moment(at=_RIGHT, label=_clock(events.until, events), anchor="end"),
     ]
+    decided = x(events.decided) if events.decided is not None else _LEFT - 200
+    if decided > _RIGHT - 100:
+        del ends[1]
     at = x(events.started)
-    if _LEFT + 80 < at < _RIGHT - 80:
-        ends.insert(1, Moment(at=at, label=f"{_clock(events.started, events)} started", anchor="middle"))
+    if _LEFT + 84 < at < _RIGHT - 84 and abs(at - decided) > 96:
+        ends.append(Moment(at=at, label=f"{_clock(events.started, events)} started", anchor="middle"))
     return ends
 
 
@@ -118,7 +122,7 @@ def _verdict(events: Events, x: Linear) -> Moment | None:
         return None
     at = x(events.decided)
     clock = datetime.fromtimestamp(events.decided, UTC).strftime("%H:%M:%S")
-    return Moment(at=at, label=f"verdict {clock}", anchor="start" if at < _RIGHT - 110 else "end")
+    return Moment(at=at, label=f"verdict {clock}", anchor="middle" if at < _RIGHT - 44 else "end")
 
 
 def _clock(at: float, events: Events) -> str:
@@ -126,14 +130,13 @@ def _clock(at: float, events: Events) -> str:
     return datetime.fromtimestamp(at, UTC).strftime(form)
 
 
-def _end_of(points: Points, x: Linear) -> Moment | None:
+def _end_of(points: Points, x: Linear, name: str) -> Moment | None:
     known = [at for at, value in points if value is not None]
     if not known:
         return None
     at = x(known[-1])
-    return (
-        Moment(at=at + 4, label="", anchor="start") if at < _RIGHT - 90 else Moment(at=_RIGHT, label="", anchor="end")
-    )
+    has_room = at < _RIGHT - 6.0 * len(name) - 4
+    return Moment(at=at + 4 if has_room else _RIGHT, label=name, anchor="start" if has_room else "end")
 
 
 def _label_height(points: Points, y: Linear) -> float:

@@ -9,6 +9,7 @@ from onejob.model.deployment import Deployment, Source, Status
 from onejob.model.verdict import Verdict
 from onejob.state.deployments import DeploymentRecord as Record
 from onejob.store.rollup import SeriesPoint
+from onejob.verdict.signals import EVERYWHERE
 from onejob.web.charts import histogram, over_time
 from onejob.web.pages import evidence, explained, rollout, series, sure, words
 from onejob.web.pages.evidence import Choice
@@ -33,6 +34,7 @@ class Fact:
 class Charts:
     """Both charts of the selected signal, and the table behind them."""
 
+    state: str
     title_operation: str
     title_signal: str
     over_time: over_time.Chart | None
@@ -168,19 +170,22 @@ def _charts(
     deployment, verdict = record.deployment, record.verdict
     arms = series.by_arm(points, deployment, verdict)
     window = series.compared(deployment, verdict, now)
-    chart = series.over_time_chart(arms, chosen.signal, frame, deployment, verdict, record.rollout, now)
+    control = verdict.control.versions if verdict and verdict.control else ()
+    old = words.shorten(", ".join(control) or deployment.previous_version or "others", 24)
+    names = (f"{old} (control)", words.shorten(deployment.version, 24))
+    chart = series.over_time_chart(arms, chosen.signal, frame, deployment, verdict, record.rollout, names, now)
     if chart is None:
         return None
-    control = verdict.control.versions if verdict and verdict.control else ()
     return Charts(
-        title_operation=chosen.operation,
+        state=chosen.state.value,
+        title_operation="All requests" if chosen.operation == EVERYWHERE else chosen.operation,
         title_signal="requests" if chosen.signal == "shortfall" else words.signal_name(chosen.signal),
         over_time=chart,
         distribution=series.distribution(arms, chosen, window),
         table=series.table(arms, chosen.signal, frame),
         since=words.clock(window[0]),
-        control_name=words.shorten(", ".join(control) or deployment.previous_version or "others", 24),
-        treatment_name=words.shorten(deployment.version, 24),
+        control_name=old,
+        treatment_name=names[1],
     )
 
 

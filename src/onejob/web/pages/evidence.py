@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from onejob.model.verdict import EffectKind, SignalResult, State, Verdict
+from onejob.verdict.signals import EVERYWHERE
 from onejob.web.charts import interval
 from onejob.web.charts.interval import Plot
 from onejob.web.charts.scale import Tick
@@ -113,7 +114,7 @@ def _row(
         is_selected=is_selected,
         state=signal.state.value,
         state_words=signal.state.value.replace("_", " "),
-        operation=signal.operation,
+        operation="all requests" if signal.operation == EVERYWHERE else signal.operation,
         signal=words.signal_name(signal.signal),
         control=words.signal_value(signal.signal, signal.control),
         treatment=words.signal_value(signal.signal, signal.treatment),

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from onejob.model.deployment import Deployment, Source, Status
 from onejob.model.rollout import Rollout, RolloutState
-from onejob.model.verdict import Reason, State, Verdict
+from onejob.model.verdict import State, Verdict
 from onejob.state.deployments import DeploymentRecord as Record
 from onejob.state.deployments import FilterChoices
 from onejob.state.timeline import Mark
@@ -14,7 +14,7 @@ from onejob.web.charts import lanes
 from onejob.web.pages import filters, words
 from onejob.web.pages.data import Records
 from onejob.web.pages.filters import Query
-from onejob.web.pages.sentence import Part, names_in, set_sentence, without_subject
+from onejob.web.pages.sentence import Part, headline_and_rest, names_in, set_sentence, without_subject
 
 _ORDER = {State.WORSE: 0, State.UNDECIDED: 1, State.NO_WORSE: 2, State.BETTER: 3}
 _GONE = {Status.ROLLED_BACK, Status.FAILED, Status.SUPERSEDED}
@@ -108,10 +108,13 @@ def heading(marks: Sequence[Mark], query: Query, now: datetime) -> Heading:
     today = [mark for mark in marks if now - mark.started_at < timedelta(hours=24)]
     chosen, when = (today, "in the last 24 hours") if today else (list(marks), _range_words(query))
     judged = [mark for mark in chosen if not mark.rollback_of]
+    place = _place(judged)
     if not judged:
         return Heading(sentence=f"No deployment {when}.", under=[])
     worse = [mark for mark in judged if mark.state == State.WORSE]
-    return Heading(sentence=f"{_how_many(len(worse), len(judged), when)}{_still(worse)}.", under=_under(judged, worse))
+    return Heading(
+        sentence=f"{_how_many(len(worse), len(judged), when, place)}{_still(worse)}.", under=_under(judged, worse)
+    )
 
 
 def _range_words(query: Query) -> str:
@@ -120,12 +123,18 @@ def _range_words(query: Query) -> str:
     return {"all": "so far"}.get(query.range, "in the " + filters.RANGES[query.range][0].lower())
 
 
-def _how_many(worse: int, total: int, when: str) -> str:
+def _place(marks: Sequence[Mark]) -> str:
+    """`production`, or the one environment there is."""
+    environments = {mark.environment for mark in marks}
+    return next(iter(environments)) or "things" if len(environments) == 1 else "things"
+
+
+def _how_many(worse: int, total: int, when: str, place: str) -> str:
     if total == 1:
-        return f"The only deployment {when} {'made it worse' if worse else 'is not known to be worse'}"
+        return f"The only deployment {when} {'made' if worse else 'is not known to have made'} {place} worse"
     if not worse:
-        return f"None of {total} deployments {when} is known to have made it worse"
-    return f"{worse} of {total} deployments {when} made it worse"
+        return f"None of {total} deployments {when} is known to have made {place} worse"
+    return f"{worse} of {total} deployments {when} made {place} worse"
 
 
 def _still(worse: Sequence[Mark]) -> str:
@@ -159,13 +168,13 @@ def row(record: Record, now: datetime) -> Row:
     return Row(
         id=deployment.id,
         url=filters.deployment_link(deployment.id),
-        state=verdict.state.value if verdict else "",
-        state_words=state_words(verdict),
+        state="rollback" if _is_plain_rollback(record) else (verdict.state.value if verdict else ""),
+        state_words="rollback" if _is_plain_rollback(record) else state_words(verdict),
         service=deployment.service,
         environment=deployment.environment,
         version=deployment.version,
         previous=deployment.previous_version or "",
-        sentence=_sentence(deployment, verdict),
+        sentence=_sentence(record),
         fate=fate(deployment, record.rollout, now),
         share=_share(deployment, record.rollout),
         is_live=deployment.status is Status.IN_PROGRESS,
@@ -174,18 +183,28 @@ def row(record: Record, now: datetime) -> Row:
     )
 
 
+def _is_plain_rollback(record: Record) -> bool:
+    """An old version coming back says nothing new, unless it was judged after all."""
+    verdict = record.verdict
+    return record.deployment.rollback_of is not None and (verdict is None or verdict.state is State.UNDECIDED)
+
+
 def state_words(verdict: Verdict | None) -> str:
     """The word next to the shape."""
     return verdict.state.value.replace("_", " ") if verdict else "not judged"
 
 
-def _sentence(deployment: Deployment, verdict: Verdict | None) -> list[Part]:
+def _sentence(record: Record) -> list[Part]:
+    deployment, verdict = record.deployment, record.verdict
+    if _is_plain_rollback(record):
+        return [Part("text", f"Takes back {deployment.previous_version or 'the version before'}.")]
     if verdict is None:
-        noun = "Rollback; " if deployment.rollback_of else ""
-        return [Part("text", f"{noun}not judged yet: waiting for requests of both versions")]
-    if verdict.reason is Reason.NO_CONTROL and not verdict.sentence:
-        return [Part("text", "not judged: no other version served at the same time")]
-    return set_sentence(without_subject(verdict.sentence, deployment), names_in(verdict))
+        is_over = deployment.status is not Status.IN_PROGRESS
+        return [Part("text", "Never judged." if is_over else "Waiting for requests of both versions.")]
+    told = without_subject(verdict.sentence, deployment)
+    if verdict.state is not State.UNDECIDED:
+        told = headline_and_rest(told)[0] + "."
+    return set_sentence(told[:1].upper() + told[1:], names_in(verdict))
 
 
 def fate(deployment: Deployment, rollout: Rollout | None, now: datetime) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from onejob.act.errors import ActError
 from onejob.model.deployment import Deployment
+from onejob.state.codec import to_plain
 from onejob.state.deployments import DeploymentFilter, DeploymentRecord, FilterChoices
 from onejob.state.events import Event
 from onejob.state.timeline import Mark, timeline
@@ -143,8 +144,9 @@ class ProductData:
         record = self._services.deployments.record(deployment_id)
         if self._services.recompute is None or record is None or record.verdict is None:
             raise CommandRefused("There is no verdict to compute again yet.")
+        stored = record.verdict
         again = self._services.recompute(record.deployment, self._services.evidences.read(deployment_id))
-        return replace(again, judged_at=record.verdict.judged_at) == record.verdict
+        return again is not None and to_plain(replace(again, judged_at=stored.judged_at)) == to_plain(stored)
 
     def follow(self, heartbeat_s: float) -> AsyncIterator[Event | None]:
         return self._services.events.follow(heartbeat_s)

@@ -152,7 +152,7 @@ def sparkline(data: Data, deployment_id: str) -> Response:
     chosen = evidence.selected(record.verdict, Choice())
     drawn = spark.Spark(before="", after="")
     if chosen is not None:
-        frame = series.frame(record.deployment, record.verdict, now, data.bin_width_s())
+        frame = series.frame(record.deployment, record.verdict, now, data.bin_width_s(), points=30)
         points = data.series(record.deployment, chosen.operation, frame.since, frame.until, frame.step_s)
         arms = series.by_arm(points, record.deployment, record.verdict)
         lines = {arm.value: series.values(one, chosen.signal, frame) for arm, one in arms.items()}

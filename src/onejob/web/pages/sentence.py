@@ -10,6 +10,9 @@ from onejob.model.verdict import Verdict
 from onejob.web.pages.words import plain, shorten
 
 _QUIET = re.compile(r"\([^()]{1,60}\)")
+# In a list there is no explanation at hand that would say what is a name: statements and `name = value` are.
+_STATEMENT = re.compile(r"\b(?:SELECT|INSERT|UPDATE|DELETE)\b.+?(?= became | takes | fails | waits )", re.DOTALL)
+_VALUE = re.compile(r"(?<= for )[\w.-]+ = .{1,80}?(?=, because |[.;]|$)", re.DOTALL)
 _SQL = re.compile(
     r"^(SELECT)\b.*?\bFROM\s+([\w.\"]+)|^(INSERT)\s+INTO\s+([\w.\"]+)|^(UPDATE)\s+([\w.\"]+)|^(DELETE)\s+FROM\s+([\w.\"]+)",
     re.IGNORECASE | re.DOTALL,
@@ -27,13 +30,15 @@ class Part:
 def set_sentence(sentence: str, names: Mapping[str, str]) -> list[Part]:
     """Split so that every name is code, in its short form, and every short bracket is quiet."""
     known = sorted({name for name in names if name and name in sentence}, key=len, reverse=True)
-    pattern = "|".join([*(re.escape(name) for name in known), _QUIET.pattern])
+    given = (_STATEMENT.pattern, _VALUE.pattern, _QUIET.pattern)
+    pattern = re.compile("|".join([*(re.escape(name) for name in known), *given]), re.DOTALL)
     parts, at = [], 0
-    for found in re.finditer(pattern, sentence):
+    for found in pattern.finditer(sentence):
         if found.start() > at:
             parts.append(Part("text", sentence[at : found.start()]))
         text = found.group()
-        parts.append(Part("code", names[text]) if text in known else Part("quiet", text))
+        quiet = text.startswith("(") and text not in names
+        parts.append(Part("quiet", text) if quiet else Part("code", names.get(text) or short_label(text)))
         at = found.end()
     return [*parts, Part("text", sentence[at:])] if at < len(sentence) else parts
 

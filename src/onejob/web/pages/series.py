@@ -41,13 +41,15 @@ class TableRow:
     treatment: str
 
 
-def frame(deployment: Deployment, verdict: Verdict | None, now: datetime, bin_width_s: int) -> Frame:
+def frame(
+    deployment: Deployment, verdict: Verdict | None, now: datetime, bin_width_s: int, points: int = _MOST_POINTS
+) -> Frame:
     """What was compared, with as much before it and a third after it."""
     start, end = compared(deployment, verdict, now)
     length = max((end - start).total_seconds(), 6.0 * bin_width_s)
     since = start.timestamp() - max(min(length, 3600.0), 30.0)
     until = min(max(end.timestamp() + length / 3, start.timestamp() + length), max(now, end).timestamp())
-    step = -(-int(until - since) // (_MOST_POINTS * bin_width_s)) * bin_width_s
+    step = -(-int(until - since) // (points * bin_width_s)) * bin_width_s
     return Frame(since=int(since) // step * step, until=-(-int(until) // step) * step, step_s=step)
 
 
@@ -133,6 +135,7 @@ def over_time_chart(
     deployment: Deployment,
     verdict: Verdict | None,
     rollout: Rollout | None,
+    names: tuple[str, str],
     now: datetime,
 ) -> over_time.Chart | None:
     """The chart of the selected signal."""
@@ -143,6 +146,7 @@ def over_time_chart(
         until=shown.until,
         started=deployment.started_at.timestamp(),
         decided=decided.timestamp() if decided else None,
+        names=names,
         steps=[(a.timestamp(), b.timestamp(), words.percent(share, 2)) for a, b, _, share in stays],
     )
     lines = {arm.value: values(points, signal, shown) for arm, points in arms.items()}

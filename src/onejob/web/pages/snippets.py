@@ -64,8 +64,9 @@ def snippets(otlp_http: str) -> list[Snippet]:
 def report_with_curl(base_url: str, service: str) -> str:
     """How to report a deployment from any pipeline."""
     return (
-        f"curl -X POST {base_url}/api/v1/deployments -H 'content-type: application/json' \\\n"
-        f'  -d \'{{"service": "{service}", "environment": "production", "version": "1.0.1", "strategy": "canary"}}\''
+        f"curl {base_url}/api/v1/deployments \\\n  -H 'content-type: application/json' \\\n"
+        f'  -d \'{{"service": "{service}", "environment": "production",\n'
+        '       "version": "1.0.1", "strategy": "canary"}\''
     )
 
 

@@ -14,7 +14,6 @@ export function keepLive(afterSwap) {
   const state = document.querySelector("[data-live-state]");
   const source = new EventSource(`/events${watch ? `?${watch}` : ""}`);
   const show = (isLive) => {
-    state.hidden = false;
     state.toggleAttribute("data-off", !isLive);
     state.textContent = isLive ? "live" : "offline";
   };
