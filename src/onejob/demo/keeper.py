@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-PATIENCE_S = 4.0
+# By signal: how long we wait for what it asks for.
+PATIENCE_S = {signal.SIGTERM: 4.0, signal.SIGINT: 2.0}
 
 
 class Keeper:
@@ -64,9 +65,9 @@ class Keeper:
             self._process.stdin.close()
 
 
-def stop(pids: Sequence[int], is_running: Callable[[int], bool], *, patience_s: float = PATIENCE_S) -> None:
+def stop(pids: Sequence[int], is_running: Callable[[int], bool]) -> None:
     """Ask, ask again (PostgreSQL takes SIGTERM as "when all clients have left"), then kill whole process groups."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number, patience_s in PATIENCE_S.items():
         for pid in reversed(pids):
             _signal(os.kill, pid, number)
         deadline = time.monotonic() + patience_s

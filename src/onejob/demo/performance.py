@@ -62,7 +62,7 @@ def _play(console: Console, house: House, planned: tuple[Version, ...], *, headl
 @contextmanager
 def open_house(console: Console, *, keep: bool = False) -> Iterator[House]:
     """Everything that runs, with customers in the shop; closed at the end unless it is to be kept and all went well."""
-    folder = _folder()
+    folder = demo_folder()
     keeper = Keeper(folder)
     processes = Processes(folder / "logs", keeper)
     is_kept = False
@@ -86,7 +86,7 @@ def _set_up(console: Console, folder: Path, keeper: Keeper, processes: Processes
     return House(stage, server, Onejob(server.url), stage.let_customers_in(), keeper)
 
 
-def _folder() -> Path:
+def demo_folder() -> Path:
     """Short, because it will hold sockets; open to others, because PostgreSQL does not run as root."""
     folder = Path(tempfile.mkdtemp(prefix="onejob-demo-"))
     folder.chmod(0o711)
