@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from onejob.config import Settings
 
 INSERT_TIMEOUT_S = 120.0
+ONE_BLOCK_ROWS = 100_000_000
 
 
 class ChdbEngine:
@@ -36,16 +37,20 @@ class ChdbEngine:
     ) -> pa.Table:
         timeout = timeout_s or self._settings.query_timeout_s
         limited = f"{sql.rstrip().rstrip(';')}\nSETTINGS {self._limits(timeout)}"
-        answer = self._process.ask({"do": "query", "sql": limited, "params": dict(params or {})}, timeout_s=timeout)
+        answer = self._process.ask({"do": "query", "sql": limited, "params": _escaped(params)}, timeout_s=timeout)
         with pa.ipc.open_stream(answer) as reader:
             return reader.read_all()
 
     def execute(self, sql: str, params: Mapping[str, Scalar] | None = None) -> None:
-        self._process.ask({"do": "execute", "sql": sql, "params": dict(params or {})}, timeout_s=INSERT_TIMEOUT_S)
+        self._process.ask({"do": "execute", "sql": sql, "params": _escaped(params)}, timeout_s=INSERT_TIMEOUT_S)
 
     def insert_traces(self, payload: bytes, token: str) -> None:
-        settings = f"{insert_settings(token)}, max_memory_usage = {self._settings.engine_max_memory_bytes}"
-        self._process.ask({"do": "insert", "settings": settings}, payload, timeout_s=INSERT_TIMEOUT_S)
+        settings = insert_settings(token) | {
+            "max_memory_usage": self._settings.engine_max_memory_bytes,
+            "max_threads": 1,
+        }
+        head = {"do": "insert", "settings": _settings_sql(settings)}
+        self._process.ask(head, payload, timeout_s=INSERT_TIMEOUT_S)
 
     def is_up(self) -> bool:
         return self._process.is_up()
@@ -61,9 +66,24 @@ class ChdbEngine:
         )
 
 
-def insert_settings(token: str) -> str:
+def insert_settings(token: str) -> dict[str, Scalar]:
     """What makes an insert happen once: in the table, and in the views when only they missed it."""
-    return (
-        f"insert_deduplication_token = {quote(token)}, deduplicate_blocks_in_dependent_materialized_views = 1, "
-        "async_insert = 0, max_partitions_per_insert_block = 0"
-    )
+    return {
+        "insert_deduplication_token": token,
+        "deduplicate_blocks_in_dependent_materialized_views": 1,
+        "async_insert": 0,
+        "max_partitions_per_insert_block": 0,
+        "min_insert_block_size_rows": ONE_BLOCK_ROWS,  # one block, one token: all or nothing
+        "min_insert_block_size_bytes": 0,
+        "max_insert_threads": 1,
+    }
+
+
+def _escaped(params: Mapping[str, Scalar] | None) -> dict[str, Scalar]:
+    """The engine reads a parameter as it reads a field of a TSV file: with backslash escapes."""
+    escapes = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\\0"})
+    return {k: v.translate(escapes) if isinstance(v, str) else v for k, v in (params or {}).items()}
+
+
+def _settings_sql(settings: Mapping[str, Scalar]) -> str:
+    return ", ".join(f"{name} = {quote(v) if isinstance(v, str) else v}" for name, v in settings.items())

@@ -23,11 +23,6 @@ from onejob.store.any_value import json_of_any_value
 from onejob.store.traces_sql import TRACES_COLUMNS, parse_settings, select_traces
 
 PREDECESSOR_WAIT_S = 20.0
-# One block, so that one token means all or nothing, in the table and in every view over it.
-_ONE_BLOCK = (
-    "max_insert_threads = 1, max_threads = 1, max_block_size = 10000000, min_insert_block_size_rows = 100000000, "
-    "min_insert_block_size_bytes = 0"
-)
 
 
 def main() -> None:
@@ -35,7 +30,7 @@ def main() -> None:
     _wait_for_predecessor(path)
     chdb.create_function("onejob_any_value", json_of_any_value, ["String", "String"], "String")
     control = Connection(int(control_fd))
-    first = chdb.connect(path)
+    first: Any = chdb.connect(path)  # type: ignore[no-untyped-call]
     threads = [threading.Thread(target=_serve, args=(path, Connection(int(fd))), daemon=True) for fd in lane_fds]
     for thread in threads:
         thread.start()
@@ -69,7 +64,7 @@ def _wait_for_predecessor(path: str) -> None:
 
 
 def _serve(path: str, lane: Connection) -> None:
-    connection = chdb.connect(path)
+    connection: Any = chdb.connect(path)  # type: ignore[no-untyped-call]
     while True:
         try:
             head, body = lanes.receive(lane)
@@ -79,6 +74,9 @@ def _serve(path: str, lane: Connection) -> None:
         try:
             answer = _answer(connection, head, body)
         except Exception as error:  # whatever it is, the server must hear of it
+            # A connection that timed out answers its next statement with nothing, silently (measured): take a new one.
+            connection.close()
+            connection = chdb.connect(path)  # type: ignore[no-untyped-call]
             lanes.send(lane, {"error": str(error) or type(error).__name__})
         else:
             lanes.send(lane, {}, answer)
@@ -93,10 +91,10 @@ def _answer(connection: Any, head: lanes.Head, body: bytes) -> bytes:
     with _readable(body) as path:
         if head["do"] == "insert":
             columns = ", ".join(TRACES_COLUMNS)
-            settings = f"{parse_settings()}, {_ONE_BLOCK}, {head['settings']}"
+            settings = f"{parse_settings()}, {head['settings']}"
             connection.query(f"INSERT INTO otel_traces ({columns}) {select_traces(path)} SETTINGS {settings}", "Null")
             return b""
-        parsed = f"{select_traces(path)} SETTINGS {parse_settings()}, {_ONE_BLOCK}, {head['settings']}"
+        parsed = f"{select_traces(path)} SETTINGS {parse_settings()}, {head['settings']}"
         return bytes(connection.query(parsed, "Native").bytes())
 
 

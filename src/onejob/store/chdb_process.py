@@ -54,9 +54,11 @@ class _Process:
             their.close()
             ours.append(Connection(mine.detach()))
         self.control, *lane_list = ours
-        self.lanes: queue.SimpleQueue[Connection] = queue.SimpleQueue()
-        for lane in lane_list:
-            self.lanes.put(lane)
+        self.readers: queue.SimpleQueue[Connection] = queue.SimpleQueue()
+        self.writers: queue.SimpleQueue[Connection] = queue.SimpleQueue()
+        self.writers.put(lane_list[0])  # queries, however many and slow, never keep spans waiting
+        for lane in lane_list[1:]:
+            self.readers.put(lane)
         self._all = ours
         self._log_file = log_file
 
@@ -128,8 +130,9 @@ class ChdbProcess:
         process = self._process
         if process is None or self._closing.is_set():
             raise EngineUnavailable("The embedded engine is restarting; the question can be asked again in a moment.")
+        free = process.writers if head["do"] in ("insert", "parse") else process.readers
         try:
-            lane = process.lanes.get(timeout=LANE_WAIT_S)
+            lane = free.get(timeout=LANE_WAIT_S)
         except queue.Empty:
             raise EngineUnavailable("The embedded engine is busy with other queries; try again in a moment.") from None
         try:
@@ -139,10 +142,8 @@ class ChdbProcess:
                 process.popen.kill()
             answer, result = lanes.receive(lane)
         except (EOFError, OSError, ValueError) as error:
-            raise EngineUnavailable(
-                "The embedded engine stopped while it worked on this; it is being restarted."
-            ) from error
-        process.lanes.put(lane)
+            raise EngineUnavailable("The embedded engine stopped during this query; it is being restarted.") from error
+        free.put(lane)
         if "error" in answer:
             raise engine_error(answer["error"])
         return result

@@ -19,14 +19,15 @@ _HEALTH_ROUTES = "^/(healthz|health|livez|readyz|ready|live|ping|-/healthy|-/rea
 
 def resource_columns() -> dict[str, str]:
     """Expressions over `ResourceAttributes`, by column."""
-    digest = "extract(concat({0}, ' ', {1}, ' ', {2}), 'sha256:([0-9a-f]{{12}})')".format(
+    digest = "extract(concat({}, ' ', {}, ' ', {}), 'sha256:([0-9a-f]{{12}})')".format(
         _resource("container.image.repo_digests"), _resource("oci.manifest.digest"), _resource("container.image.id")
     )
     pod_hash = _first(
         _resource("k8s.pod.label.pod-template-hash"),
         _resource("k8s.pod.labels.pod-template-hash"),
         f"extract({_resource('k8s.replicaset.name')}, '-({_SAFE}{{6,10}})$')",
-        f"if({_resource('k8s.job.name')} = '', extract({_resource('k8s.pod.name')}, '-({_SAFE}{{6,10}})-{_SAFE}{{5}}$'), '')",
+        f"if({_resource('k8s.job.name')} = '', extract({_resource('k8s.pod.name')}, "
+        f"'-({_SAFE}{{6,10}})-{_SAFE}{{5}}$'), '')",
     )
     revision = _first(
         _resource("k8s.deployment.annotation.deployment.kubernetes.io/revision"),

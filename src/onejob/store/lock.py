@@ -33,7 +33,8 @@ def lock_data_dir(data_dir: Path) -> DataDirLock:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StoreError(
-            f"Cannot use the data directory {data_dir}: {error.strerror}. Set ONEJOB_DATA_DIR to a directory that can be written."
+            f"Cannot use the data directory {data_dir}: {error.strerror}. "
+            "Set ONEJOB_DATA_DIR to a directory that can be written."
         ) from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

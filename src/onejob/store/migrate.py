@@ -28,7 +28,8 @@ _MAX_DAYS = 3650  # beyond it a DateTime plus the interval leaves the type's ran
 def migrate(engine: Engine, settings: Settings) -> None:
     """Raises SchemaMismatch when the data is a newer release's, or was binned by another width."""
     engine.execute(
-        "CREATE TABLE IF NOT EXISTS onejob_migrations (Number UInt32, Name String, BinWidth UInt32, AppliedAt DateTime('UTC')) "
+        "CREATE TABLE IF NOT EXISTS onejob_migrations "
+        "(Number UInt32, Name String, BinWidth UInt32, AppliedAt DateTime('UTC')) "
         "ENGINE = MergeTree ORDER BY Number"
     )
     applied = _applied(engine)
@@ -80,11 +81,10 @@ def _check(applied: dict[int, int], scripts: dict[int, tuple[str, str]], bin_wid
 
 def _apply(engine: Engine, number: int, name: str, script: str, values: dict[str, object]) -> None:
     for statement in statements(script, values):
-        engine.execute(
-            re.sub(r"\bCREATE (TABLE|MATERIALIZED VIEW) (?!IF)", r"CREATE \1 IF NOT EXISTS ", statement, count=1)
-        )
+        engine.execute(re.sub(r"\bCREATE (TABLE|MATERIALIZED VIEW) ", r"CREATE \1 IF NOT EXISTS ", statement, count=1))
     engine.execute(
-        f"INSERT INTO onejob_migrations VALUES ({number}, {quote(name)}, {int(str(values['bin_width_s']))}, now('UTC'))"
+        "INSERT INTO onejob_migrations SELECT {number:UInt32}, {name:String}, {width:UInt32}, now('UTC')",
+        {"number": number, "name": name, "width": int(str(values["bin_width_s"]))},
     )
     log.info("The store's schema is at %04d %s.", number, name)
 
@@ -112,5 +112,8 @@ def _promote_attributes(engine: Engine, attributes: tuple[str, ...]) -> None:
 
 
 def _definition(engine: Engine, table: str) -> str:
-    sql = "SELECT create_table_query AS Sql FROM system.tables WHERE database = currentDatabase() AND name = {name:String}"
+    sql = (
+        "SELECT create_table_query AS Sql FROM system.tables "
+        "WHERE database = currentDatabase() AND name = {name:String}"
+    )
     return str(engine.query(sql, {"name": table}).to_pylist()[0]["Sql"])

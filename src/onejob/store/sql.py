@@ -11,6 +11,11 @@ def quote(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+def quote_name(name: str) -> str:
+    """An identifier."""
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
+
+
 def array_of_strings(values: Iterable[str]) -> str:
     """An array literal; parameters bind scalars only."""
     return "[" + ", ".join(quote(value) for value in values) + "]"

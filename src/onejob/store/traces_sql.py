@@ -42,12 +42,15 @@ def select_traces(path: str) -> str:
     resource = ", ".join(f"{sql} AS {name}" for name, sql in resource_columns().items())
     span = ", ".join(f"{sql} AS {name}" for name, sql in span_columns().items())
     return f"""
-SELECT Timestamp, TraceId, SpanId, ParentSpanId, TraceState, SpanName, SpanKind, ServiceName, ResourceAttributes, ScopeName,
-    ScopeVersion, SpanAttributes, Duration, StatusCode, StatusMessage, EventTimes, EventNames, EventAttributes, LinkTraceIds,
-    LinkSpanIds, LinkTraceStates, LinkAttributes, {", ".join(resource_columns())}, {span}
+SELECT Timestamp, TraceId, SpanId, ParentSpanId, TraceState, SpanName, SpanKind, ServiceName, ResourceAttributes,
+    ScopeName, ScopeVersion, SpanAttributes, Duration, StatusCode, StatusMessage,
+    EventTimes AS `Events.Timestamp`, EventNames AS `Events.Name`, EventAttributes AS `Events.Attributes`,
+    LinkTraceIds AS `Links.TraceId`, LinkSpanIds AS `Links.SpanId`, LinkTraceStates AS `Links.TraceState`,
+    LinkAttributes AS `Links.Attributes`,
+    {", ".join(resource_columns())}, {span}
 FROM (
     SELECT
-        fromUnixTimestamp64Nano(toInt64(least(span.start_time_unix_nano, {_LATEST_NS}))) AS Timestamp,
+        {_time("span.start_time_unix_nano")} AS Timestamp,
         lower(hex(span.trace_id)) AS TraceId,
         lower(hex(span.span_id)) AS SpanId,
         lower(hex(span.parent_span_id)) AS ParentSpanId,
@@ -56,10 +59,11 @@ FROM (
         {_KINDS}[if(span.kind BETWEEN 0 AND 5, span.kind, 0) + 1] AS SpanKind,
         ServiceName, ResourceAttributes, ScopeName, ScopeVersion, {", ".join(resource_columns())},
         {_map("span.attributes")} AS SpanAttributes,
-        if(span.end_time_unix_nano > span.start_time_unix_nano, span.end_time_unix_nano - span.start_time_unix_nano, 0) AS Duration,
+        span.start_time_unix_nano AS started, span.end_time_unix_nano AS ended,
+        if(ended > started, ended - started, 0) AS Duration,
         ['Unset', 'Ok', 'Error'][if(span.status.code BETWEEN 0 AND 2, span.status.code, 0) + 1] AS StatusCode,
         span.status.message AS StatusMessage,
-        arrayMap(t -> fromUnixTimestamp64Nano(toInt64(least(t, {_LATEST_NS}))), span.events.time_unix_nano) AS EventTimes,
+        arrayMap(t -> {_time("t")}, span.events.time_unix_nano) AS EventTimes,
         span.events.name AS EventNames,
         arrayMap(e -> {_map("e")}, span.events.attributes) AS EventAttributes,
         arrayMap(x -> lower(hex(x)), span.links.trace_id) AS LinkTraceIds,
@@ -70,14 +74,15 @@ FROM (
         SELECT ResourceAttributes, ResourceAttributes['service.name'] AS ServiceName, {resource},
             in_scope.scope.name AS ScopeName, in_scope.scope.version AS ScopeVersion, in_scope.spans AS spans
         FROM (
-            SELECT {_map("of_resource.resource.attributes")} AS ResourceAttributes, of_resource.scope_spans AS scope_spans
+            SELECT {_map("of_resource.resource.attributes")} AS ResourceAttributes,
+                of_resource.scope_spans AS scope_spans
             FROM file('{path}', ProtobufSingle, '{structure}')
             ARRAY JOIN resource_spans AS of_resource
         )
         ARRAY JOIN scope_spans AS in_scope
     )
     ARRAY JOIN spans AS span
-)"""
+)"""  # noqa: S608  built of constants and a path of ours
 
 
 def parse_settings() -> str:
@@ -87,6 +92,10 @@ def parse_settings() -> str:
         f"format_schema_source = 'string', format_schema = '{schema}', format_schema_message_name = 'Traces', "
         "input_format_protobuf_oneof_presence = 1"
     )
+
+
+def _time(nanoseconds: str) -> str:
+    return f"fromUnixTimestamp64Nano(toInt64(least({nanoseconds}, {_LATEST_NS})))"
 
 
 def _map(attributes: str) -> str:

@@ -41,7 +41,7 @@ SELECT
     sum(Duration / 1e9) AS Sum,
     sum(pow(Duration / 1e9, 2)) AS SumSq,
     countIf(Duration = 0) AS Zeros,
-    sumMapIf(map(toInt16(ceil(log2(Duration / 1e9) * 32) - 1), toUInt64(1)), Duration > 0) AS Buckets
+    sumMapIf(map(toInt16(ceil(log2(greatest(Duration, 1) / 1e9) * 32) - 1), toUInt64(1)), Duration > 0) AS Buckets
 FROM otel_traces
 WHERE IsEntry
     AND Timestamp >= toDateTime64('2000-01-01 00:00:00', 9, 'UTC')

@@ -1,0 +1,103 @@
+"""A ClickHouse over HTTP, for more than one machine.
+
+The server has neither our memory file nor our UDF, so a chDB process parses the OTLP bytes, and the rows travel in
+ClickHouse's Native format under the same deduplication token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+import pyarrow as pa
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
+
+from onejob.store.chdb import INSERT_TIMEOUT_S, insert_settings
+from onejob.store.chdb_process import ChdbProcess, engine_error
+from onejob.store.engine import Scalar
+from onejob.store.errors import EngineUnavailable, StoreError
+from onejob.store.sql import quote_name
+from onejob.store.traces_sql import TRACES_COLUMNS
+
+if TYPE_CHECKING:
+    from onejob.config import Settings
+
+_CONNECT_TIMEOUT_S = 5
+
+
+class ClickHouseEngine:
+    """See `Engine`."""
+
+    def __init__(self, settings: Settings, on_close: Callable[[], None] = lambda: None) -> None:
+        self._settings = settings
+        self._on_close = on_close
+        self._client = _connect(settings)
+        self._parser = ChdbProcess(":memory:", settings.data_dir.resolve() / "engine")
+
+    def query(
+        self, sql: str, params: Mapping[str, Scalar] | None = None, *, timeout_s: float | None = None
+    ) -> pa.Table:
+        limits = {
+            "max_execution_time": timeout_s or self._settings.query_timeout_s,
+            "max_memory_usage": self._settings.engine_max_memory_bytes,
+            "max_threads": self._settings.engine_max_threads,
+        }
+        answer = _ask(lambda: self._client.raw_query(sql, dict(params or {}), limits, fmt="ArrowStream"))
+        with pa.ipc.open_stream(answer) as reader:
+            return reader.read_all()
+
+    def execute(self, sql: str, params: Mapping[str, Scalar] | None = None) -> None:
+        _ask(lambda: self._client.raw_query(sql, dict(params or {})))
+
+    def insert_traces(self, payload: bytes, token: str) -> None:
+        rows = self._parser.ask({"do": "parse", "settings": "async_insert = 0"}, payload, timeout_s=INSERT_TIMEOUT_S)
+        if not rows:
+            return
+        settings = insert_settings(token) | {"max_memory_usage": self._settings.engine_max_memory_bytes}
+        _ask(lambda: self._client.raw_insert("otel_traces", list(TRACES_COLUMNS), rows, settings, fmt="Native"))
+
+    def is_up(self) -> bool:
+        return self._parser.is_up() and bool(self._client.ping())
+
+    def close(self) -> None:
+        self._parser.close()
+        self._client.close()
+        self._on_close()
+
+
+def _connect(settings: Settings) -> Any:
+    """A client on the database of the URL, which is made if it is not there."""
+    url = urlsplit(settings.store_url.get_secret_value() if settings.store_url else "")
+    database = unquote(url.path.strip("/")) or "default"
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise StoreError("ONEJOB_STORE_URL must look like http://user:password@host:8123/database.")
+    address: dict[str, Any] = {
+        "host": url.hostname,
+        "port": url.port or (8443 if url.scheme == "https" else 8123),
+        "username": unquote(url.username or "default"),
+        "password": unquote(url.password or ""),
+        "secure": url.scheme == "https",
+        "connect_timeout": _CONNECT_TIMEOUT_S,
+        "send_receive_timeout": INSERT_TIMEOUT_S,
+        "autogenerate_session_id": False,  # sessions allow one query at a time
+    }
+    try:
+        first = clickhouse_connect.get_client(**address)
+        first.command(f"CREATE DATABASE IF NOT EXISTS {quote_name(database)}")
+        first.close()
+        return clickhouse_connect.get_client(**address, database=database)
+    except ClickHouseError as error:
+        raise StoreError(
+            f"No ClickHouse answers at {url.hostname}:{address['port']} as ONEJOB_STORE_URL says: {error}"
+        ) from error
+
+
+def _ask(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except DatabaseError as error:
+        raise engine_error(str(error)) from error
+    except (ClickHouseError, OSError) as error:
+        raise EngineUnavailable(f"ClickHouse did not answer: {error}") from error
