@@ -46,6 +46,7 @@ class DetectLoop:
         self._settings = settings
         self._detections = Detections(deployments, rollouts, events)
         self._long_look_at: datetime | None = None
+        self._ticked_at: datetime | None = None
         self._timing = Timing(
             quiet_s=3 * settings.bin_width_s + 2 * settings.watermark_s,
             together_s=max(15.0, 2.0 * settings.bin_width_s),
@@ -54,18 +55,22 @@ class DetectLoop:
     def tick(self, now: datetime) -> list[Deployment]:
         """Record what started since the last tick, and end what never ends; returns what was detected."""
         found = self._long(now) + self._short(now)
+        self._ticked_at = now
         self._detections.mark_first_seen(self._deployments.open(), self._versions.all())
         self._detections.close_overdue(self._deployments.open(), now, self._settings.judge_horizon_s)
         return found
 
     def _long(self, now: datetime) -> list[Deployment]:
-        if self._long_look_at is not None and now - self._long_look_at < _LONG_LOOK_EVERY:
+        was_away = self._ticked_at is None or (now - self._ticked_at).total_seconds() > self._timing.quiet_s
+        if self._long_look_at is not None and not was_away and now - self._long_look_at < _LONG_LOOK_EVERY:
             return []
         known = self._versions.all()
-        findings = self._findings(known, now - (_LONG_LOOK if self._long_look_at else _FIRST_LOOK), now)
+        findings = self._findings(known, now - (_FIRST_LOOK if was_away else _LONG_LOOK), now)
         new = [start for start in findings.starts if not start.is_return]
         found = self._record(new, now)
-        self._versions.save(_without_last_seen(findings.versions, known))
+        # A long look would close the gap of a version that came back, so it does not tell when one was last seen. But
+        # after onejob was away nobody knows who was gone meanwhile: then it does, and no gap is claimed.
+        self._versions.save(list(findings.versions) if was_away else _without_last_seen(findings.versions, known))
         self._long_look_at = now
         return found
 
@@ -83,7 +88,7 @@ class DetectLoop:
             seen,
             default_environment=self._settings.default_environment,
             timing=self._timing,
-            forming=_forming(self._deployments.open(), now),
+            forming=_forming(self._deployments.open(), known, now),
         )
 
     def _record(self, starts: Iterable[Start], now: datetime) -> list[Deployment]:
@@ -92,18 +97,23 @@ class DetectLoop:
         return [deployment for deployment in recorded if deployment is not None]
 
 
-def _forming(deployments: Iterable[Deployment], now: datetime) -> dict[Place, Collection[str]]:
+def _forming(
+    deployments: Iterable[Deployment], known: Iterable[KnownVersion], now: datetime
+) -> dict[Place, Collection[str]]:
+    """Versions that came with a report and are still being rolled out: their builds appear one by one."""
+    first_seen = {_key(version): version.first_seen_at for version in known}
     forming: dict[Place, Collection[str]] = {}
     for found in deployments:
-        is_young = found.first_seen_at is not None and now - found.started_at < _TAKES_BUILDS_IN
-        if is_young and found.source is Source.REPORTED and found.status is Status.IN_PROGRESS:
+        is_young = found.source is Source.REPORTED and now - found.started_at < _TAKES_BUILDS_IN
+        came_at = first_seen.get((found.service, found.environment, found.version))
+        came_with_it = came_at is not None and came_at > found.started_at - _TAKES_BUILDS_IN
+        if is_young and came_with_it and found.status is Status.IN_PROGRESS:
             place = (found.service, found.environment)
             forming[place] = {*forming.get(place, ()), found.version}
     return forming
 
 
 def _without_last_seen(versions: Iterable[KnownVersion], known: Iterable[KnownVersion]) -> list[KnownVersion]:
-    """A long look must not tell when a known version was last seen: it would close the gap of one that came back."""
     before = {_key(version): version.last_seen_at for version in known}
     return [replace(found, last_seen_at=before.get(_key(found), found.last_seen_at)) for found in versions]
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from onejob.changes.detect import Start
 from onejob.changes.overlap import Overlap
@@ -16,6 +17,7 @@ from onejob.state.versions import KnownVersion
 
 _CLOCKS_DIFFER = timedelta(minutes=1)
 _SEEN_WITH_REPORT = timedelta(hours=1)
+_REPORTED_WITH_BUILD = timedelta(minutes=30)
 _TOLD_BY = {
     "service.version": "its service.version had not served before",
     "image_digest": "its image digest had not served before",
@@ -72,9 +74,9 @@ class Detections:
             self.events.publish(overdue.id)
 
     def _match(self, known: Deployment, start: Start, of_service: list[Deployment]) -> None:
-        changes: dict[str, str] = {}
+        changes: dict[str, Any] = {}
         if known.version != start.version and BUILD_SEPARATOR in start.version:
-            changes["version"] = start.version
+            changes |= {"version": start.version, "first_seen_at": start.at}
             note = f"Version {known.version} served already: this is its build {_build_of(start.version)}."
             self.deployments.note(known.id, note)
         if known.previous_version is None and start.previous is not None:
@@ -105,10 +107,11 @@ class Detections:
 def _is_start_of(known: Deployment, start: Start) -> bool:
     """Is the deployment the one telemetry shows?"""
     names = {start.version, *(f"{start.version}{BUILD_SEPARATOR}{build}" for build in start.builds)}
-    is_waiting = known.first_seen_at is None and known.status is not Status.SUPERSEDED
     if known.version not in names:
         # A report names the version; telemetry tells its builds apart.
-        return known.version == start.version.partition(BUILD_SEPARATOR)[0] and is_waiting
+        is_its = known.version == start.version.partition(BUILD_SEPARATOR)[0]
+        is_recent = abs(start.at - known.started_at) < _REPORTED_WITH_BUILD
+        return is_its and is_recent and known.source is Source.REPORTED
     if known.status is Status.IN_PROGRESS:
         return True
     if start.gone_since is not None:
