@@ -12,8 +12,8 @@ from onejob.explain.nodes import arm_nodes
 from onejob.explain.reading import Bools, Requests, Window, read_spans, read_trace_sizes
 from onejob.explain.sampling import order_by_turns, reweighted, within_budget
 from onejob.explain.tree import MAX_DEPTH, Forest, build_forest
-from onejob.explain.where import bad_requests, slow_above_ns
-from onejob.explain.who import Concentration, concentrations
+from onejob.explain.where import Badness, ways_to_be_bad
+from onejob.explain.who import MIN_SCORE, Concentration, concentrations
 from onejob.model.explanation import AttributeValue, CallChange, ExemplarTrace
 from onejob.store.engine import Engine
 
@@ -46,25 +46,24 @@ def explain_operation(
     note = _why_not(requests, operation, signal)
     if note or requests is None:
         return OperationFindings(notes=(note,))
-    is_latency = signal.startswith("latency")
-    bad = bad_requests(requests, is_latency=is_latency)
-    if bad is None:
+    ways = ways_to_be_bad(requests, is_latency=signal.startswith("latency"))
+    if not ways:
         return OperationFindings(notes=(f"{operation}: the spans in the store show no difference in {signal}.",))
+    bad = ways[0].bad
     order = order_by_turns(requests, bad)
     sizes = read_trace_sizes(engine, window, [requests.trace_id[row] for row in order.tolist()])
     rows = within_budget(requests, order, sizes)
     sample = reweighted(requests, bad, rows)
     forest = build_forest(read_spans(engine, window, sample.trace_id), sample)
-    found = _look(forest, sample, bad[rows], signal, preferred, is_leading=is_leading)
-    definition = _definition(requests, operation, is_latency=is_latency)
-    return replace(found, notes=(definition, *found.notes, *_reading_notes(forest, sample, requests)))
+    found = _look(forest, sample, [way.at(rows) for way in ways], signal, preferred, is_leading=is_leading)
+    return replace(found, notes=(*found.notes, *_reading_notes(forest, sample, requests)))
 
 
 def _look(
-    forest: Forest, sample: Requests, bad: Bools, signal: str, preferred: Sequence[str], *, is_leading: bool
+    forest: Forest, sample: Requests, ways: list[Badness], signal: str, preferred: Sequence[str], *, is_leading: bool
 ) -> OperationFindings:
     members = membership(forest, sample)
-    who = concentrations(sample, bad, members, preferred)
+    way, who = _sharpest([(way, concentrations(sample, way.bad, members, preferred)) for way in ways])
     comparable, note = _comparable(sample, who)
     control = arm_nodes(forest, sample, comparable & ~sample.is_treatment)
     treatment = arm_nodes(forest, sample, comparable & sample.is_treatment)
@@ -73,9 +72,20 @@ def _look(
     return OperationFindings(
         attributes=tuple(_attribute(sample.operation, signal, found) for found in who),
         calls=tuple(calls if is_leading else (replace(call, is_cause=False) for call in calls)),
-        traces=tuple(exemplar_traces(forest, sample, bad, members, comparable, cause)),
-        notes=(*_who_notes(sample.operation, who, members), *note),
+        traces=tuple(exemplar_traces(forest, sample, way.bad, members, comparable, cause)),
+        notes=(_definition(sample.operation, way), *_who_notes(sample.operation, who, members), *note),
     )
+
+
+def _sharpest(found: list[tuple[Badness, list[Concentration]]]) -> tuple[Badness, list[Concentration]]:
+    """The reading of "bad" under which one value stands out most; the first where none does.
+
+    Others than the first pay for having been tried.
+    """
+    price = np.log(len(found))
+    scores = [who[0].score - (price if place else 0.0) if who else 0.0 for place, (_, who) in enumerate(found)]
+    best = int(np.argmax(scores))
+    return found[best] if scores[best] >= MIN_SCORE else found[0]
 
 
 def _why_not(requests: Requests | None, operation: str, signal: str) -> str:
@@ -119,11 +129,10 @@ def _named(literals: Sequence[tuple[str, str]]) -> str:
     return " and ".join(f"{name}={value}" for name, value in literals)
 
 
-def _definition(requests: Requests, operation: str, *, is_latency: bool) -> str:
-    if not is_latency:
+def _definition(operation: str, way: Badness) -> str:
+    if way.above_ns is None:
         return f"{operation}: bad requests are those that failed."
-    slow_s = slow_above_ns(requests) / 1e9
-    return f"{operation}: bad requests are those slower than {slow_s * 1000:.3g} ms, where the versions differ most."
+    return f"{operation}: bad requests are those slower than {way.above_ns / 1e6:.3g} ms, where the versions part."
 
 
 def _who_notes(operation: str, who: list[Concentration], members: Membership) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ seconds lost: a slower request by the time it took longer, a failed one as `FAIL
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.special import xlogy
@@ -18,6 +19,7 @@ from onejob.model.verdict import SignalResult, State, Verdict
 FAILED_REQUEST_S = 1.0
 MAX_OPERATIONS = 10
 MIN_SHARE = 0.02
+_BANDS = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 _WINSORISED = 0.99  # one request that hung for a minute is not what made an operation slow
 
 
@@ -97,22 +99,34 @@ def _has_both_arms(requests: Requests) -> bool:
     return bool(requests.is_treatment.any() and not requests.is_treatment.all())
 
 
-def bad_requests(requests: Requests, *, is_latency: bool) -> Bools | None:
-    """Which requests show the damage: failed ones, or those slower than where treatment exceeds control most.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Badness:
+    """Which requests show the damage: those that failed, or that took longer than `above_ns`."""
 
-    None when treatment exceeds control nowhere.
-    """
-    bad = requests.is_failed if not is_latency else requests.duration_ns > slow_above_ns(requests)
-    if not _has_both_arms(requests) or _difference(requests, bad * 1.0) <= 0:
-        return None
-    return bad
+    bad: Bools
+    above_ns: int | None
+
+    def at(self, rows: Ints) -> "Badness":
+        """Of these rows."""
+        return Badness(bad=self.bad[rows], above_ns=self.above_ns)
 
 
-def slow_above_ns(requests: Requests) -> int:
-    """The duration that parts the arms best: above it treatment has most more than control.
+def ways_to_be_bad(requests: Requests, *, is_latency: bool) -> list[Badness]:
+    """Readings of what a bad request is, the likeliest first; none when treatment has more of them by none."""
+    if not _has_both_arms(requests):
+        return []
+    if is_latency:
+        ways = [Badness(bad=requests.duration_ns > limit, above_ns=limit) for limit in _slow_above_ns(requests)]
+    else:
+        ways = [Badness(bad=requests.is_failed, above_ns=None)]
+    return [way for way in ways if _difference(requests, way.bad * 1.0) > 0]
 
-    By likelihood, not by the difference of shares: that one is as noisy as the middle of the distributions is crowded,
-    and would often part requests that are slow in both arms.
+
+def _slow_above_ns(requests: Requests) -> list[int]:
+    """Durations that part the arms, the surest first: above them treatment has more requests than control.
+
+    By likelihood, not by the difference of shares: that one is as noisy as the middle of the distributions is crowded.
+    One from each band of the durations, as slowness may hide among requests that are slow in both arms.
     """
     order = np.argsort(requests.duration_ns, kind="stable")
     duration = requests.duration_ns[order]
@@ -120,8 +134,11 @@ def slow_above_ns(requests: Requests) -> int:
     treatment, control = weight * is_treatment, weight * ~is_treatment
     above_1, above_0 = treatment.sum() - np.cumsum(treatment), control.sum() - np.cumsum(control)
     evidence = _evidence_of_more(above_1, treatment.sum(), above_0, control.sum())
-    is_last = np.append(duration[1:] != duration[:-1], True)
-    return int(duration[int(np.argmax(np.where(is_last, evidence, -np.inf)))])
+    evidence[:-1][duration[1:] == duration[:-1]] = 0.0
+    bounds = np.searchsorted(np.cumsum(weight), np.multiply(_BANDS, weight.sum()))
+    best = [low + int(np.argmax(evidence[low:high])) for low, high in pairwise(bounds.tolist()) if low < high]
+    best.sort(key=lambda row: -evidence[row])
+    return [int(duration[row]) for row in best if evidence[row] > 0]
 
 
 def _evidence_of_more(k1: Floats, n1: float, k0: Floats, n0: float) -> Floats:
@@ -134,8 +151,3 @@ def _log_likelihood(k: Floats, n: float) -> Floats:
     k = np.clip(k, 0, n)
     likelihood: Floats = xlogy(k, k / max(n, 1e-9)) + xlogy(n - k, 1 - k / max(n, 1e-9))
     return likelihood
-
-
-def rows_of_both_arms(requests: Requests) -> tuple[Ints, Ints]:
-    """Row numbers of control and of treatment."""
-    return np.flatnonzero(~requests.is_treatment), np.flatnonzero(requests.is_treatment)

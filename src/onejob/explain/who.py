@@ -20,7 +20,7 @@ from onejob.explain.noisy_or import Counts, cells, coverage, excess, gain, is_ne
 from onejob.explain.reading import Bools, Floats, Ints, Requests
 
 MAX_FOUND = 5
-_MIN_SCORE = 3.0  # nats: a Bayes factor of 20 after paying for the choice
+MIN_SCORE = 3.0  # nats: a Bayes factor of 20 after paying for the choice
 _MIN_REQUESTS = 3.0
 _MIN_BAD = 2.0
 _EVERYONE = 0.98  # a value of nearly all requests explains nothing
@@ -34,10 +34,12 @@ _NEW_WORTH = 0.5
 class Concentration:
     """A value, or two together. Numbers are about treatment's requests; `has` masks the requests of both arms.
 
+    `score` is in nats, the evidence less the price of the choice.
     `twins` are other values of exactly the same requests: the data cannot tell them apart.
     """
 
     literals: tuple[tuple[str, str], ...]
+    score: float
     lift: float
     coverage: float
     rest_share: float
@@ -99,7 +101,7 @@ class _Search:
         pair = self._best_pair(gains, costs)
         if pair is not None and pair.score > max(best.score, 0) + _PAIR_MARGIN:
             best = pair
-        return best if best.score >= _MIN_SCORE else None
+        return best if best.score >= MIN_SCORE else None
 
     def _first_of_best(self, scores: Floats, preferred: Sequence[str]) -> int:
         """The best; among equals the preferred name, then the first of the alphabet."""
@@ -157,6 +159,7 @@ def _describe(requests: Requests, bad: Bools, members: Membership, choice: _Choi
     inside = totals(requests.is_treatment, bad, requests.weight * has)
     return Concentration(
         literals=tuple(members.values[column] for column in choice.columns),
+        score=choice.score,
         lift=lift(inside, whole),
         coverage=coverage(inside, whole),
         rest_share=float((inside.n1 - inside.b1) / np.maximum(whole.n1 - whole.b1, 1e-9)),
