@@ -1,0 +1,47 @@
+"""The commands, put together. Imports here decide how long `onejob --help` takes: no HTTP, no tables, no server."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from onejob import __version__
+from onejob.cli import demo, deployment, gate, rollout, serve, status, verdict
+from onejob.cli.errors import CliError
+
+# Plain help: drawing it with boxes triples the time it takes.
+app = typer.Typer(name="onejob", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+app.command("serve")(serve.serve)
+app.command("demo")(demo.demo)
+app.command("gate")(gate.gate)
+app.command("status")(status.status)
+app.add_typer(deployment.app, name="deployment")
+app.add_typer(verdict.app, name="verdict")
+app.add_typer(rollout.app, name="rollout")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"onejob {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Says for every deployment, within minutes, whether production got better or worse for users."""
+
+
+def main() -> None:
+    """The command `onejob`."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8 is no reason to fail
+    try:
+        app()
+    except CliError as error:
+        print(f"onejob: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

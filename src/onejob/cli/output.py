@@ -1,0 +1,108 @@
+"""What commands print: documents for programs, tables for people, plain lines for logs.
+
+Names of services, versions and operations come from telemetry, so anybody may have written them: control characters,
+which a terminal would obey, are replaced.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+MARKS = {"worse": "x worse", "undecided": "? undecided", "no_worse": "= no worse", "better": "+ better"}
+STYLES = {"worse": "bold red", "undecided": "yellow", "no_worse": "cyan", "better": "green"}
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def clean(value: object) -> str:
+    """Text that does nothing but be read; empty for None."""
+    text = "" if value is None else str(value)
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+def is_terminal() -> bool:
+    """Whether a person is reading standard output."""
+    return sys.stdout.isatty()
+
+
+def print_json(document: object) -> None:
+    """The document as the server sent it; escaped, so that no terminal obeys it."""
+    print(json.dumps(document, indent=2, ensure_ascii=True))
+
+
+def note(sentence: str) -> None:
+    """For people, so that standard output stays for programs."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def print_fields(fields: Iterable[tuple[str, object]]) -> None:
+    """One line per field that has a value."""
+    shown = [(name, clean(value)) for name, value in fields if value not in (None, "", [])]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        print(f"{name:<{width}}  {value}")
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":
+    """A Rich table of plain text: markup in a name stays text. The words of a verdict get its colour."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        made.add_column(heading, overflow="fold")
+    styles = {MARKS[state]: style for state, style in STYLES.items()}
+    for row in rows:
+        cells = [clean(cell) for cell in row]
+        made.add_row(*(Text(cell, style=styles.get(cell, "")) for cell in cells))
+    return made
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table on a terminal; elsewhere lines with tabs, which are easy to cut."""
+    if is_terminal():
+        from rich.console import Console
+
+        Console().print(table(headings, rows))
+        return
+    for row in rows:
+        print("\t".join(clean(cell) for cell in row))
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """A moment of the API; None for none, and for what is no time."""
+    try:
+        moment = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
+
+
+def ago(text: str | None, now: datetime) -> str:
+    """`12 min ago`."""
+    moment = parse_time(text)
+    if moment is None:
+        return ""
+    seconds = (now - moment).total_seconds()
+    return f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
+
+
+def duration(seconds: float) -> str:
+    """`90` -> `1 min 30 s`: the two largest units, but days and hours stand alone."""
+    whole = round(seconds)
+    for size, unit in _UNITS:
+        if whole >= size:
+            rest = f" {whole % 60} s" if unit == "min" and whole % 60 else ""
+            return f"{whole // size} {unit}{rest}"
+    return "0 s"
+
+
+def verdict_mark(verdict: dict[str, Any] | None) -> str:
+    """A mark and a word, never colour alone."""
+    state = str((verdict or {}).get("state", "undecided"))
+    return MARKS.get(state, state)
