@@ -2,6 +2,7 @@
 
 from onejob.demo.api import judgement_of
 
+NOT_EXPLAINED = {"made_at": None, "operations": [], "attributes": [], "calls": [], "traces": [], "notes": []}
 EXPLAINED = {
     "rollout": {"state": "aborted", "share": 0.0},
     "verdict": {
@@ -10,6 +11,7 @@ EXPLAINED = {
         "sentence": "checkout v3 is worse",
         "decided_at": "2026-01-02T03:04:05+00:00",
         "explanation": {
+            "made_at": "2026-01-02T03:04:06+00:00",
             "operations": [{"operation": "POST /quotes", "signal": "latency_p95"}],
             "attributes": [{"name": "tenant.size", "value": "large", "lift": 9.0, "coverage": 1.0}],
             "calls": [
@@ -23,7 +25,7 @@ EXPLAINED = {
 
 
 def test_a_deployment_that_was_just_reported_is_undecided_and_has_not_ended() -> None:
-    judgement = judgement_of({"verdict": None, "rollout": None})
+    judgement = judgement_of({"verdict": {"state": "undecided", "explanation": NOT_EXPLAINED}, "rollout": None})
     assert (judgement.state, judgement.has_ended, judgement.is_explained) == ("undecided", False, False)
 
 

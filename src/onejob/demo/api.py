@@ -27,6 +27,7 @@ class Judgement:
     operation: str | None = None
     attribute: str | None = None
     span: str | None = None
+    explained_at: datetime | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -34,7 +35,7 @@ class Judgement:
 
     @property
     def is_explained(self) -> bool:
-        return self.operation is not None
+        return self.explained_at is not None
 
 
 class Onejob:
@@ -96,6 +97,7 @@ def judgement_of(deployment: Mapping[str, Any]) -> Judgement:
         operation=_first(explanation.get("operations"), "operation"),
         attribute=_attribute(explanation.get("attributes")),
         span=_cause(explanation.get("calls")),
+        explained_at=_time(explanation.get("made_at")),
     )
 
 

@@ -40,9 +40,9 @@ class Habit:
 
 
 HABITS = (
-    Habit(size="small", tenants=60, visits_per_s=12.6, catalog=0.15, basket=0.70, quote=0.35, order=1.0, delivery=0.27),
-    Habit(size="medium", tenants=15, visits_per_s=8.8, catalog=0.15, basket=1.0, quote=1.0, order=0.716, delivery=0.27),
-    Habit(size="large", tenants=4, visits_per_s=12.6, catalog=0.15, basket=0.35, quote=0.70, order=1.0, delivery=0.27),
+    Habit(size="small", tenants=60, visits_per_s=12.6, catalog=0.15, basket=0.70, quote=0.35, order=1.0, delivery=0.21),
+    Habit(size="medium", tenants=15, visits_per_s=8.8, catalog=0.15, basket=1.0, quote=1.0, order=0.716, delivery=0.21),
+    Habit(size="large", tenants=4, visits_per_s=12.6, catalog=0.15, basket=0.35, quote=0.70, order=1.0, delivery=0.21),
 )
 
 

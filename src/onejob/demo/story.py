@@ -24,8 +24,10 @@ ASK_EVERY_S = 0.5
 LONGEST_ROLLOUT_S = 300.0
 # Nothing may still be on its way to a version that was taken back: so long without a request is the end of it.
 QUIET_S = 2.0
-LONGEST_EXPLANATION_S = 20.0
-AFTERGLOW_S = 2.0
+# The server explains at once, and once more when the last spans of the rolled back version are in.
+LATE_SPANS_S = 2.0
+LONGEST_EXPLANATION_S = 12.0
+AFTERGLOW_S = 5.0
 
 
 class Story:
@@ -143,10 +145,13 @@ class _Follower:
 
 
 def _quiet_and_explained(seen: RequestsSeen) -> Callable[[Judgement], bool]:
+    ended_at = time.time()
+
     def is_over(judgement: Judgement) -> bool:
         last_at = seen.last_at()
         is_quiet = last_at is None or time.time() - last_at > QUIET_S
-        return is_quiet and judgement.is_explained
+        explained_at = judgement.explained_at
+        return is_quiet and explained_at is not None and explained_at.timestamp() > ended_at + LATE_SPANS_S
 
     return is_over
 

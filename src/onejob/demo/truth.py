@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from onejob.demo.load import PAYMENT_METHODS, sizes_with_40_percent
-from onejob.demo.shop.variant import BASKET, ORDER, QUOTE, Variant
+from onejob.demo.shop.variant import BASKET, ORDER, QUOTE, Breakdown, Variant
 
 SERVICE = "checkout"
 FIRST_VERSION = "v1"
@@ -84,3 +84,15 @@ def _without_the_slow_query() -> Version:
         truth=Truth.BETTER,
         variant=Variant(knows_delivery_quota=True),
     )
+
+
+_BREAKDOWNS: dict[Breakdown, str] = {
+    "exits": "exits on a fifth of its requests and is started again",
+    "silent": "takes requests and never answers",
+    "hangs": "hangs as a whole at its first customer",
+}
+
+
+def broken(how: Breakdown) -> Version:
+    """A version that breaks as a process, for tests: it sends few spans or none, and no call of it can be blamed."""
+    return Version(name=how, about=_BREAKDOWNS[how], truth=Truth.WORSE, variant=Variant(breakdown=how))
