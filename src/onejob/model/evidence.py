@@ -38,8 +38,9 @@ class Cell:
 class RouterCount:
     """What the router saw of one arm since its last sample: requests it finished, and how many of them it failed.
 
-    `errors_5xx` counts answers of 5xx, whoever made them; `resets` and `timeouts` say how many of those the
-    upstream never answered itself. `share` is the share of traffic in 0..1 the arm was meant to get.
+    `errors_5xx` counts answers of 5xx, whoever made them, and requests whose client gave up before any answer;
+    `resets` and `timeouts` say how many of those the upstream never answered itself. `share` is the share of traffic
+    in 0..1 the arm was meant to get.
     """
 
     arm: Arm
