@@ -1,0 +1,241 @@
+"""Views: what the pages say about deployments, verdicts, rollouts and explanations."""
+
+from datetime import timedelta
+
+import pytest
+
+from onejob.model.deployment import Source, Status
+from onejob.model.rollout import Mode, RolloutState
+from onejob.model.verdict import Reason, State
+from onejob.state.paging import Page
+from onejob.web.pages import deployment, evidence, explained, filters, listing, rollout, series, sure
+from onejob.web.pages.evidence import Choice
+from onejob.web.pages.sentence import headline_and_rest, set_sentence, short_label
+
+from .builders import (
+    NOW,
+    QUERY,
+    START,
+    Lists,
+    a_deployment,
+    a_record,
+    a_rollout,
+    a_row,
+    a_running_rollout,
+    a_signal,
+    a_verdict,
+    an_error_signal,
+    an_explanation,
+    some_history,
+)
+
+
+def _text(parts) -> str:  # type: ignore[no-untyped-def]
+    return "".join(part.text for part in parts)
+
+
+def _page(record, **choice):  # type: ignore[no-untyped-def]
+    frame = series.frame(record.deployment, record.verdict, NOW, 1)
+    points = Lists().series(record.deployment, "POST /orders", frame.since, frame.until, frame.step_s)
+    return deployment.view(record, Choice(**choice), points, frame, 0, NOW)
+
+
+def test_the_heading_counts_todays_deployments_and_says_who_still_serves() -> None:
+    rows = [
+        a_row(1, "a", "2", "1", State.WORSE, "x", started_at=NOW - timedelta(hours=1), status=Status.ROLLED_BACK),
+        a_row(2, "b", "2", "1", State.NO_WORSE, "x", started_at=NOW - timedelta(hours=2), status=Status.FINISHED),
+        a_row(3, "c", "2", "1", State.WORSE, "x", started_at=NOW - timedelta(days=3), status=Status.IN_PROGRESS),
+    ]
+    heading = listing.heading(Lists(rows).marks(filters.wanted(filters.parse({}), NOW), 99), filters.parse({}), NOW)
+    assert heading.sentence == (
+        "1 of 2 deployments in the last 24 hours made production worse; it no longer serves users."
+    )
+
+
+def test_the_heading_of_a_quiet_day_speaks_of_the_chosen_time() -> None:
+    rows = [a_row(3, "c", "2", "1", State.WORSE, "x", started_at=NOW - timedelta(days=3), status=Status.IN_PROGRESS)]
+    heading = listing.heading(Lists(rows).marks(filters.wanted(filters.parse({}), NOW), 99), filters.parse({}), NOW)
+    assert heading.sentence == ("The only deployment in the last 7 days made production worse; c 2 still serves users.")
+
+
+def test_a_row_does_not_repeat_service_version_and_verdict() -> None:
+    row = listing.row(a_record(), NOW)
+    assert _text(row.sentence) == (
+        "POST /orders p95 rose 38 % (27 % to 51 %) for tenant.size = large, because 1 of SELECT prices became 41."
+    )
+    assert row.fate == "rolled back after 1 min 43 s"
+
+
+def test_a_deployment_without_a_verdict_says_what_it_waits_for() -> None:
+    running = a_deployment(status=Status.IN_PROGRESS, finished_at=None, source=Source.DETECTED)
+    row = listing.row(a_record(deployment=running, verdict=None, explanation=None, rollout=None), NOW)
+    assert row.state_words == "not judged"
+    assert row.fate == "seen in telemetry"
+    assert "Waiting" in _text(row.sentence)
+
+
+def test_a_rollback_is_not_called_undecided() -> None:
+    back = a_deployment(version="1.41.3", previous_version="1.42.0", rollback_of="dep_x")
+    verdict = a_verdict(state=State.UNDECIDED, reason=Reason.NO_CONTROL)
+    row = listing.row(a_record(deployment=back, verdict=verdict), NOW)
+    assert (row.state, _text(row.sentence)) == ("rollback", "Takes back 1.42.0.")
+
+
+def test_the_list_can_be_sorted_and_links_keep_the_filters() -> None:
+    query = filters.parse({"service": "checkout", "sort": "verdict"})
+    page = Page(tuple(some_history()[:5]), None)
+    view = listing.view(query, page, [], Lists(some_history()).choices(), NOW)
+    assert [row.state for row in view.rows] == ["worse", "worse", "undecided", "no_worse", "better"]
+    assert view.heads["verdict"].direction == "ascending"
+    assert view.heads["verdict"].url == "/deployments?service=checkout&sort=-verdict"
+
+
+def test_a_filter_that_makes_no_sense_is_reported_and_ignored() -> None:
+    query = filters.parse({"verdict": "terrible", "range": "9y", "since": "yesterday"})
+    assert (query.verdict, query.range, query.since) == ("", "7d", None)
+    assert len(query.problems) == 3
+
+
+def test_times_in_the_address_win_over_the_named_range() -> None:
+    query = filters.parse({"since": "2026-11-24T10:00:00Z", "range": "1h"})
+    assert filters.period(query, NOW) == (START.replace(hour=10, minute=0), None)
+
+
+def test_the_headline_is_the_claim_and_the_rest_goes_under_it() -> None:
+    page = _page(a_record())
+    assert _text(page.headline) == (
+        "checkout 1.42.0 is worse: POST /orders p95 rose 38 % (27 % to 51 %) for tenant.size = large, "
+        "because 1 of SELECT prices became 41."
+    )
+    assert _text(page.under) == (
+        "first visible 1 min 2 s after the first request · known 1 min 40 s after it · rolled back 3 s after the "
+        "verdict · undecided: its error rate (about 6 minutes more)"
+    )
+    assert [part.kind for part in page.headline if part.text.startswith("(")] == ["quiet"]
+
+
+def test_a_semicolon_in_brackets_does_not_end_the_headline() -> None:
+    assert headline_and_rest("a (b; c); d.") == ("a (b; c)", "d")
+
+
+def test_statements_are_named_by_their_verb_and_table() -> None:
+    assert short_label(QUERY) == "SELECT prices"
+    assert short_label("insert into orders (a) values (?)") == "INSERT orders"
+    assert short_label("GET /prices") == "GET /prices"
+
+
+def test_names_with_brackets_are_code_and_other_brackets_are_quiet() -> None:
+    parts = set_sentence("GET /a(b) rose (a little)", {"GET /a(b)": "GET /a(b)"})
+    assert [(part.kind, part.text) for part in parts if part.kind != "text"] == [
+        ("code", "GET /a(b)"),
+        ("quiet", "(a little)"),
+    ]
+
+
+def test_only_links_of_the_web_are_followed() -> None:
+    assert deployment.safe_url("https://ci.example/1") == "https://ci.example/1"
+    assert deployment.safe_url("javascript:alert(1)") == ""
+    assert deployment.safe_url("http://[") == ""
+    assert deployment.safe_url(None) == ""
+
+
+def test_evidence_is_worst_first_and_the_selected_row_is_always_shown() -> None:
+    many = tuple(a_signal(operation=f"GET /{n}", state=State.NO_WORSE) for n in range(40))
+    verdict = a_verdict(signals=(*many, a_signal(), an_error_signal()))
+    shown = evidence.view(verdict, Choice(operation="GET /39", signal="latency_p95"))
+    assert [row.state for row in shown.rows[:3]] == ["worse", "undecided", "no_worse"]
+    assert [row.operation for row in shown.rows if row.is_selected] == ["GET /39"]
+    assert len(shown.rows) == 13
+    assert len(evidence.view(verdict, Choice(all_rows=True)).rows) == 42
+
+
+@pytest.mark.parametrize("column", ["verdict", "operation", "signal", "control", "new", "effect"])
+def test_evidence_sorts_by_every_column_with_unknown_values(column: str) -> None:
+    empty = a_signal(operation="a", control=None, treatment=None, effect=None, low=None, high=None)
+    verdict = a_verdict(signals=(empty, a_signal(), an_error_signal()))
+    forward = evidence.view(verdict, Choice(sort=column)).rows
+    assert len(forward) == len(evidence.view(verdict, Choice(sort=f"-{column}")).rows) == 3
+
+
+def test_a_rolled_back_rollout_shows_where_it_stopped() -> None:
+    bar = rollout.view(a_rollout(), a_deployment(), a_verdict(), NOW)
+    assert [(one.title, one.detail, one.look) for one in bar.segments] == [
+        ("10 %", "1 min", "done"),
+        ("50 %", "43 s", "bad"),
+        ("100 %", "not reached", "skip"),
+        ("Rolled back", "14:03:43, all traffic on 1.41.3", "end"),
+    ]
+    assert bar.commands == ()
+
+
+def test_a_running_rollout_offers_what_fits_its_state() -> None:
+    at = START + timedelta(seconds=20)
+    bar = rollout.view(a_running_rollout(), a_deployment(), None, at)
+    assert (bar.segments[0].detail, bar.segments[0].look) == ("20 s of 1 min", "now")
+    assert bar.commands == ("promote", "hold", "abort")
+    paused = rollout.view(a_running_rollout(state=RolloutState.PAUSED), a_deployment(), None, at)
+    assert paused.commands == ("promote", "resume", "abort")
+
+
+def test_a_rollout_that_only_observes_says_so() -> None:
+    plan = a_running_rollout().plan
+    observing = a_running_rollout(plan=type(plan)(driver="envoy", settings={}, steps=plan.steps, mode=Mode.OBSERVE))
+    assert "only records" in rollout.view(observing, a_deployment(), None, NOW).mode
+
+
+def test_the_call_tree_keeps_callers_above_what_they_call() -> None:
+    rows = explained.call_rows(an_explanation().calls)
+    assert [(row.label, row.depth) for row in rows[:3]] == [
+        ("POST /orders", 0),
+        ("price_lines", 1),
+        ("SELECT prices", 2),
+    ]
+    cause = next(row for row in rows if row.is_cause)
+    assert (cause.change, cause.remark, cause.added) == ("1 → 41 calls", "each as fast", "+148 ms")
+
+
+def test_traces_can_be_paged_through() -> None:
+    view = explained.view(an_explanation(), 1)
+    assert [is_open for _, _, is_open in view.other_pairs] == [False, True]
+    assert view.treatment_trace is not None
+    assert view.treatment_trace.id.startswith("7b02")
+
+
+def test_charts_take_the_verdicts_window_and_some_time_around_it() -> None:
+    frame = series.frame(a_deployment(), a_verdict(), NOW, 1)
+    assert frame.since <= START.timestamp() - 90
+    assert frame.until >= START.timestamp() + 120
+    assert (frame.until - frame.since) / frame.step_s <= 62
+
+
+def test_values_over_time_are_those_of_the_selected_signal() -> None:
+    record = a_record()
+    latency = _page(record).charts
+    errors = _page(record, operation="POST /orders", signal="errors").charts
+    assert latency is not None
+    assert errors is not None
+    assert latency.table[0].control.endswith("ms")
+    assert errors.table[0].control.endswith("%")
+    assert (latency.state, errors.state) == ("worse", "undecided")
+
+
+def test_odds_of_any_size_can_be_read() -> None:
+    assert sure.odds(10.78) == "48,000 : 1"
+    assert sure.odds(-3.0) == "1 : 20"
+    assert sure.odds(500.0) == "10^217 : 1"
+
+
+def test_how_sure_answers_every_question_of_a_doubter() -> None:
+    facts = {fact.question: fact.answer for fact in sure.view(a_verdict(), a_signal()).facts}
+    assert "1.41.3, which served at the same time" in facts["Compared with"]
+    assert "9,412 of 1.41.3 on 3 instances and 2,106 of 1.42.0 on 1 instance" in facts["Requests"]
+    assert "phi 1.41" in facts["Noise"]
+    assert "1.48" in facts["Instances"]
+
+
+def test_a_deployment_without_control_says_how_to_get_one() -> None:
+    verdict = a_verdict(state=State.UNDECIDED, reason=Reason.NO_CONTROL, signals=(), control=None, treatment=None)
+    page = _page(a_record(verdict=verdict, explanation=None))
+    assert page.evidence is None
+    assert page.charts is None
+    assert any("canary" in line for line in page.waiting)
