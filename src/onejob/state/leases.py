@@ -31,9 +31,10 @@ class Leases:
                 set_=values,
                 where=or_(leases.c.holder == holder, leases.c.expires_at <= now),
             )
+            .returning(leases.c.holder)
         )
         with self._database.write() as connection:
-            return connection.execute(statement).rowcount == 1
+            return connection.execute(statement).scalar_one_or_none() is not None
 
     def release(self, name: str, holder: str) -> None:
         """Give the lease back before it runs out."""

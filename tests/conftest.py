@@ -1,0 +1,36 @@
+"""Fixtures that more than one part uses."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from onejob.state.database import Database
+from state_postgres import Postgres, running_postgres
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server, started when the first test asks for it."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database whose tables are up to date, on both kinds."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgres").fresh())
+    url = f"sqlite:///{tmp_path}/state.db"
+    database = Database(url)
+    database.migrate()
+    database.close()
+    return url
+
+
+@pytest.fixture
+def state_database(state_url: str) -> Iterator[Database]:
+    """An empty state database, on both kinds."""
+    database = Database(state_url)
+    yield database
+    database.close()
