@@ -1,0 +1,73 @@
+# `make` alone lists what there is. Every target does its own set-up: all it takes is Python 3.11 or newer, pip and make.
+# ARGS is passed on: make demo ARGS="--seed 7 --keep"
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+UV := .tools/bin/uv
+COVERAGE := --cov=onejob.stats --cov=onejob.verdict --cov-branch --cov-report=term:skip-covered --cov-fail-under=95
+UNIT := tests/stats tests/verdict tests/cli tests/test_repository.py
+
+.PHONY: help demo serve test check lock docs clean
+
+help: ## list the targets
+	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## /\1\t/' | expand -t 12
+
+demo: .venv/.demo ## a small shop, four deployments, four verdicts
+	@$(BIN)/onejob demo $(ARGS)
+
+serve: .venv/.demo ## the server, on loopback
+	@$(BIN)/onejob serve $(ARGS)
+
+check: .venv/.dev ## format, lint, types, imports and unit tests, in under a minute
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest $(UNIT) $(ARGS)
+
+test: .venv/.dev .venv/.browser ## everything; without ARGS also the coverage of what decides verdicts
+	$(BIN)/pytest $(or $(ARGS),$(COVERAGE))
+
+bench-%: .venv/.dev ## a benchmark: bench-ingest, bench-pages, bench-harmless
+	@test -f bench/$*.py || { echo "There is no bench/$*.py; there are: $$(cd bench && ls *.py | tr '\n' ' ')"; exit 1; }
+	$(BIN)/python bench/$*.py $(ARGS)
+
+lock: $(UV) ## the exact versions again, from pyproject.toml: ARGS=--upgrade for newer ones
+	scripts/lock.sh $(UV) $(ARGS)
+
+docs: .venv/.dev ## the generated pages again: docs/configuration.md and docs/cli.md
+	$(BIN)/python scripts/configuration.py
+	$(BIN)/python scripts/cli_reference.py
+
+clean: ## everything that was set up
+	rm -rf .venv .tools
+
+# --- set-up: stamps in .venv say what was installed from which lock ---
+
+$(UV): requirements/tools.txt
+	@scripts/bootstrap.sh "$(PYTHON)"
+	@touch $@
+
+.venv/bin/python: | $(UV)
+	@$(UV) venv --quiet --python "$(PYTHON)" .venv
+
+# What the demo needs; a .venv that has the developers' tools already keeps them.
+.venv/.demo: requirements/demo.txt requirements/dev.txt requirements/build.txt pyproject.toml | .venv/bin/python
+	@$(call install,$(if $(wildcard .venv/.dev),dev,demo))
+	@touch $@
+
+.venv/.dev: requirements/dev.txt requirements/build.txt pyproject.toml | .venv/bin/python
+	@$(call install,dev)
+	@touch .venv/.demo $@
+
+.venv/.browser: scripts/browser.sh | .venv/.dev
+	@scripts/browser.sh
+	@touch $@
+
+install = echo "Installing requirements/$1.txt ..." \
+	&& $(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/$1.txt \
+	&& $(UV) pip install --quiet --python $(BIN)/python --no-deps --build-constraint requirements/build.txt --editable .
