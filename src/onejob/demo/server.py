@@ -1,13 +1,10 @@
 """The demo's own `onejob serve`: the released command with the demo's settings, a data directory that goes away."""
 
 import sys
-from contextlib import closing
 from pathlib import Path
-from socket import socket
 
 from onejob.demo.processes import Child, Processes, free_ports, wait_until_healthy
 
-USUAL_WEB_PORT = 8320
 START_TIMEOUT_S = 60.0
 _SETTINGS = {
     "ONEJOB_BIN_WIDTH_S": "1",
@@ -22,8 +19,8 @@ class Server:
     def __init__(self, folder: Path, processes: Processes) -> None:
         self._folder = folder
         self._processes = processes
-        self._grpc_port, self._http_port, other = free_ports(3)
-        self._web_port = USUAL_WEB_PORT if _is_free(USUAL_WEB_PORT) else other
+        # Never the usual ports: another onejob, or another demo, may be about to take them.
+        self._web_port, self._grpc_port, self._http_port = free_ports(3)
 
     @property
     def url(self) -> str:
@@ -45,8 +42,3 @@ class Server:
 
     def wait_until_ready(self, child: Child) -> None:
         wait_until_healthy(child, f"{self.url}/readyz", START_TIMEOUT_S)
-
-
-def _is_free(port: int) -> bool:
-    with closing(socket()) as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
