@@ -51,8 +51,12 @@ def resource_columns() -> dict[str, str]:
     }
 
 
-def span_columns() -> dict[str, str]:
-    """Expressions over the span's own columns, by column."""
+def span_columns(attributes: str = "SpanAttributes") -> dict[str, str]:
+    """Expressions over the span's own columns, by column. Of a span that is no entry, they read no attributes."""
+
+    def _span(key: str) -> str:
+        return f"{attributes}['{key}']"
+
     method = _first(_span("http.request.method"), _span("http.method"))
     route = _span("http.route")
     status = f"toUInt16OrZero({_first(_span('http.response.status_code'), _span('http.status_code'))})"
@@ -66,7 +70,11 @@ def span_columns() -> dict[str, str]:
     )
     return {
         "Operation": _bounded(f"if({serves_http} AND {route} != '', concat({method}, ' ', {route}), SpanName)"),
-        "IsEntry": f"(SpanKind IN ('Server', 'Consumer') OR ParentSpanId = '') AND NOT ({probe})",
+        # A root that only calls others (a pool opening its connections) serves nobody; one that works is a job.
+        "IsEntry": (
+            "(SpanKind IN ('Server', 'Consumer') OR ParentSpanId = '' AND SpanKind NOT IN ('Client', 'Producer')) "
+            f"AND NOT ({probe})"
+        ),
         "IsFailed": f"StatusCode = 'Error' OR (SpanKind = 'Server' AND {status} >= 500)",
     }
 
@@ -79,10 +87,6 @@ def schema_values() -> dict[str, str]:
 
 def _resource(key: str) -> str:
     return f"ResourceAttributes['{key}']"
-
-
-def _span(key: str) -> str:
-    return f"SpanAttributes['{key}']"
 
 
 def _first(*values: str) -> str:

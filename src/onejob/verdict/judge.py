@@ -63,9 +63,10 @@ class Judge:
         self._verdict = self._look(batch)
         return self._verdict
 
-    def knows_instances_of(self, cells: Sequence[Cell]) -> bool:
-        """Has every instance of these cells been seen before?"""
-        return all(instance_key(cell) in self._instances for cell in cells if arm_of(self.deployment, cell))
+    def wonders_about(self, cell: Cell) -> bool:
+        """Would it matter whether the cell's instance was warmed up: is it new, or still in its start-up time?"""
+        mature_from = self._mature_from.get(instance_key(cell), float("inf"))
+        return arm_of(self.deployment, cell) is not None and cell.bin_start < mature_from
 
     def _adopt(self, settings: JudgeSettings) -> None:
         self.settings = settings
@@ -83,15 +84,17 @@ class Judge:
             key = instance_key(cell)
             if key not in self._instances:
                 self._instances[key] = len(self._instances)
-                self._mature_from[key] = self._maturity(cell, batch.warmed)
+                self._mature_from[key] = self._maturity(cell)
+            if cell.instance in batch.warmed:
+                self._mature_from[key] = float("-inf")
         self._evidence.grow(len(self._operations.names), len(self._instances))
         self._intervals.grow(len(self._operations.names))
         if others := bystanders(self.deployment, (c for c in batch.cells if c.bin_start >= started)):
             self._left_out["versions"] = f"Other versions served too and were not compared: {', '.join(others)}."
 
-    def _maturity(self, cell: Cell, warmed: Sequence[str]) -> float:
-        """An instance that served when the log begins is old; one that was warmed up needs no start-up time."""
-        if cell.bin_start == self._log_start or cell.instance in warmed:
+    def _maturity(self, cell: Cell) -> float:
+        """An instance that served when the log begins is old."""
+        if cell.bin_start == self._log_start:
             return float("-inf")
         return cell.bin_start + self.settings.warm_up_s
 

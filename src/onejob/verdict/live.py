@@ -149,8 +149,7 @@ class JudgeLoop:
     def _warmed(
         self, deployment: Deployment, judge: Judge, cells: list[Cell], bins: tuple[int, int]
     ) -> tuple[str, ...]:
-        """Asked only when an instance appears: the answer is about its past."""
-        if judge.knows_instances_of(cells):
+        if not any(judge.wonders_about(cell) for cell in cells):
             return ()
         return warmed_instances(self._engine, deployment.service, since=bins[0], until=bins[1])
 
