@@ -14,6 +14,7 @@ from scipy.special import xlogy
 from onejob.explain.reading import Bools, Floats, Ints, Requests
 from onejob.model.explanation import CarryingOperation
 from onejob.model.verdict import SignalResult, State, Verdict
+from onejob.verdict.signals import EVERYWHERE
 
 # People leave or try again; any rate works that puts a failure above the slowness most services ever see.
 FAILED_REQUEST_S = 1.0
@@ -43,9 +44,14 @@ class Suspect:
 
 
 def suspects(verdict: Verdict) -> list[Suspect]:
-    """The signals that are `worse`; when only their sum is, those whose evidence points that way."""
+    """The signals that are `worse`; when only their sum is, those whose evidence points that way.
+
+    What is about the arm as a whole (the router's counts) names no place to look, unless nothing else is worse.
+    """
     worse = [s for s in verdict.signals if s.state is State.WORSE]
-    worse = worse or [s for s in verdict.signals if s.state is State.UNDECIDED and s.log_evidence > 0]
+    leaning = [s for s in verdict.signals if s.state is State.UNDECIDED and s.log_evidence > 0]
+    named = [s for s in worse if s.operation != EVERYWHERE] or [s for s in leaning if s.operation != EVERYWHERE]
+    worse = named or worse or leaning
     strongest: dict[tuple[str, bool, bool], Suspect] = {}
     for signal in sorted(worse, key=lambda s: -s.log_evidence):
         suspect = Suspect(result=signal)
