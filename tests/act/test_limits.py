@@ -28,7 +28,7 @@ def test_a_step_goes_on_once_effects_beyond_its_limits_are_excluded() -> None:
         a_signal(high=None),
         a_signal(signal="latency_p50", high=3.1),
         a_signal(signal="latency_p50", high=None),
-        a_signal(signal="latency_p95", high=3.1),
+        a_signal(signal="latency_p95", effect=3.1, high=4.0),
         a_signal("*", "errors", high=0.31),
         a_signal("*", "shortfall", high=0.31),
     ],
@@ -42,16 +42,17 @@ def test_one_open_signal_of_a_busy_operation_holds_the_step_and_is_named(still_p
     assert "possible" in assessment.sentence
 
 
-def test_a_tail_with_a_handful_of_requests_is_spoken_for_by_the_median() -> None:
-    signals = [
-        a_signal(treatment_requests=300),
-        a_signal(signal="latency_p50", high=2.0, treatment_requests=300),
-        a_signal(signal="latency_p95", high=None, treatment_requests=300),
-    ]
+@pytest.mark.parametrize(
+    ("effect", "treatment_requests", "is_excluded"), [(3.5, 399, True), (3.5, 400, False), (2.5, 400, True)]
+)
+def test_a_tail_holds_the_step_when_it_is_seen_beyond_the_limit_and_not_by_a_handful_of_requests(
+    effect: float, treatment_requests: int, is_excluded: bool
+) -> None:
+    tail = a_signal(signal="latency_p95", effect=effect, high=None, treatment_requests=treatment_requests)
 
-    assert assess(undecided(*signals), SMALL).is_excluded
-    enough = [*signals[:2], a_signal(signal="latency_p95", high=None, treatment_requests=400)]
-    assert not assess(undecided(*enough), SMALL).is_excluded
+    assert (
+        assess(undecided(a_signal(), a_signal(signal="latency_p50", high=2.0), tail), SMALL).is_excluded is is_excluded
+    )
 
 
 def test_an_operation_with_little_traffic_neither_blocks_nor_passes_silently() -> None:
@@ -65,7 +66,7 @@ def test_an_operation_with_little_traffic_neither_blocks_nor_passes_silently() -
 
 
 def test_little_traffic_that_adds_up_to_much_holds_the_step() -> None:
-    rare = [a_signal(f"GET /{i}", high=0.9, control_requests=300, treatment_requests=30) for i in range(5)]
+    rare = [a_signal(f"GET /{i}", high=0.9, control_requests=600, treatment_requests=60) for i in range(5)]
 
     assessment = assess(undecided(a_signal(), *rare), SMALL)
 
