@@ -35,6 +35,11 @@ def _data(kind: str) -> tuple[Lists, str]:
 KINDS = ["list", "list without a match", "worse", "running", "not judged", "nothing", "traces only", "unknown"]
 
 
+def _check_with_axe(page: Page) -> None:
+    result = Axe().run(page)
+    assert result.violations_count == 0, result.generate_report()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_axe_finds_nothing(browser: Browser, site: Site, kind: str, scheme: str) -> None:
@@ -43,9 +48,10 @@ def test_axe_finds_nothing(browser: Browser, site: Site, kind: str, scheme: str)
     try:
         page.goto(site(data) + path)
         page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
-        assert Axe().run(page).generate_report() == "No violations found."
-        page.set_viewport_size({"width": 390, "height": 800})
-        assert Axe().run(page).generate_report() == "No violations found."
+        _check_with_axe(page)
+        if scheme == "light":
+            page.set_viewport_size({"width": 390, "height": 800})
+            _check_with_axe(page)
     finally:
         page.close()
 

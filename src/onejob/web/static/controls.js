@@ -41,3 +41,11 @@ export function offerCopies() {
     });
   }
 }
+
+/** What has to be scrolled on a narrow screen must be reachable by keyboard; where nothing scrolls, no extra stop. */
+export function focusScrollers() {
+  for (const section of document.querySelectorAll("section")) {
+    section.toggleAttribute("tabindex", section.scrollWidth > section.clientWidth + 1);
+    if (section.hasAttribute("tabindex")) section.tabIndex = 0;
+  }
+}
