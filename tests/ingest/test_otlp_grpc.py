@@ -1,0 +1,112 @@
+"""OTLP/gRPC at its boundary: a real server, a real channel."""
+
+import os
+import socket
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from onejob.ingest.service import Intake
+from onejob.store.engine import Engine
+from otlp_builders import a_payload, a_service, a_span
+
+from .conftest import EXPORT, Export
+from .waiting import counted, stored, wait_until
+
+
+def status_of(error: grpc.RpcError) -> Status:
+    """google.rpc.Status, as OTLP clients read it."""
+    details = dict(error.trailing_metadata())["grpc-status-details-bin"]
+    return Status.FromString(details)
+
+
+def test_spans_are_stored_and_an_empty_response_is_full_success(export: Export, engine: Engine) -> None:
+    service = a_service()
+
+    assert export(a_payload(a_span(), a_span(), service=service)) == b""
+    wait_until(lambda: stored(engine, service) == 2, "storing")
+
+
+def test_gzip_is_understood(intake: Intake, engine: Engine) -> None:
+    service = a_service()
+    with grpc.insecure_channel(f"127.0.0.1:{intake.grpc_port}", compression=grpc.Compression.Gzip) as channel:
+        channel.unary_unary(EXPORT)(a_payload(*[a_span() for _ in range(50)], service=service))
+    wait_until(lambda: stored(engine, service) == 50, "storing")
+
+
+def test_an_empty_request_is_a_success(export: Export) -> None:
+    assert export(b"") == b""
+
+
+@pytest.mark.parametrize("body", [b"\xff\xff\xff", a_payload(a_span())[:-2], b"{}"])
+def test_malformed_bytes_are_invalid_and_not_retried(export: Export, body: bytes) -> None:
+    with pytest.raises(grpc.RpcError) as refusal:
+        export(body)
+
+    assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert status_of(refusal.value).details == []
+
+
+def test_an_id_of_the_wrong_length_is_refused_by_name(export: Export) -> None:
+    with pytest.raises(grpc.RpcError) as refusal:
+        export(a_payload(a_span("the culprit", span_id=b"1234")))
+
+    assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "span_id of span 'the culprit' has 4 bytes; it must have exactly 8" in refusal.value.details()
+
+
+def test_some_bad_spans_are_a_partial_success(export: Export, engine: Engine) -> None:
+    service = a_service()
+
+    answer = export(a_payload(a_span(), a_span(span_id=b"1"), service=service))
+
+    assert ExportTraceServiceResponse.FromString(answer).partial_success.rejected_spans == 1
+    wait_until(lambda: stored(engine, service) == 1, "storing")
+    wait_until(lambda: counted(engine, service) == 1, "counting")
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.NoCompression, grpc.Compression.Gzip])
+def test_too_large_a_message_is_refused_and_not_retried(intake: Intake, compression: grpc.Compression) -> None:
+    options = [("grpc.max_send_message_length", -1)]
+    address = f"127.0.0.1:{intake.grpc_port}"
+    with grpc.insecure_channel(address, options=options, compression=compression) as channel:
+        with pytest.raises(grpc.RpcError) as refusal:
+            channel.unary_unary(EXPORT)(bytes(64 * 2**20))
+        assert channel.unary_unary(EXPORT)(b"") == b""
+
+    assert refusal.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "grpc-status-details-bin" not in dict(refusal.value.trailing_metadata())
+
+
+def test_another_signal_is_unimplemented(intake: Intake) -> None:
+    metrics = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
+    with grpc.insecure_channel(f"127.0.0.1:{intake.grpc_port}") as channel, pytest.raises(grpc.RpcError) as refusal:
+        channel.unary_unary(metrics)(b"")
+
+    assert refusal.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+@pytest.mark.parametrize(
+    "noise", [b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n", os.urandom(4096)]
+)
+def test_other_protocols_on_the_grpc_port_do_no_harm(intake: Intake, export: Export, noise: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", intake.grpc_port), timeout=5) as connection:
+        connection.sendall(noise)
+        connection.recv(4096)
+
+    assert export(b"") == b""
+
+
+def test_retry_info_says_when_to_come_back() -> None:
+    from onejob.ingest.answers import failure
+    from onejob.ingest.errors import TryLater
+
+    status = failure(TryLater("full", retry_after_s=7, is_overload=True))
+
+    retry = RetryInfo()
+    assert status.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+    assert status.details[0].Unpack(retry)
+    assert retry.retry_delay.seconds == 7

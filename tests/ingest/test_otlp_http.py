@@ -1,0 +1,225 @@
+"""OTLP/HTTP at its boundary: a real server, real requests."""
+
+import gzip
+import json
+import os
+import socket
+import zlib
+
+import httpx
+import pytest
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from onejob.ingest.service import Intake
+from onejob.store.engine import Engine
+from otlp_builders import a_payload, a_request, a_service, a_span
+
+from .waiting import counted, stored, wait_until
+
+PROTOBUF = {"content-type": "application/x-protobuf"}
+JSON = {"content-type": "application/json"}
+
+
+def test_protobuf_is_stored_and_answered_in_protobuf(url: str, engine: Engine) -> None:
+    service = a_service()
+
+    answer = httpx.post(url, content=a_payload(a_span(), a_span(), service=service), headers=PROTOBUF)
+
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"] == "application/x-protobuf"
+    wait_until(lambda: stored(engine, service) == 2, "storing")
+
+
+def test_gzip_in_one_or_several_members_is_stored(url: str, engine: Engine) -> None:
+    service, headers = a_service(), PROTOBUF | {"content-encoding": "gzip"}
+    payload = a_payload(a_span(), service=service)
+    members = gzip.compress(payload[:20]) + gzip.compress(payload[20:])
+
+    assert httpx.post(url, content=members, headers=headers).status_code == 200
+    wait_until(lambda: stored(engine, service) == 1, "storing")
+
+
+def test_otlp_json_has_ids_in_hex_and_integers_as_strings(url: str, engine: Engine) -> None:
+    service = a_service()
+    span = {
+        "traceId": "5B8EFFF798038103D269B633813FC60C",
+        "spanId": "eee19b7ec3c1b174",
+        "name": "GET /",
+        "kind": 2,
+        "startTimeUnixNano": str(a_span().start_time_unix_nano),
+        "endTimeUnixNano": str(a_span().end_time_unix_nano),
+        "attributes": [{"key": "n", "value": {"intValue": "7"}}],
+        "aFieldOfTheFuture": {"x": 1},
+    }
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]}
+    document = {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [span]}]}]}
+
+    answer = httpx.post(url, json=document)
+
+    assert (answer.status_code, answer.json()) == (200, {})
+    wait_until(lambda: stored(engine, service) == 1, "storing")
+    sql = "SELECT TraceId, SpanAttributes['n'] AS n FROM otel_traces WHERE ServiceName = {service:String}"
+    kept = engine.query(sql, {"service": service}).to_pylist()
+    assert kept == [{"TraceId": "5b8efff798038103d269b633813fc60c", "n": "7"}]
+
+
+@pytest.mark.parametrize("body", [b"", a_payload(service="nobody")])
+def test_an_empty_request_is_a_success(url: str, body: bytes) -> None:
+    assert httpx.post(url, content=body, headers=PROTOBUF).status_code == 200
+    assert httpx.post(url, content=b"{}", headers=JSON).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"\xff\xff\xff\xff", PROTOBUF),
+        (a_payload(a_span())[:-3], PROTOBUF),
+        (b'{"resourceSpans": []}', PROTOBUF),
+        (b"not json", JSON),
+        (b"[]", JSON),
+        (b'{"resourceSpans": 7}', JSON),
+        (b'{"resourceSpans": [7]}', JSON),
+        (b'{"resourceSpans": [{"scopeSpans": [{"spans": ["x"]}]}]}', JSON),
+        (b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "not hex"}]}]}]}', JSON),
+        (b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"startTimeUnixNano": "-1"}]}]}]}', JSON),
+        (b'{"a":' * 100_000, JSON),
+        (b"9" * 10_000, JSON),
+        (b"\xff\xfe", JSON),
+        (b"not gzip", PROTOBUF | {"content-encoding": "gzip"}),
+        (gzip.compress(a_payload(a_span()))[:-12], PROTOBUF | {"content-encoding": "gzip"}),
+    ],
+)
+def test_malformed_bodies_are_refused_for_good(url: str, body: bytes, headers: dict[str, str]) -> None:
+    answer = httpx.post(url, content=body, headers=headers)
+
+    assert answer.status_code == 400
+    assert "retry-after" not in answer.headers
+    if headers is JSON:
+        assert answer.json()["message"]
+    else:
+        assert Status.FromString(answer.content).message
+
+
+@pytest.mark.parametrize(
+    ("span", "field"),
+    [
+        (a_span(trace_id=b"short"), "trace_id"),
+        (a_span(trace_id=b"\1" * 17), "trace_id"),
+        (a_span(trace_id=bytes(16)), "trace_id"),
+        (a_span(span_id=b""), "span_id"),
+        (a_span(span_id=bytes(8)), "span_id"),
+        (a_span(parent=b"abc"), "parent_span_id"),
+    ],
+)
+def test_ids_of_the_wrong_length_are_refused_by_name(url: str, span: object, field: str) -> None:
+    answer = httpx.post(url, content=a_payload(span), headers=PROTOBUF)  # type: ignore[arg-type]
+
+    assert answer.status_code == 400
+    assert Status.FromString(answer.content).message.startswith(field)
+
+
+def test_a_request_with_some_bad_spans_is_a_partial_success(url: str, engine: Engine) -> None:
+    service = a_service()
+    body = a_payload(a_span(), a_span(trace_id=b"bad"), a_span(), service=service)
+
+    answer = httpx.post(url, content=body, headers=PROTOBUF)
+
+    partial = ExportTraceServiceResponse.FromString(answer.content).partial_success
+    assert (answer.status_code, partial.rejected_spans) == (200, 1)
+    assert "trace_id" in partial.error_message
+    wait_until(lambda: stored(engine, service) == 2, "storing")
+
+
+def test_a_request_sent_again_is_acknowledged_and_stored_once(url: str, engine: Engine) -> None:
+    service = a_service()
+    body = a_payload(a_span(), service=service)
+
+    for _ in range(3):
+        assert httpx.post(url, content=body, headers=PROTOBUF).status_code == 200
+    assert httpx.post(url, content=a_payload(a_span(), service=service), headers=PROTOBUF).status_code == 200
+
+    wait_until(lambda: stored(engine, service) == 2, "storing")
+    wait_until(lambda: counted(engine, service) == 2, "counting")
+
+
+def test_too_large_is_413_whether_announced_chunked_or_compressed(url: str) -> None:
+    large = os.urandom(2**20 + 1)
+    assert httpx.post(url, content=large, headers=PROTOBUF).status_code == 413
+    assert httpx.post(url, content=iter([large]), headers=PROTOBUF).status_code == 413
+
+
+def test_a_gzip_bomb_ends_at_the_limit(url: str) -> None:
+    squeeze = zlib.compressobj(9, zlib.DEFLATED, 31)
+    bomb = b"".join(squeeze.compress(bytes(2**20)) for _ in range(600)) + squeeze.flush()
+    before = _peak_memory_mb()
+
+    answer = httpx.post(url, content=bomb, headers=PROTOBUF | {"content-encoding": "gzip"})
+
+    assert len(bomb) < 2**20
+    assert answer.status_code == 413
+    assert _peak_memory_mb() - before < 50
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("POST", "/v1/traces", {"content-type": "text/plain"}, 415),
+        ("POST", "/v1/traces", {}, 415),
+        ("POST", "/v1/traces", PROTOBUF | {"content-encoding": "br"}, 415),
+        ("GET", "/v1/traces", {}, 405),
+        ("POST", "/v1/metrics", PROTOBUF, 404),
+        ("POST", "/", PROTOBUF, 404),
+    ],
+)
+def test_requests_for_something_else_say_what_to_do(
+    url: str, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    answer = httpx.request(method, url.removesuffix("/v1/traces") + path, content=b"x", headers=headers)
+
+    assert answer.status_code == status
+    assert answer.content
+
+
+def test_a_content_type_may_carry_parameters(url: str) -> None:
+    assert (
+        httpx.post(url, content=b"{}", headers={"content-type": "Application/JSON; charset=utf-8"}).status_code == 200
+    )
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0",
+        os.urandom(4096),
+        b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03",
+    ],
+)
+def test_other_protocols_on_the_http_port_do_no_harm(intake: Intake, url: str, noise: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", intake.http_port), timeout=5) as connection:
+        connection.sendall(noise)
+        connection.shutdown(socket.SHUT_WR)
+        connection.recv(4096)
+
+    assert httpx.post(url, content=a_request().SerializeToString(), headers=PROTOBUF).status_code == 200
+
+
+def test_json_and_protobuf_of_one_request_are_the_same_request(url: str, engine: Engine) -> None:
+    service = a_service()
+    request = a_request(a_span(trace_id=b"\1" * 16, span_id=b"\2" * 8), service=service)
+    from google.protobuf import json_format
+
+    document = json.loads(json_format.MessageToJson(request))
+    span = document["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+    span["traceId"], span["spanId"] = "01" * 16, "02" * 8
+
+    assert httpx.post(url, content=request.SerializeToString(), headers=PROTOBUF).status_code == 200
+    assert httpx.post(url, json=document).status_code == 200
+    wait_until(lambda: stored(engine, service) >= 1, "storing")
+    wait_until(lambda: counted(engine, service) == 1, "counting")
+
+
+def _peak_memory_mb() -> float:
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
