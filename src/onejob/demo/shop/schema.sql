@@ -20,7 +20,7 @@ CREATE TABLE stored_lines (
 INSERT INTO stored_lines
 SELECT b, (b * 7 + l * 9) % 400 + 1, l % 3 + 1 FROM generate_series(1, 200) b, generate_series(1, 40) l;
 CREATE VIEW basket_lines AS
-SELECT * FROM stored_lines WHERE (SELECT waited(0.003, 0.004));
+SELECT * FROM stored_lines WHERE (SELECT waited(0.003, 0.010));
 
 CREATE TABLE price_list (product_id int PRIMARY KEY, price int NOT NULL);
 INSERT INTO price_list SELECT i, 100 + (i * 37) % 900 FROM generate_series(1, 400) i;
