@@ -17,6 +17,8 @@ from onejob.web.pages.filters import Query
 from onejob.web.pages.sentence import Part, headline_and_rest, names_in, set_sentence, without_subject
 
 _ORDER = {State.WORSE: 0, State.UNDECIDED: 1, State.NO_WORSE: 2, State.BETTER: 3}
+MOST_MARKS = 400
+_MOST_DRAWN = 120
 _GONE = {Status.ROLLED_BACK, Status.FAILED, Status.SUPERSEDED}
 
 
@@ -97,6 +99,7 @@ def _lanes(marks: Sequence[Mark], since: datetime | None, until: datetime | None
     """From the beginning of the range, but not from long before the first deployment."""
     if not marks:
         return None
+    marks = marks[:_MOST_DRAWN]  # newest first; the page has a budget
     end = min(until or now, now)
     first = min(mark.started_at for mark in marks)
     start = max(since or first, first - max((end - first) * 0.08, timedelta(minutes=1)))
@@ -104,17 +107,22 @@ def _lanes(marks: Sequence[Mark], since: datetime | None, until: datetime | None
 
 
 def heading(marks: Sequence[Mark], query: Query, now: datetime) -> Heading:
-    """`1 of 7 deployments today made production worse; it is rolled back.`"""
+    """`1 of 7 deployments in the last 24 hours made production worse; it no longer serves users.`"""
     today = [mark for mark in marks if now - mark.started_at < timedelta(hours=24)]
-    chosen, when = (today, "in the last 24 hours") if today else (list(marks), _range_words(query))
-    judged = [mark for mark in chosen if not mark.rollback_of]
-    place = _place(judged)
+    if today and len(today) < MOST_MARKS:
+        return _heading(today, "in the last 24 hours")
+    if len(marks) >= MOST_MARKS:
+        return _heading(marks, "seen last")
+    return _heading(marks, _range_words(query))
+
+
+def _heading(marks: Sequence[Mark], when: str) -> Heading:
+    judged = [mark for mark in marks if not mark.rollback_of]
     if not judged:
         return Heading(sentence=f"No deployment {when}.", under=[])
     worse = [mark for mark in judged if mark.state == State.WORSE]
-    return Heading(
-        sentence=f"{_how_many(len(worse), len(judged), when, place)}{_still(worse)}.", under=_under(judged, worse)
-    )
+    sentence = f"{_how_many(len(worse), len(judged), when, _place(judged))}{_still(worse)}."
+    return Heading(sentence=sentence, under=_under(judged, worse))
 
 
 def _range_words(query: Query) -> str:

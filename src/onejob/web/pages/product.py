@@ -22,6 +22,7 @@ from onejob.web.pages.data import Command, CommandRefused, Records, Telemetry
 from onejob.web.services import Services
 
 _RECENT_S = 2.0
+_CHOICES_S = 30.0  # three scans over all deployments
 _LOOK_BACK_S = 86_400
 _MOST_KEPT = 256
 
@@ -72,7 +73,7 @@ class ProductData:
         return bool(self._services.deployments.page(DeploymentFilter(), 1).items)
 
     def choices(self) -> FilterChoices:
-        choices: FilterChoices = self._recent.get("choices", self._services.deployments.choices, 5.0)
+        choices: FilterChoices = self._recent.get("choices", self._services.deployments.choices, _CHOICES_S)
         return choices
 
     def record(self, deployment_id: str) -> DeploymentRecord | None:

@@ -17,7 +17,6 @@ from onejob.web.pages.evidence import Choice
 from onejob.web.pages.render import render
 
 _ROWS = 25
-_MOST_MARKS = 400
 _THEMES = {"": "dark", "dark": "light", "light": ""}
 _CSV = "text/csv; charset=utf-8"
 
@@ -58,7 +57,7 @@ def deployments(request: Request, data: Data) -> HTMLResponse:
         )
     if not page.items and not data.has_deployments():
         return _nothing_yet(request, data)
-    marks = data.marks(wanted, _MOST_MARKS)
+    marks = data.marks(wanted, listing.MOST_MARKS) if page.items else ()
     view = listing.view(query, page, marks, data.choices(), now)
     return _page(request, data, "deployments.html", view=view, query=query)
 
