@@ -22,8 +22,9 @@ def demo(
 ) -> None:
     """Watch onejob judge a small real shop.
 
-    Starts the shop, ships four versions of a service one after the other, and lets onejob judge each. Takes a few minutes. Ends with 0 only if every bad version was found worse and rolled back, no other was, and the
-    better one was found better.
+    Starts the shop, ships four versions of a service one after the other, and lets onejob judge each. Takes a few
+    minutes. Ends with 0 only if every bad version was found worse and rolled back, no other was, and the better one was
+    found better.
     """
     require_extra("demo", _NEEDED, "`onejob demo`")
     if report is not None and not report.resolve().parent.is_dir():

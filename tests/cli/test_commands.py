@@ -1,0 +1,198 @@
+"""The other commands, and what all of them promise."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import pytest
+
+from onejob.cli.options import read_duration_s
+
+from .conftest import COMMAND, Replay, Run, a_deployment, a_verdict
+
+DEPLOYMENT = "/api/v1/deployments/dep_1"
+ROLLOUT = {
+    "id": "rol_1",
+    "deployment_id": "dep_1",
+    "state": "holding",
+    "driver": "envoy",
+    "mode": "act",
+    "steps": [{"share": 0.1}, {"share": 1.0}],
+    "step": 0,
+    "share": 0.1,
+    "trouble": None,
+    "transitions": [
+        {"at": "2026-03-01T12:00:00Z", "from_state": "pending", "to_state": "holding", "share": 0.1, "reason": "step 1"}
+    ],
+}
+
+
+def test_help_starts_in_under_a_third_of_a_second() -> None:
+    """Processor time of the best of five: the machine may be busy."""
+    subprocess.run([*COMMAND, "--help"], check=True, capture_output=True)
+    assert min(_processor_time_s([*COMMAND, "--help"]) for _ in range(5)) < 0.3
+
+
+def _processor_time_s(command: list[str]) -> float:
+    before = os.times()
+    subprocess.run(command, check=True, capture_output=True)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def test_help_loads_no_http_client_and_nothing_of_the_server() -> None:
+    code = "import sys, onejob.cli; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert not {"httpx", "rich", "pydantic", "numpy", "fastapi", "onejob.config", "onejob.app"} & set(loaded)
+
+
+def test_the_small_install_is_under_25_megabytes_and_has_no_pydantic() -> None:
+    names = _closure("onejob")
+    assert not {"pydantic", "numpy", "sqlalchemy", "fastapi"} & names
+    package = Path(__file__).parents[2] / "src/onejob"
+    own = sum(file.stat().st_size for file in package.rglob("*") if file.is_file())
+    others = sum(_size(name) for name in names - {"onejob"})
+    assert own + others < 25e6
+
+
+def _closure(name: str) -> set[str]:
+    """A distribution and everything it requires without extras, in this environment."""
+    found, waiting = set[str](), [name]
+    while waiting:
+        one = waiting.pop()
+        if one in found:
+            continue
+        try:
+            requires = distribution(one).requires or []
+        except PackageNotFoundError:  # for another platform
+            continue
+        found.add(one)
+        waiting += [_name(text) for text in requires if "extra ==" not in text]
+    return found
+
+
+def _name(requirement: str) -> str:
+    head = requirement.partition(";")[0]
+    return head.split("[")[0].split("(")[0].split("<")[0].split(">")[0].split("=")[0].split("~")[0].strip("! ").lower()
+
+
+def _size(name: str) -> int:
+    files = [Path(str(distribution(name).locate_file(file))) for file in distribution(name).files or ()]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def test_serve_and_demo_say_what_to_install_where_only_the_small_install_is(tmp_path: Path) -> None:
+    hide = "import importlib.util as u, onejob.cli.serve as s; s.find_spec = lambda name: None; "
+    for command, extra in (("serve", "onejob[server]"), ("demo", "onejob[demo]")):
+        code = f"{hide}import sys; sys.argv[1:] = ['{command}']; from onejob.cli import main; main()"
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert result.returncode == 1
+        assert f"pip install '{extra}'" in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_a_demo_report_needs_a_folder(onejob: Run, tmp_path: Path) -> None:
+    result = onejob("demo", "--headless", "--report", str(tmp_path / "no/such/report.json"))
+    assert result.returncode == 2
+    assert "its folder does not exist" in result.stderr
+
+
+def test_version(onejob: Run) -> None:
+    assert onejob("--version").stdout.startswith("onejob 0.")
+
+
+def test_status_says_what_is_stored(onejob: Run, replay: Replay) -> None:
+    document = {"version": "0.1.0", "engine": {"kind": "embedded", "up": True}, "spans_stored": 12, "intake": None}
+    replay.on("GET", "/api/v1/status", (200, document))
+    result = onejob("status", url=replay.url)
+    assert result.returncode == 0, result.stderr
+    assert "embedded, up" in result.stdout
+    assert json.loads(onejob("status", "--json", url=replay.url).stdout) == document
+
+
+def test_the_password_of_a_url_is_never_printed(onejob: Run) -> None:
+    result = onejob("status", "--url", "http://me:secret@127.0.0.1:9")
+    assert result.returncode == 4
+    assert "secret" not in result.stderr + result.stdout
+
+
+def test_a_server_that_hangs_up_is_one_sentence(onejob: Run, replay: Replay) -> None:
+    replay.on("GET", "/api/v1/status", (502, "bad gateway"))
+    result = onejob("status", url=replay.url)
+    assert result.returncode == 4
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_verdict_show_names_cause_and_concentration(onejob: Run, replay: Replay) -> None:
+    attribute = {"name": "tenant.size", "value": "large", "lift": 41.0, "coverage": 0.98}
+    call = {
+        "path": ["POST /orders", "SELECT price"],
+        "kind": "more",
+        "calls_control": 1,
+        "calls_treatment": 41,
+        "is_cause": True,
+    }
+    verdict = a_verdict(explanation={"attributes": [attribute], "calls": [call]})
+    replay.on("GET", DEPLOYMENT, (200, a_deployment(verdict=verdict)))
+    result = onejob("verdict", "show", "dep_1", url=replay.url)
+    assert "tenant.size=large (98% of the damage" in result.stdout
+    assert "POST /orders > SELECT price: more, 1 -> 41 calls a request" in result.stdout
+
+
+@pytest.mark.parametrize(("same", "code"), [(True, 0), (False, 1)])
+def test_recompute_says_whether_it_is_the_same(onejob: Run, replay: Replay, same: bool, code: int) -> None:
+    replay.on("POST", f"{DEPLOYMENT}/recompute", (200, {"same": same, "verdict": a_verdict()}))
+    result = onejob("verdict", "recompute", "dep_1", url=replay.url)
+    assert result.returncode == code
+    assert "x worse" in result.stdout
+
+
+def test_a_rollout_starts_with_steps_and_settings(onejob: Run, replay: Replay) -> None:
+    replay.on("POST", "/api/v1/rollouts", (201, ROLLOUT))
+    options = ("--set", "admin_url=http://x:1", "--step", "10%:20s", "--step", "0.5:1m", "--mode", "act")
+    result = onejob("rollout", "start", "dep_1", *options, url=replay.url)
+    assert result.stdout == "rol_1\n", result.stderr
+    assert replay.requests[0][2] == {
+        "deployment_id": "dep_1",
+        "driver": "envoy",
+        "settings": {"admin_url": "http://x:1"},
+        "on_timeout": "pause",
+        "force": False,
+        "steps": [{"share": 0.1, "hold_s": 20.0}, {"share": 0.5, "hold_s": 60.0}],
+        "mode": "act",
+    }
+
+
+@pytest.mark.parametrize("command", ["promote", "hold", "resume", "abort"])
+def test_a_person_can_step_in(onejob: Run, replay: Replay, command: str) -> None:
+    replay.on("POST", f"/api/v1/rollouts/rol_1/{command}", (200, ROLLOUT))
+    result = onejob("rollout", command, "rol_1", "--actor", "me", url=replay.url)
+    assert result.returncode == 0, result.stderr
+    assert replay.requests[0][2] == {"actor": "me"}
+    assert "1 of 2" in result.stdout
+
+
+def test_a_command_to_a_rollout_is_never_sent_twice(onejob: Run, replay: Replay) -> None:
+    replay.on("POST", "/api/v1/rollouts/rol_1/promote", (503, {"detail": "Later.", "status": 503}))
+    assert onejob("rollout", "promote", "rol_1", url=replay.url).returncode == 4
+    assert len(replay.requests) == 1
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("15m", 900), ("1h30m", 5400), ("0", 0)])
+def test_durations_are_read_as_people_write_them(text: str, seconds: float) -> None:
+    assert read_duration_s(text) == seconds
+
+
+def test_a_reader_that_stops_early_is_no_failure(replay: Replay) -> None:
+    items = [a_deployment()] * 200
+    replay.on("GET", "/api/v1/deployments", (200, {"items": items, "next_cursor": None}))
+    command = [*COMMAND, "deployment", "list", "--json", "--url", replay.url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert "Traceback" not in process.stderr.read()
