@@ -245,6 +245,21 @@ def test_a_deployment_reported_failed_takes_its_traffic_back(
     assert status_of(facts, rollout) == (Status.FAILED, after(3))
 
 
+@pytest.mark.parametrize(("mode", "ends"), [(Mode.OBSERVE, RolloutState.ABORTED), (Mode.ADVISE, RolloutState.PAUSED)])
+def test_a_deployment_reported_failed_moves_nothing_where_onejob_must_not(
+    mode: Mode, ends: RolloutState, facts: Facts, controller: RolloutController, router: FakeRouter
+) -> None:
+    rollout = begin(facts, controller, mode)
+    facts.deployments.update(rollout.deployment_id, status=Status.FAILED, finished_at=after(3))
+    for at in (4, 5, 6):
+        controller.tick(after(at))
+
+    found = now_of(facts, rollout)
+    assert router.log == []
+    assert found.state is ends
+    assert [t.reason for t in found.transitions].count("the deployment was reported failed") == 1
+
+
 def test_a_version_judged_worse_before_is_refused_unless_forced(
     facts: Facts, controller: RolloutController, router: FakeRouter
 ) -> None:

@@ -116,7 +116,7 @@ class Attendant:
     def _decide(self, rollout: Rollout, now: datetime) -> Rollout:
         deployment = self._deployments.get(rollout.deployment_id)
         if deployment is not None and deployment.status in _OVER:
-            return machine.abort(rollout, f"the deployment was reported {_OVER[deployment.status]}", now)
+            rollout = machine.over(rollout, f"the deployment was reported {_OVER[deployment.status]}", now)
         verdict = self._verdicts.current(rollout.deployment_id)
         return machine.advance(rollout, verdict, now, self._stale_after)
 

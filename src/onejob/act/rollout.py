@@ -116,9 +116,10 @@ def command(rollout: Rollout, name: str, actor: str, now: datetime) -> Rollout:
     return commands[name](rollout, f"{name} by {actor}", now)
 
 
-def abort(rollout: Rollout, reason: str, now: datetime) -> Rollout:
-    """Somebody outside says that this deployment is over."""
-    return rollout if rollout.state in (*ENDED, RolloutState.ABORTING) else _abort(rollout, reason, now)
+def over(rollout: Rollout, reason: str, now: datetime) -> Rollout:
+    """Somebody outside says that this deployment is over: its traffic is to be taken back."""
+    is_going = rollout.state not in (*ENDED, RolloutState.ABORTING)
+    return _decided(rollout, RolloutState.ABORTING, now, reason) if is_going else rollout
 
 
 def _promote(rollout: Rollout, reason: str, now: datetime) -> Rollout:
