@@ -8,6 +8,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onejob.model.deployment import Status
 from onejob.model.verdict import EffectKind
 from onejob.web.charts import histogram, interval, lanes, over_time, spark, waterfall
 
@@ -124,3 +125,17 @@ def _all():  # type: ignore[no-untyped-def]
     from onejob.state.deployments import DeploymentFilter
 
     return DeploymentFilter()
+
+
+def test_an_interval_with_one_open_end_reaches_the_edge_and_has_no_estimate() -> None:
+    signal = a_signal(low=None, high=1.5, effect=0.01)
+    plot = interval.plot(interval.axis([signal]), signal)
+    assert plot.cut_low
+    assert plot.point is None
+
+
+def test_a_rollback_by_the_router_is_drawn_too() -> None:
+    rows = [a_row(1, "a", "2", "1", None, "", status=Status.ROLLED_BACK)]
+    drawn = lanes.draw(Lists(rows).marks(_all(), 9), NOW - timedelta(hours=1), NOW)
+    assert [mark.shape for mark in drawn.lanes[0].marks] == ["none", "rollback"]
+    assert len(drawn.lanes[0].arcs) == 1

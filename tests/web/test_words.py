@@ -45,7 +45,7 @@ def test_effects_of_latency_are_relative_and_those_of_errors_are_points() -> Non
 def test_intervals_may_be_open() -> None:
     assert words.interval(EffectKind.RATIO, 1.27, 1.51) == "+27 % to +51 %"
     assert words.interval(EffectKind.RATIO, None, 1.51) == "at most +51 %"
-    assert words.interval(EffectKind.DIFFERENCE, -0.0006, 0.011) == "−0.06 to +1.1 points"
+    assert words.interval(EffectKind.DIFFERENCE, -0.0006, 0.011) == "−0.06 to +1.1"
     assert words.interval(EffectKind.RATIO, 1.2, float("inf")) == "at least +20 %"
     assert words.interval(EffectKind.RATIO, None, None) == ""
 
@@ -62,7 +62,8 @@ def test_what_is_missing_is_time_else_requests_else_traffic() -> None:
     values = {"largest_excluded": 0.01, "seconds_p90": None}
     assert words.what_is_missing(Missing(requests=7300, seconds_p50=350.0, **values)) == "about 6 min more"
     assert words.what_is_missing(Missing(requests=7300, seconds_p50=None, **values)) == "7,300 more requests"
-    assert words.what_is_missing(Missing(requests=None, seconds_p50=None, **values)) == "no traffic to compare"
+    assert words.what_is_missing(Missing(requests=None, seconds_p50=None, **values)) == "not foreseeable yet"
+    assert words.what_is_missing(Missing(requests=7300, seconds_p50=1e9, **values)) == "not at this traffic"
 
 
 def test_long_names_are_cut_in_the_middle() -> None:

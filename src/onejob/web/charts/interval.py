@@ -91,21 +91,33 @@ def _points(value: float) -> str:
     return "same" if value == 0 else f"{'+' if value > 0 else '−'}{abs(value) * 100:g}"
 
 
+def _end(scale: Axis, kind: EffectKind, value: float | None, edge: float) -> float:
+    """An open end reaches the edge of the paper."""
+    return edge if value is None else scale.place(kind, value)
+
+
+def _point(scale: Axis, signal: SignalResult) -> float | None:
+    if signal.effect is None or signal.low is None or signal.high is None:
+        return None
+    return scale.place(signal.effect_kind, signal.effect)
+
+
 def plot(scale: Axis, signal: SignalResult) -> Plot:
     """Where one signal's band, interval and estimate are drawn."""
     kind = signal.effect_kind
     is_ratio = kind is EffectKind.RATIO
     same = 1.0 if is_ratio else 0.0
     good_edge = 1 / signal.tolerance if is_ratio else -signal.tolerance
-    low = None if signal.low is None else scale.place(kind, signal.low)
-    high = None if signal.high is None else scale.place(kind, signal.high)
+    is_empty = signal.low is None and signal.high is None
+    low = None if is_empty else _end(scale, kind, signal.low, 2.0)
+    high = None if is_empty else _end(scale, kind, signal.high, WIDTH - 2.0)
     return Plot(
         same=scale.place(kind, same),
         band_low=scale.place(kind, good_edge),
         band_high=scale.place(kind, signal.tolerance),
         low=low,
         high=high,
-        point=None if signal.effect is None else scale.place(kind, signal.effect),
+        point=_point(scale, signal),
         cut_low=low is not None and low <= 2.0,
         cut_high=high is not None and high >= WIDTH - 2.0,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+from onejob.model.deployment import Status
 from onejob.state.timeline import Mark
 from onejob.web.charts.scale import Linear, Tick
 
@@ -66,17 +67,23 @@ def draw(marks: Sequence[Mark], since: datetime, until: datetime) -> Lanes:
 
 def _lane(service: str, marks: Sequence[Mark], middle: float, x: Linear) -> Lane:
     """Old to new, each pushed right of the one before; the last ones are then pushed back onto the paper."""
-    ordered = sorted(marks, key=lambda mark: mark.started_at)
-    places = _spread([x(mark.started_at.timestamp()) for mark in ordered])
+    taken_back = {mark.rollback_of for mark in marks}
+    moments = [(mark.started_at, mark.id, _shape(mark), _words(mark), mark.rollback_of) for mark in marks]
+    for mark in marks:
+        if mark.status == Status.ROLLED_BACK and mark.finished_at and mark.id not in taken_back:
+            words = f"{mark.service} {mark.version}: rolled back, {_when(mark.finished_at)}"
+            moments.append((mark.finished_at, mark.id, "rollback", words, mark.id))
+    moments.sort(key=lambda moment: moment[0])
+    places = _spread([x(at.timestamp()) for at, *_ in moments])
     placed = [
-        Placed(id=mark.id, at=at, shape=_shape(mark), words=_words(mark))
-        for mark, at in zip(ordered, places, strict=True)
+        Placed(id=mark_id, at=place, shape=shape, words=words)
+        for place, (_, mark_id, shape, words, _) in zip(places, moments, strict=True)
     ]
-    by_id = {mark.id: at for mark, at in zip(ordered, places, strict=True)}
+    first = {one.id: one.at for one in reversed(placed)}
     arcs = [
-        (by_id[mark.rollback_of], by_id[mark.id])
-        for mark in ordered
-        if mark.rollback_of is not None and mark.rollback_of in by_id
+        (first[origin], place)
+        for place, (*_, origin) in zip(places, moments, strict=True)
+        if origin is not None and origin in first
     ]
     return Lane(service=service, middle=middle, marks=placed, arcs=arcs)
 
@@ -101,8 +108,11 @@ def _shape(mark: Mark) -> str:
 
 def _words(mark: Mark) -> str:
     state = "rollback" if mark.rollback_of else (mark.state or "not judged yet").replace("_", " ")
-    when = mark.started_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return f"{mark.service} {mark.version}: {state}, {when}"
+    return f"{mark.service} {mark.version}: {state}, {_when(mark.started_at)}"
+
+
+def _when(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _days(since: datetime, until: datetime, x: Linear) -> list[Tick]:

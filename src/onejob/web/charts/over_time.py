@@ -152,5 +152,11 @@ def _separate(heights: dict[str, float]) -> None:
     if control is None or treatment is None:
         return
     is_above = treatment < control
-    heights["treatment"] = treatment + (-8 if is_above else 15)
-    heights["control"] = control + (15 if is_above else -8)
+    heights["treatment"] = _inside(treatment + (-8 if is_above else 15))
+    heights["control"] = _inside(control + (15 if is_above else -8))
+    if abs(heights["treatment"] - heights["control"]) < 12:
+        heights["treatment" if is_above else "control"] = max(heights.values()) - 13
+
+
+def _inside(height: float) -> float:
+    return min(max(height, _TOP + 8), _FLOOR - 4)

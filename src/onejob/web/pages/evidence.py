@@ -80,7 +80,14 @@ def selected(verdict: Verdict | None, choice: Choice) -> SignalResult | None:
 def worst_first(signals: Sequence[SignalResult]) -> list[SignalResult]:
     """By verdict, then by evidence, then by traffic."""
     return sorted(
-        signals, key=lambda one: (_ORDER[one.state], -one.log_evidence, -one.treatment_requests, one.operation)
+        signals,
+        key=lambda one: (
+            _ORDER[one.state],
+            one.operation == EVERYWHERE,
+            -one.log_evidence,
+            -one.treatment_requests,
+            one.operation,
+        ),
     )
 
 
@@ -118,12 +125,17 @@ def _row(
         signal=words.signal_name(signal.signal),
         control=words.signal_value(signal.signal, signal.control),
         treatment=words.signal_value(signal.signal, signal.treatment),
-        effect=words.effect(kind, signal.effect),
+        effect=words.effect(kind, signal.effect) if is_known(signal) else words.DASH,
         interval=words.interval(kind, signal.low, signal.high),
         comment=_comment(signal),
         title=_title(signal),
         plot=interval.plot(scale, signal),
     )
+
+
+def is_known(signal: SignalResult) -> bool:
+    """An estimate is shown with an interval of two ends only: alone it looks surer than it is."""
+    return signal.effect is not None and signal.low is not None and signal.high is not None
 
 
 def _comment(signal: SignalResult) -> str:

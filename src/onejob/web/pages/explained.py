@@ -9,6 +9,7 @@ from onejob.web.pages import words
 from onejob.web.pages.filters import deployment_link
 from onejob.web.pages.sentence import calls, short_label
 
+_SLOWER = "added time per request, by call path"
 _BAR = 92.0
 _MOST_ATTRIBUTES = 8
 _MOST_CALLS = 16
@@ -43,6 +44,7 @@ class CallRow:
     change: str
     remark: str
     kind: str
+    is_bad: bool
     is_cause: bool
 
 
@@ -63,6 +65,7 @@ class Explained:
     bad_word: str
     carried_by: str
     calls: list[CallRow]
+    calls_caption: str
     pair: waterfall.Pair | None
     control_trace: TraceSide | None
     treatment_trace: TraceSide | None
@@ -82,6 +85,7 @@ def view(explanation: Explanation, opened: int) -> Explained:
         bad_word=_bad_word(explanation),
         carried_by=_carried_by(explanation),
         calls=call_rows(explanation.calls),
+        calls_caption="calls that fail, by call path" if _is_failing(explanation.calls) else _SLOWER,
         pair=waterfall.draw(left, right, cause) if left or right else None,
         control_trace=_side(left),
         treatment_trace=_side(right),
@@ -149,9 +153,10 @@ def call_rows(changes: Sequence[CallChange]) -> list[CallRow]:
     if len(ordered) > _MOST_CALLS:
         kept = _kept(nodes)
         ordered = [path for path in ordered if path in kept]
-    most = max((abs(change.added_s) for change in changes), default=0.0) or 1.0
+    of = _added_failures if _is_failing(changes) else _added_time
+    most = max((abs(of(change)) for change in changes), default=0.0) or 1.0
     shallow = min((len(path) for path in ordered), default=1)
-    return [_call(nodes[path], len(path) - shallow, most) for path in ordered]
+    return [_call(nodes[path], len(path) - shallow, of(nodes[path]) / most) for path in ordered]
 
 
 def _place(path: tuple[str, ...], nodes: dict[tuple[str, ...], CallChange]) -> list[tuple[float, str]]:
@@ -170,17 +175,30 @@ def _kept(nodes: dict[tuple[str, ...], CallChange]) -> set[tuple[str, ...]]:
     return kept
 
 
-def _call(change: CallChange, depth: int, most: float) -> CallRow:
+def _is_failing(changes: Sequence[CallChange]) -> bool:
+    return any(change.is_cause and change.kind is CallKind.FAILING for change in changes)
+
+
+def _added_time(change: CallChange) -> float:
+    return change.added_s
+
+
+def _added_failures(change: CallChange) -> float:
+    return change.error_rate_treatment - change.error_rate_control
+
+
+def _call(change: CallChange, depth: int, part: float) -> CallRow:
     return CallRow(
         label=short_label(change.path[-1]) if change.path else "",
         whole=" › ".join(words.shorten(label, 200) for label in change.path),
         service=change.service,
         depth=min(depth, 8),
-        bar=max(_BAR * 0.87 * abs(change.added_s) / most, 0.5),
+        bar=max(_BAR * 0.87 * abs(part), 0.5),
         added=words.added(change.added_s),
         change=_change(change),
         remark=_remark(change),
         kind=change.kind.value,
+        is_bad=part > 0 and change.kind is not CallKind.UNCHANGED,
         is_cause=change.is_cause,
     )
 

@@ -118,7 +118,9 @@ def _detail(rollout: Rollout, index: int, spent: float | None) -> str:
     if index == rollout.step and rollout.state is RolloutState.PAUSED:
         return f"{words.elapsed(spent)}, held"
     if index == rollout.step and rollout.state is RolloutState.HOLDING:
-        return f"{words.elapsed(spent)} of {words.elapsed(step.hold_s)}"
+        is_due = spent > step.hold_s + 1
+        until = ", waiting for evidence" if is_due else f" of {words.elapsed(step.hold_s)}"
+        return words.elapsed(spent) + until
     return words.elapsed(spent)
 
 

@@ -11,6 +11,7 @@ from onejob.web.pages.words import plain, shorten
 
 _QUIET = re.compile(r"\([^()]{1,60}\)")
 # In a list there is no explanation at hand that would say what is a name: statements and `name = value` are.
+_NEGATIVE = re.compile(r"(?<=[ (])-(?=\d)")
 _STATEMENT = re.compile(r"\b(?:SELECT|INSERT|UPDATE|DELETE)\b.+?(?= became | takes | fails | waits )", re.DOTALL)
 _VALUE = re.compile(r"(?<= for )[\w.-]+ = .{1,80}?(?=, because |[.;]|$)", re.DOTALL)
 _SQL = re.compile(
@@ -30,6 +31,7 @@ class Part:
 def set_sentence(sentence: str, names: Mapping[str, str]) -> list[Part]:
     """Split so that every name is code, in its short form, and every short bracket is quiet."""
     known = sorted({name for name in names if name and name in sentence}, key=len, reverse=True)
+    sentence = _NEGATIVE.sub("−", sentence)
     given = (_STATEMENT.pattern, _VALUE.pattern, _QUIET.pattern)
     pattern = re.compile("|".join([*(re.escape(name) for name in known), *given]), re.DOTALL)
     parts, at = [], 0

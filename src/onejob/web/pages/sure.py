@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from onejob.model.verdict import ArmSummary, SignalResult, Verdict
+from onejob.verdict.signals import EVERYWHERE
 from onejob.web.pages import words
 
 _KINDS = {"concurrent": "which served at the same time, so that whatever happened meanwhile happened to both"}
@@ -70,7 +71,8 @@ def _instances(arm: ArmSummary) -> str:
 
 
 def _of_signal(signal: SignalResult) -> Iterator[Fact]:
-    name = f"{words.shorten(signal.operation, 40)} {words.signal_name(signal.signal)}"
+    operation = "All requests" if signal.operation == EVERYWHERE else words.shorten(signal.operation, 40)
+    name = f"{operation} {words.signal_name(signal.signal)}"
     yield Fact(
         question="This signal",
         answer=f"{name}: {odds(signal.log_evidence)} for worse, {odds(signal.log_evidence_better)} for better; "

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from onejob.model.verdict import EffectKind, Missing
 
 DASH = "–"
+_NO_END_S = 30 * 86_400  # nobody waits a month for a verdict
 MINUS = "−"
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
@@ -136,7 +137,7 @@ def effect(kind: EffectKind, value: float | None) -> str:
     if value is None:
         return DASH
     if kind is EffectKind.DIFFERENCE:
-        return f"{signed(value * 100)} points"
+        return f"{signed(value * 100, 2)} points"
     return _ratio(value)
 
 
@@ -156,7 +157,7 @@ def interval(kind: EffectKind, low: float | None, high: float | None) -> str:
     if high is None or not math.isfinite(high):
         return f"at least {effect(kind, low)}"
     if kind is EffectKind.DIFFERENCE:
-        return f"{signed(low * 100)} to {signed(high * 100)} points"
+        return f"{signed(low * 100, 2)} to {signed(high * 100, 2)}"
     return f"{_ratio(low)} to {_ratio(high)}"
 
 
@@ -165,10 +166,11 @@ def what_is_missing(missing: Missing | None) -> str:
     if missing is None:
         return "not decided yet"
     if missing.seconds_p50 is not None:
-        return f"about {about(missing.seconds_p50)} more"
+        is_soon = missing.seconds_p50 < _NO_END_S
+        return f"about {about(missing.seconds_p50)} more" if is_soon else "not at this traffic"
     if missing.requests is not None:
-        return f"{plain(missing.requests)} more requests"
-    return "no traffic to compare"
+        return f"{plain(missing.requests, 2)} more requests" if missing.requests < 1e6 else "not at this traffic"
+    return "not foreseeable yet"
 
 
 def shorten(text: str, limit: int = 80) -> str:
