@@ -9,7 +9,7 @@ import json
 import math
 import types
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -18,30 +18,15 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
+NonFinite = Callable[[float], Plain]
+Writer = Callable[[Any, NonFinite], Plain]
+_AS_THEY_ARE = (str, int, bool, str | None, int | None, bool | None)
 
 
-def to_plain(value: object, *, non_finite: Callable[[float], Plain] = str) -> Plain:
+def to_plain(value: object, *, non_finite: NonFinite = str) -> Plain:
     """JSON-able copy of a model object. JSON has no infinity: `non_finite` says what to write instead."""
-    match value:
-        case Enum():
-            return str(value.value)
-        case float():
-            return value if math.isfinite(value) else non_finite(value)
-        case None | bool() | int() | str():
-            return value
-        case datetime():
-            return iso(value)
-        case tuple() | list():
-            return [to_plain(item, non_finite=non_finite) for item in value]
-    return {str(key): to_plain(item, non_finite=non_finite) for key, item in _items(value)}
-
-
-def _items(value: object) -> Iterable[tuple[Any, Any]]:
-    if isinstance(value, Mapping):
-        return value.items()
-    if is_dataclass(value):
-        return ((f.name, getattr(value, f.name)) for f in fields(value))
-    raise TypeError(f"cannot write a {type(value).__name__} as JSON")
+    kind: Any = type(value)
+    return _writer(kind)(value, non_finite)
 
 
 def from_plain(kind: type[T], plain: object) -> T:
@@ -64,6 +49,58 @@ def unpack(kind: type[T], packed: bytes) -> T:
 def iso(moment: datetime) -> str:
     """ISO 8601 in UTC with a Z."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+@cache
+def _writer(kind: Any) -> Writer:
+    """Made once per annotation: a page of fifty verdicts has a hundred thousand fields."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        write = _writer(next(arg for arg in args if arg is not type(None)))
+        return lambda value, non_finite: None if value is None else write(value, non_finite)
+    if origin is tuple:
+        item = _writer(args[0])
+        return lambda value, non_finite: [item(part, non_finite) for part in value]
+    if origin is not None and issubclass(origin, Mapping):
+        member = _writer(args[1])
+        return lambda value, non_finite: {str(key): member(part, non_finite) for key, part in value.items()}
+    if is_dataclass(kind):
+        return _dataclass_writer(kind)
+    return _plain_writer(kind)
+
+
+def _plain_writer(kind: Any) -> Writer:
+    if issubclass(kind, Enum):
+        return lambda value, _: str(value.value)
+    if issubclass(kind, float):
+        return lambda value, non_finite: value if math.isfinite(value) else non_finite(value)
+    if issubclass(kind, datetime):
+        return lambda value, _: iso(value)
+    if issubclass(kind, str | int | types.NoneType):
+        return lambda value, _: value
+    if issubclass(kind, tuple | list):
+        return lambda value, non_finite: [to_plain(part, non_finite=non_finite) for part in value]
+    if issubclass(kind, Mapping):
+        return lambda value, non_finite: {str(k): to_plain(v, non_finite=non_finite) for k, v in value.items()}
+    raise TypeError(f"cannot write a {kind.__name__} as JSON")
+
+
+def _dataclass_writer(kind: Any) -> Writer:
+    hints = get_type_hints(kind)
+    as_they_are = tuple(f.name for f in fields(kind) if hints[f.name] in _AS_THEY_ARE)
+    # Found at the first use: a dataclass may hold others of its own kind.
+    written = tuple((f.name, hints[f.name]) for f in fields(kind) if hints[f.name] not in _AS_THEY_ARE)
+    order = dict.fromkeys(f.name for f in fields(kind))
+
+    def write(value: Any, non_finite: NonFinite) -> Plain:
+        plain: dict[str, Plain] = order.copy()
+        for name in as_they_are:
+            plain[name] = getattr(value, name)
+        for name, hint in written:
+            plain[name] = _writer(hint)(getattr(value, name), non_finite)
+        return plain
+
+    return write
 
 
 @cache
@@ -90,13 +127,14 @@ def _optional(reader: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def _dataclass_reader(kind: Any) -> Callable[[Any], Any]:
     hints = get_type_hints(kind)
-    readers = {f.name: _reader(hints[f.name]) for f in fields(kind)}
+    readers = tuple((f.name, _reader(hints[f.name])) for f in fields(kind))
+    names = {name for name, _ in readers}
     optional = {f.name for f in fields(kind) if f.default is not MISSING or f.default_factory is not MISSING}
 
     def read(plain: Mapping[str, Any]) -> Any:
-        missing = readers.keys() - plain.keys() - optional
-        if missing:
-            raise ValueError(f"a stored {kind.__name__} lacks {', '.join(sorted(missing))}")
-        return kind(**{name: reader(plain[name]) for name, reader in readers.items() if name in plain})
+        absent = names - plain.keys()
+        if absent - optional:
+            raise ValueError(f"a stored {kind.__name__} lacks {', '.join(sorted(absent - optional))}")
+        return kind(**{name: reader(plain[name]) for name, reader in readers if name not in absent})
 
     return read

@@ -111,6 +111,7 @@ Index(
 Index(
     "ix_deployments_being_judged",
     deployments.c.started_at,
+    deployments.c.id,  # in the order `open()` asks for: else SQLite scans all of another index that has it
     sqlite_where=_BEING_JUDGED,
     postgresql_where=_BEING_JUDGED,
 )

@@ -55,7 +55,7 @@ def _indexes_of_deployments() -> None:
     op.create_index(
         "ix_deployments_being_judged",
         "deployments",
-        ["started_at"],
+        ["started_at", "id"],
         unique=False,
         sqlite_where=sa.text("judging_closed_at IS NULL"),
         postgresql_where=sa.text("judging_closed_at IS NULL"),
