@@ -1,6 +1,8 @@
 """Deployments over REST, on both kinds of database."""
 
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,15 @@ from web.api_client import NOW, PROBLEM, Api
 def api(state_database: Database) -> Api:
     """The API over an empty database."""
     return Api(state_database)
+
+
+@pytest.fixture
+def picky_api(tmp_path: Path) -> Iterator[Api]:
+    """For what is refused before any database is asked."""
+    database = Database(f"sqlite:///{tmp_path}/state.db")
+    database.migrate()
+    yield Api(database)
+    database.close()
 
 
 def test_a_start_is_recorded_with_honest_defaults(api: Api) -> None:
@@ -141,12 +152,12 @@ def test_times_in_other_units_and_clocks_that_differ_are_read_and_noted(
         {},
     ],
 )
-def test_times_that_cannot_be_are_refused_with_what_to_send(api: Api, sent: Any) -> None:
-    response = api.post("/deployments", {"service": "checkout", "version": "2", "started_at": sent})
+def test_times_that_cannot_be_are_refused_with_what_to_send(picky_api: Api, sent: Any) -> None:
+    response = picky_api.post("/deployments", {"service": "checkout", "version": "2", "started_at": sent})
     assert response.status_code == 422
     assert response.headers["content-type"] == PROBLEM
     assert "started_at" in response.json()["detail"]
-    assert api.get("/deployments").json()["items"] == []
+    assert picky_api.get("/deployments").json()["items"] == []
 
 
 @pytest.mark.parametrize(
@@ -170,12 +181,12 @@ def test_times_that_cannot_be_are_refused_with_what_to_send(api: Api, sent: Any)
         ({"finished_at": "2026-03-01T11:00:00Z"}, "finished_at"),
     ],
 )
-def test_a_field_that_cannot_be_right_is_named(api: Api, wrong: dict[str, Any], field: str) -> None:
+def test_a_field_that_cannot_be_right_is_named(picky_api: Api, wrong: dict[str, Any], field: str) -> None:
     content = api_json({"service": "checkout", "version": "2"} | wrong)
-    response = api.post("/deployments", content=content, headers={"content-type": "application/json"})
+    response = picky_api.post("/deployments", content=content, headers={"content-type": "application/json"})
     assert response.status_code == 422
     assert field in [error["field"].partition(".")[0] for error in response.json()["errors"]]
-    assert api.get("/deployments").json()["items"] == []
+    assert picky_api.get("/deployments").json()["items"] == []
 
 
 @pytest.mark.parametrize(
@@ -193,8 +204,10 @@ def test_a_field_that_cannot_be_right_is_named(api: Api, wrong: dict[str, Any], 
         (b" " * 70_000, "application/json", 413),
     ],
 )
-def test_bodies_that_are_no_report_get_a_problem(api: Api, content: bytes, content_type: str, status: int) -> None:
-    response = api.post("/deployments", content=content, headers={"content-type": content_type})
+def test_bodies_that_are_no_report_get_a_problem(
+    picky_api: Api, content: bytes, content_type: str, status: int
+) -> None:
+    response = picky_api.post("/deployments", content=content, headers={"content-type": content_type})
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == PROBLEM
     assert response.json()["detail"]
@@ -301,8 +314,8 @@ def test_a_list_is_filtered_and_paged(api: Api) -> None:
         {"view": "x"},
     ],
 )
-def test_a_query_that_makes_no_sense_is_refused(api: Api, query: dict[str, Any]) -> None:
-    response = api.get("/deployments", params=query)
+def test_a_query_that_makes_no_sense_is_refused(picky_api: Api, query: dict[str, Any]) -> None:
+    response = picky_api.get("/deployments", params=query)
     assert response.status_code == 422
     assert response.headers["content-type"] == PROBLEM
 
