@@ -115,7 +115,7 @@ def _services(settings: Settings, engine: Engine, database: Database, intake: In
         events=events,
         clock=utc_now,
         default_mode=Mode(settings.rollout_mode),
-        judge_interval_s=settings.tick_s,
+        judge_interval_s=max(settings.tick_s, settings.bin_width_s),
     )
     stack.callback(controller.close)
     judging = JudgeLoop(

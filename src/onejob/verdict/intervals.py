@@ -1,13 +1,14 @@
 """How much slower or faster: a time-uniform interval for the ratio of durations at one of control's quantiles.
 
-Control's bucket edge c near the quantile is fixed before the arms meet. For rho = 2^(s/32) the hypothesis
+Control's bucket edge c near the quantile is fixed before the bins it is used for. For rho = 2^(s/32) the hypothesis
 H_s: P(treatment > rho c) = P(control > c) is tested by the core test on bucket counts shifted by s. While treatment
 is slower than rho says, H_s is refuted by "likelier"; while it is faster, by the test with arms swapped. The interval
 holds every rho not yet refuted, and ends at the nearest refuted ones (rounded outward by a bucket). It is the ratio
 *at c*, widened by what instances may differ (theta_0).
 
 Bins of like share are merged before they are tested: the interval is about size, and merging depends on the arms'
-request counts alone, never on outcomes.
+request counts alone, never on outcomes. When load has carried control away from c, c is fixed anew and the evidence
+starts again; epoch k has 6 / (pi k)^2 of alpha, so that all of them together have alpha.
 """
 
 import numpy as np
@@ -27,6 +28,7 @@ COLUMNS = tuple(QUANTILES.index(q) for q in REPORTED)
 _STEPS = np.concatenate([np.arange(0, 33), np.arange(34, 65, 2), np.arange(68, 97, 4)])
 SHIFTS: Ints = np.unique(np.concatenate([-_STEPS, _STEPS]))
 _LOG_RATIOS: Floats = np.array([0.2, 0.5, 1.2, 3.0])
+_LEAST_BEYOND = 20  # control requests beyond a quantile, for it to be a quantile
 _SHARE_SD = 3.0  # shares further apart than this many binomial sd are not merged
 
 
@@ -34,7 +36,8 @@ class LatencyIntervals:
     """Which shifts are refuted, per operation, reported quantile, shift and side; grows with the operations."""
 
     def __init__(self, alpha: float) -> None:
-        self._bar = float(np.log(2.0 / alpha))  # half of alpha for each end
+        self._alpha = alpha
+        self._epoch: Ints = np.ones((0, len(REPORTED)), dtype=np.int64)
         self.edges: Ints = np.full((0, len(REPORTED)), -1, dtype=np.int64)
         self._log_e: Floats = np.zeros((2, 0, len(REPORTED), len(SHIFTS), len(_LOG_RATIOS)))
         self._refuted: NDArray[np.bool_] = np.zeros((2, 0, len(REPORTED), len(SHIFTS)), dtype=bool)
@@ -47,12 +50,30 @@ class LatencyIntervals:
             self.edges = np.concatenate([self.edges, np.full((more, quantiles), -1, dtype=np.int64)])
             log_e = np.zeros((2, more, quantiles, shifts, len(_LOG_RATIOS)))
             self._log_e = np.concatenate([self._log_e, log_e], axis=1)
+            self._epoch = np.concatenate([self._epoch, np.ones((more, quantiles), dtype=np.int64)])
             refuted = np.zeros((2, more, quantiles, shifts), dtype=bool)
             self._refuted = np.concatenate([self._refuted, refuted], axis=1)
 
     def fix_edges(self, evidence: Evidence) -> None:
-        """Take over thresholds where none is fixed yet; a fixed one stays for good."""
+        """Fix c where there is none yet, and anew where control has left it while both arms served."""
         self.edges = np.where(self.edges < 0, evidence.edges[:, COLUMNS], self.edges)
+        control = evidence.histogram[CONTROL]
+        total = control.sum(axis=1)
+        for row, q in enumerate(REPORTED):
+            for op in np.flatnonzero((self.edges[:, row] >= 0) & (total * (1 - q) >= _LEAST_BEYOND)):
+                if _has_left(control[op], int(self.edges[op, row]), q):
+                    self._start_again(int(op), row, histogram.quantile_position(control[op], q))
+
+    def _start_again(self, op: int, row: int, edge: int) -> None:
+        self.edges[op, row] = edge
+        self._epoch[op, row] += 1
+        self._log_e[:, op, row] = 0.0
+        self._refuted[:, op, row] = False
+
+    def _bars(self) -> Floats:
+        """What refutes, per operation and row: half of the epoch's alpha for each end."""
+        bars: Floats = np.log(2.0 / self._alpha * (np.pi * self._epoch) ** 2 / 6)
+        return bars
 
     def consume(self, rows: Counts, evidence: Evidence) -> None:
         """Add the evidence of a run of bins, merged where their shares are alike."""
@@ -81,7 +102,7 @@ class LatencyIntervals:
         beyond = merged.sum(axis=2, keepdims=True) - np.cumsum(merged, axis=2)
         n0, n1 = merged.sum(axis=2)
         self._test(usable, n0, n1, beyond, evidence)
-        self._refuted |= log_mean(self._log_e, axis=4) >= self._bar
+        self._refuted |= log_mean(self._log_e, axis=4) >= self._bars()[None, :, :, None]
 
     def _test(self, usable: Ints, n0: Ints, n1: Ints, beyond: Ints, evidence: Evidence) -> None:
         phi, log_theta_0 = evidence.phi()[1:], evidence.log_theta_0()[:, 1:]
@@ -99,6 +120,14 @@ class LatencyIntervals:
             for side, (first, second, x) in enumerate(((a0, a1, b1), (a1, a0, b0))):
                 added = core_test.log_evidence(first, second, b0 + b1, x, theta, cells, a0.size, _LOG_RATIOS)
                 self._log_e[side, usable, row] += added.reshape(*shape, -1) / phi[column] * fixed
+
+
+def _has_left(control: Ints, edge: int, q: float) -> bool:
+    """Are control's odds of being beyond the edge more than doubled or less than half of the quantile's?"""
+    total = int(control.sum())
+    beyond = float(control[edge + 1 :].sum()) + 0.5
+    odds = beyond / (total + 1 - beyond)
+    return not 0.5 <= odds / ((1 - q) / q) <= 2.0
 
 
 def _runs_of_like_share(rows: Counts) -> list[tuple[int, int]]:

@@ -7,6 +7,8 @@ from onejob.model.explanation import CallChange, CallKind, Explanation
 from onejob.model.verdict import EffectKind, Reason, SignalResult, State, Verdict
 from onejob.verdict.signals import EVERYWHERE
 
+_LONGEST_ETA_S = 7 * 86_400
+
 
 def sentence(deployment: Deployment, verdict: Verdict, explanation: Explanation | None = None) -> str:
     """One sentence; more is known with an explanation."""
@@ -110,15 +112,20 @@ def _excluded(verdict: Verdict) -> str:
     medians = [s.high for s in verdict.signals if s.signal == "latency_p50" and s.high is not None]
     parts = []
     if errors:
-        parts.append(f"errors +{max(errors) * 100:.2g} points")
+        parts.append(f"errors rose by less than {max(errors) * 100:.2g} points")
     if medians:
-        parts.append(f"median +{percent(max(medians) - 1)}")
-    return f"nothing beyond {' and '.join(parts)} is possible any more" if parts else "too few requests so far"
+        parts.append(f"medians by less than {percent(max(medians) - 1)}")
+    return f"nothing is worse so far, and for sure {' and '.join(parts)}" if parts else "too few requests so far"
 
 
 def _eta(verdict: Verdict) -> str:
     etas = [s.missing.seconds_p50 for s in verdict.signals if s.missing and s.missing.seconds_p50 is not None]
-    return f"; about {duration(max(etas))} more at this traffic would settle it" if etas else ""
+    if not etas:
+        return ""
+    longest = max(etas)
+    if longest > _LONGEST_ETA_S:
+        return "; this traffic would take more than a week to settle the rest"
+    return f"; about {duration(longest)} more of this traffic would settle the rest"
 
 
 def percent(fraction: float | None) -> str:

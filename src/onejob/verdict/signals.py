@@ -286,6 +286,8 @@ def _ratio_at(evidence: Evidence, op: int, edge: int) -> float | None:
     if edge < 0 or not n0 or not n1:
         return None
     q = 1 - float(control[edge + 1 :].sum()) / n0
+    if not 0.01 < q < 1.0:
+        return None  # control has left the edge altogether: there is no ratio at it
     at = histogram.quantile_s(treatment, q)
     return None if at is None else at / histogram.upper_edge_s(edge + histogram.LOWEST)
 
