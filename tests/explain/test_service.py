@@ -438,7 +438,7 @@ def test_builds_of_the_same_version_are_told_apart(engine: Engine, settings: Set
 
 @pytest.mark.slow
 def test_huge_traces_are_explained_in_bounded_time(explained: Explain, traffic: Traffic) -> None:
-    made = orders(traffic, 12, 12)
+    made = orders(traffic, 6, 6)
     for order in made:
         order.queries, order.query_s = (10_000, 2e-5) if order.version == NEW else (5_000, 2e-5)
 
@@ -462,3 +462,17 @@ def test_twenty_thousand_spans_take_less_than_two_seconds(engine: Engine, settin
 
     assert the_cause(explanation).path == (ORDERS, SELECT)
     assert took < 2
+
+
+def test_sampled_requests_stand_for_all(explained: Explain, traffic: Traffic, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onejob.explain.reading.MAX_REQUESTS", 150)
+    monkeypatch.setattr("onejob.explain.sampling.MAX_PER_KIND", 40)
+    made = fail_half(orders(traffic, 600, 400), {"method": "paypal"})
+
+    explanation = explained(spans_of(made), ERRORS)
+
+    assert first_attribute(explanation) == "payment.method=paypal"
+    found = explanation.attributes[0]
+    assert found.bad == sum(order.charge_fails for order in made)
+    assert found.total == pytest.approx(sum(o.version == NEW and o.method == "paypal" for o in made), rel=0.35)
+    assert the_cause(explanation).error_rate_treatment == pytest.approx(0.5, abs=0.2)

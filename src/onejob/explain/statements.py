@@ -15,8 +15,9 @@ _QUOTED = r'(?P<quoted>"(?:[^"]|"")*(?:"|$)|`[^`]*(?:`|$)|\[[A-Za-z_][\w ]*\])'
 _CAST = r"(?P<cast>::\s*\w+(?:\[\])?)"
 _PARAMETER = r"(?P<parameter>%\(\w+\)s|%[sb]\b|\$\d+\b|[:@][A-Za-z_]\w*|:\d+\b|\?\d*)"
 _NUMBER = r"(?P<number>(?<![\w.])(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)(?![\w]))"
-_TOKEN = re.compile("|".join((_COMMENT, _STRING, _QUOTED, _CAST, _PARAMETER, _NUMBER)), re.DOTALL)
-_HASH_COMMENT = re.compile(r"('(?:[^'\\]|''|\\.)*')|#[^\n]*")
+_REST = (_STRING, _QUOTED, _CAST, _PARAMETER, _NUMBER)
+_TOKEN = re.compile("|".join((_COMMENT, *_REST)), re.DOTALL)
+_MYSQL_TOKEN = re.compile("|".join((_COMMENT[:-1] + r"|#[^\n]*)", *_REST)), re.DOTALL)
 _JSON_VALUE = re.compile(r'(:\s*|[\[,]\s*)("(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*)(?!\s*:)')
 
 _SIGN = re.compile(r"([=<>(,]|\b(?:AND|OR|BETWEEN|LIMIT|OFFSET|THEN|ELSE|SELECT)\b)\s*[-+]\s*\?", re.IGNORECASE)
@@ -41,9 +42,8 @@ def normalise_statement(text: str, database: str = "") -> str:
 
 
 def _normalise_sql(text: str, *, is_mysql: bool) -> str:
-    if is_mysql:
-        text = _HASH_COMMENT.sub(lambda m: m.group(1) or " ", text)
-    shape = _TOKEN.sub(lambda m: _replacement(m, is_mysql=is_mysql), text)
+    tokens = _MYSQL_TOKEN if is_mysql else _TOKEN
+    shape = tokens.sub(lambda m: _replacement(m, is_mysql=is_mysql), text)
     shape = _SIGN.sub(r"\1 ?", shape).replace("( ?", "(?")
     return _ROWS.sub(r"\1", _ONE_LIST.sub(r"\1?\2", shape))
 
