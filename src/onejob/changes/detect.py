@@ -111,7 +111,7 @@ def _new(place: Place, known: list[KnownVersion], sighting: Sighting, found: lis
         at=sighting.first_at,
         told_by=sighting.told_by,
         previous=previous.version if previous else None,
-        is_concurrent=previous is not None and _serves_at(previous.version, sighting.first_at, found),
+        is_concurrent=previous is not None and _serves(previous.version, found),
     )
 
 
@@ -126,7 +126,7 @@ def _return(
         at=sighting.first_at,
         told_by=sighting.told_by,
         previous=replaced.version,
-        is_concurrent=_serves_at(replaced.version, sighting.first_at, found),
+        is_concurrent=_serves(replaced.version, found),
         is_return=True,
         is_old=before.first_seen_at < replaced.first_seen_at,
         gone_since=before.last_seen_at,
@@ -148,8 +148,9 @@ def _replaced_while_gone(
     return replaced if before.rate_per_s * gone_s >= _EXPECTED_WHILE_GONE else None
 
 
-def _serves_at(label: str, at: datetime, found: list[Sighting]) -> bool:
-    return any(sighting.label == label and sighting.first_at <= at <= sighting.last_at for sighting in found)
+def _serves(label: str, found: list[Sighting]) -> bool:
+    """Seen in the same look: spans of two versions arrive with delays of their own, so their bins need not meet yet."""
+    return any(sighting.label == label for sighting in found)
 
 
 def _known_now(place: Place, known: list[KnownVersion], sighting: Sighting) -> KnownVersion:

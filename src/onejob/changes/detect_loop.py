@@ -56,8 +56,11 @@ class DetectLoop:
         """Record what started since the last tick, and end what never ends; returns what was detected."""
         found = self._long(now) + self._short(now)
         self._ticked_at = now
-        self._detections.mark_first_seen(self._deployments.open(), self._versions.all())
-        self._detections.close_overdue(self._deployments.open(), now, self._settings.judge_horizon_s)
+        still_open, known = self._deployments.open(), self._versions.all()
+        self._detections.mark_first_seen(still_open, known)
+        settled_before = now - timedelta(seconds=2 * self._timing.quiet_s)
+        self._detections.notice_replacements(still_open, known, settled_before)
+        self._detections.close_overdue(still_open, now, self._settings.judge_horizon_s)
         return found
 
     def _long(self, now: datetime) -> list[Deployment]:

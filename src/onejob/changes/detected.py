@@ -17,6 +17,7 @@ from onejob.state.versions import KnownVersion
 
 _CLOCKS_DIFFER = timedelta(minutes=1)
 _SEEN_WITH_REPORT = timedelta(hours=1)
+_LAST_LOOKS = timedelta(minutes=10)  # for the judge to look at what was still on its way
 _REPORTED_WITH_BUILD = timedelta(minutes=30)
 _TOLD_BY = {
     "service.version": "its service.version had not served before",
@@ -60,18 +61,32 @@ class Detections:
                 is_its = version.first_seen_at > waiting.started_at - _SEEN_WITH_REPORT
                 self._mark(waiting, version.first_seen_at if is_its else waiting.started_at)
 
-    def close_overdue(self, deployments: Iterable[Deployment], now: datetime, horizon_s: float) -> None:
-        """End the judging of deployments older than the horizon, and those that were never reported as finished."""
-        for overdue in deployments:
-            if (now - overdue.started_at).total_seconds() <= horizon_s:
+    def notice_replacements(
+        self, deployments: Iterable[Deployment], versions: Iterable[KnownVersion], settled_before: datetime
+    ) -> None:
+        """Detected ones whose previous version was never seen beside them, happened all at once."""
+        known = {(version.service, version.environment, version.version): version for version in versions}
+        for found in deployments:
+            is_guess = found.source is Source.DETECTED and found.rollback_of is None and found.actor is None
+            if not is_guess or found.strategy is not Strategy.ROLLING or found.started_at > settled_before:
                 continue
+            previous = known.get((found.service, found.environment, found.previous_version or ""))
+            if previous is not None and previous.last_seen_at < found.started_at:
+                self.deployments.update(found.id, strategy=Strategy.ALL_AT_ONCE)
+                self.events.publish(found.id)
+
+    def close_overdue(self, deployments: Iterable[Deployment], now: datetime, horizon_s: float) -> None:
+        """End deployments whose end was never reported, and their judging should nobody else have."""
+        horizon = timedelta(seconds=horizon_s)
+        for overdue in (found for found in deployments if now - found.started_at > horizon):
             if overdue.status is Status.IN_PROGRESS:
                 hours = f"{horizon_s / 3600:.3g} h"
                 self.deployments.note(overdue.id, f"Its end was never reported: taken as finished after {hours}.")
-                finished_at = overdue.started_at + timedelta(seconds=horizon_s)
+                finished_at = overdue.started_at + horizon
                 self.deployments.update(overdue.id, status=Status.FINISHED, finished_at=finished_at)
-            self.deployments.close(overdue.id, now)
-            self.events.publish(overdue.id)
+                self.events.publish(overdue.id)
+            if now - overdue.started_at > horizon + _LAST_LOOKS:
+                self.deployments.close(overdue.id, now)
 
     def _match(self, known: Deployment, start: Start, of_service: list[Deployment]) -> None:
         changes: dict[str, Any] = {}

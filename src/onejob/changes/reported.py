@@ -144,7 +144,8 @@ class Reports:
         previous = fields["previous_version"] or lineage.previous(service, environment, version, started_at)
         taken_back = lineage.taken_back(service, environment, version, previous)
         notes = [*notes, *self._remarks(service, environment, version, started_at, now)]
-        inherited = taken_back.strategy if taken_back else Strategy.ALL_AT_ONCE
+        # Unsaid, it may have a control that serves beside it, so it is judged as if it had.
+        inherited = taken_back.strategy if taken_back else Strategy.ROLLING
         deployment = Deployment(
             **(fields | {"previous_version": previous, "strategy": fields["strategy"] or inherited}),
             id=new_id("dep", now),

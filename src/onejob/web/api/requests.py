@@ -30,7 +30,7 @@ class StartBody(_Body):
         None, description="As `deployment.environment.name`; else the server's default."
     )
     previous_version: StrictStr | None = Field(None, description="What it replaces; else what serves now.")
-    strategy: Strategy | None = Field(None, description="How traffic moves; `all_at_once` unless said.")
+    strategy: Strategy | None = Field(None, description="How traffic moves; `rolling` unless said.")
     commit: StrictStr | None = None
     repository: StrictStr | None = None
     actor: StrictStr | None = Field(None, description="Who, or which pipeline.")
