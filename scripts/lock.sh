@@ -17,5 +17,6 @@ lock() { # TARGET [SOURCE ARGUMENTS...]
 }
 lock tools requirements/tools.in "$@"
 lock build requirements/build.in "$@"
+lock server pyproject.toml --extra server "$@"
 lock demo pyproject.toml --extra demo "$@"
 lock dev pyproject.toml --extra dev "$@"

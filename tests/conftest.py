@@ -1,12 +1,23 @@
-"""Fixtures that more than one part uses."""
+"""Fixtures that more than one part uses; and no skips in CI."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from onejob.state.database import Database
 from state_postgres import Postgres, running_postgres
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With CI set, a missing component is a failure."""
+    report = yield
+    if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, but in CI every component must be there: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,53 @@
+"""Writes docs/cli.md from the commands' own help.
+
+python scripts/cli_reference.py [--check]
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer.main
+
+from onejob.cli.main import app
+
+TARGET = Path(__file__).resolve().parent.parent / "docs/cli.md"
+HEAD = """<!-- Made by `make docs` from src/onejob/cli; change that, not this page. -->
+
+# Command line
+
+`pip install onejob` is enough for every command but `serve` (`onejob[server]`) and `demo` (`onejob[demo]`). Commands
+talk to the server at `--url` or `ONEJOB_URL`.
+
+They end with 0, or with 1 if the server refused, 2 if the command line makes no sense, and 4 if something is not known
+or the server cannot be reached; [the gate](gate.md) gives 1 and 3 meanings of its own. What programs read is on
+standard output, what people read on standard error.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    os.environ |= {"COLUMNS": "100", "TERMINAL_WIDTH": "100"}
+    return HEAD + "".join(_sections(typer.main.get_command(app), "onejob"))
+
+
+def _sections(command: object, name: str, parent: object = None) -> Iterator[str]:
+    made = command.make_context(name, ["--help"], parent=parent, resilient_parsing=True)  # type: ignore[attr-defined]
+    children = getattr(command, "commands", {})
+    if not children:
+        yield f"\n## {made.command_path}\n\n```text\n{command.get_help(made).rstrip()}\n```\n"  # type: ignore[attr-defined]
+    for child_name, child in children.items():
+        yield from _sections(child, child_name, made)
+
+
+def main() -> None:
+    """Write the page, or with --check fail if it is stale."""
+    if "--check" not in sys.argv:
+        TARGET.write_text(page())
+    elif TARGET.read_text() != page():
+        raise SystemExit("docs/cli.md is stale: make docs")
+
+
+if __name__ == "__main__":
+    main()
