@@ -174,7 +174,7 @@ DIGEST = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde
         ({"service.version": "1.2"}, "1.2", "", "service.version"),
         ({"service.version": "1.2", "oci.manifest.digest": DIGEST}, "1.2", "0123456789ab", "service.version"),
         ({"container.image.repo_digests": [f"r/a@{DIGEST}"]}, "0123456789ab", "0123456789ab", "image_digest"),
-        ({"container.image.id": DIGEST, "k8s.pod.name": "a-6d4cf56db6-x2x7k"}, "0123456789ab", "0123456789ab", "image_digest"),
+        ({"container.image.id": DIGEST, "k8s.pod.name": "a-6d4cf56-x2x7k"}, DIGEST[7:19], DIGEST[7:19], "image_digest"),
         ({"k8s.pod.label.pod-template-hash": "6d4cf56db6"}, "6d4cf56db6", "6d4cf56db6", "pod_template_hash"),
         ({"k8s.pod.name": "cart-6d4cf56db6-x2x7k"}, "6d4cf56db6", "6d4cf56db6", "pod_template_hash"),
         ({"k8s.replicaset.name": "cart-6d4cf56db6"}, "6d4cf56db6", "6d4cf56db6", "pod_template_hash"),

@@ -1,4 +1,4 @@
-"""Request bodies over HTTP, bounded while they are read and while they are decompressed: a gzip bomb ends at the limit."""
+"""Request bodies over HTTP, bounded while read and while decompressed: a gzip bomb ends at the limit."""
 
 from __future__ import annotations
 

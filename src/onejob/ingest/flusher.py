@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 
 MAX_BATCH_BYTES = 32 * 2**20
 _LOOK_EVERY_S = 0.05
-# A batch the engine keeps failing on for passing reasons (out of memory, killed) is halved like a refused one. Many tries, for
-# a half's token is not the whole's: if the engine died after it stored the whole, halves would be stored again.
+# A batch the engine keeps failing on for passing reasons (out of memory, killed) is halved like a refused one. Many
+# tries, for a half's token is not the whole's: had the engine died after it stored the whole, halves would double it.
 _TRIES_BEFORE_HALVING = 10
 _MAX_PAUSE_S = 5.0
 

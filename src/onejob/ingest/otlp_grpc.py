@@ -40,10 +40,10 @@ class GrpcServer:
         )
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
-            self.port = self._server.add_insecure_port(address)
+            self.port: int = self._server.add_insecure_port(address)
         except RuntimeError as error:
             raise PortInUse(
-                f"Cannot listen for OTLP/gRPC on {address}: another process does, or the address is not this machine's. "
+                f"Cannot listen for OTLP/gRPC on {address}: it is in use, or not an address of this machine. "
                 "Set ONEJOB_OTLP_GRPC_PORT to a free port (0 picks one)."
             ) from error
 

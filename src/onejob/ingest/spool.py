@@ -90,7 +90,9 @@ class Spool:
         row = self._writer.execute(
             "SELECT count(*), coalesce(sum(spans), 0), coalesce(sum(size), 0) FROM requests"
         ).fetchone()
-        self._requests, self._spans, self._bytes = row
+        self._requests: int = row[0]
+        self._spans: int = row[1]
+        self._bytes: int = row[2]
         self._waiting_bytes = 0
         self._claimed = self._writer.execute("SELECT coalesce(max(last_request), 0) FROM batches").fetchone()[0]
         self._free_bytes, self._free_at = 0, -1.0
@@ -127,13 +129,13 @@ class Spool:
             raise TryLater("Too much is being sent at once.", retry_after_s=1, is_overload=True)
         if kept + waiting + size > self._limits.max_bytes:
             raise TryLater(
-                "The spool is full: telemetry arrives faster than it can be stored. ONEJOB_SPOOL_MAX_BYTES sets its size.",
+                "The spool is full: telemetry arrives faster than it can be stored (ONEJOB_SPOOL_MAX_BYTES).",
                 retry_after_s=10,
                 is_overload=True,
             )
         if self._free_disk() < self._limits.min_free_disk_bytes + size:
             raise TryLater(
-                f"The disk of {self._dir} is nearly full. Free some space (ONEJOB_MIN_FREE_DISK_BYTES sets the reserve).",
+                f"The disk of {self._dir} is nearly full. Free some space (reserve: ONEJOB_MIN_FREE_DISK_BYTES).",
                 retry_after_s=30,
                 is_overload=False,
             )
@@ -203,6 +205,7 @@ class Spool:
 
     @property
     def requests(self) -> int:
+        """Waiting to be stored."""
         return self._requests
 
     @property

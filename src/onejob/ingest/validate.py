@@ -41,8 +41,8 @@ def accept_protobuf(body: bytes) -> Accepted:
         request = ExportTraceServiceRequest.FromString(body)
     except DecodeError as error:
         raise BadRequest(
-            "The body is not an ExportTraceServiceRequest in protobuf; it may be truncated, another signal, or JSON sent "
-            "with the wrong content type."
+            "The body is not an ExportTraceServiceRequest in protobuf: is it truncated, another signal, or JSON sent "
+            "with the wrong content type?"
         ) from error
     return _accept(request, body)
 
@@ -122,7 +122,7 @@ def _hex_ids_to_base64(document: Any) -> None:
 def _list(parent: Any, *names: str) -> list[Any]:
     if not isinstance(parent, dict):
         raise BadRequest(f"The OTLP/JSON has a {type(parent).__name__} where an object with {names[0]!r} should be.")
-    value = next((parent[name] for name in names if parent.get(name) is not None), [])
+    value: Any = next((parent[name] for name in names if parent.get(name) is not None), [])
     if not isinstance(value, list):
         raise BadRequest(f"The OTLP/JSON has a {type(value).__name__} as {names[0]!r}; it must be a list.")
     return value

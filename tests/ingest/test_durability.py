@@ -1,0 +1,267 @@
+"""What is acknowledged is on disk, and a full or damaged disk loses none of it."""
+
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
+
+from onejob.ingest.errors import PortInUse, TryLater
+from onejob.ingest.flusher import Flusher, FlushPolicy
+from onejob.ingest.service import Intake
+from onejob.ingest.spool import Spool, SpoolLimits
+from onejob.store.engine import Engine
+from onejob.store.errors import EngineUnavailable, QueryFailed
+from otlp_builders import a_payload, a_service, a_span
+
+from .conftest import some_settings
+from .server_process import ServerProcess
+from .waiting import wait_until
+
+PROTOBUF = {"content-type": "application/x-protobuf"}
+ROOMY = SpoolLimits(max_bytes=2**30, min_free_disk_bytes=0, retry_digest_s=900)
+
+
+class FakeEngine:
+    """Remembers what it stored, by token; refuses what holds `poison`, or everything while it is down."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, bytes] = {}
+        self.is_down = False
+        self.poison = b"poison"
+
+    def insert_traces(self, payload: bytes, token: str) -> None:
+        if self.is_down:
+            raise EngineUnavailable("down")
+        if self.poison in payload:
+            raise QueryFailed("Code: 1. poisoned")
+        self.stored.setdefault(token, payload)
+
+    def is_up(self) -> bool:
+        return not self.is_down
+
+
+@contextmanager
+def a_spool(path: Path, limits: SpoolLimits = ROOMY) -> Iterator[Spool]:
+    spool = Spool(path / "spool.db", limits)
+    yield spool
+    spool.close()
+
+
+@contextmanager
+def flushing(spool: Spool, engine: FakeEngine) -> Iterator[Flusher]:
+    flusher = Flusher(spool, engine, FlushPolicy(interval_s=0.01, max_spans=1000))  # type: ignore[arg-type]
+    flusher.start()
+    yield flusher
+    flusher.stop()
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_the_data_is_on_disk_before_the_reply(tmp_path: Path, protocol: str) -> None:
+    """A system-call trace: the request's bytes are written to the log, the log is synced, then the reply is sent."""
+    log, marker = tmp_path / "strace.log", b"durable-marker-durable-marker"
+    traced = "trace=write,pwrite64,pwritev,writev,sendto,sendmsg,fsync,fdatasync,recvfrom,recvmsg,read"
+    server = ServerProcess(
+        "strace", "-f", "-y", "-ttt", "-s", "70000", "-e", traced, "-o", str(log),
+        data_dir=str(tmp_path / "data"), otlp_grpc_port=0, otlp_http_port=0, flush_interval_s=3600,
+    )  # fmt: skip
+    _send(server, protocol, a_payload(a_span(marker.decode())))
+    server.stop()
+
+    lines = log.read_text(errors="replace").splitlines()
+    came = next(i for i, line in enumerate(lines) if marker.decode() in line and re.search(r"recv|read\(", line))
+    written = next(i for i, line in enumerate(lines) if i > came and marker.decode() in line and "spool.db-wal" in line)
+    synced = next(i for i, line in enumerate(lines) if i > written and "sync" in line and "spool.db-wal" in line)
+    replied = next(i for i, line in enumerate(lines) if i > came and _is_reply(line, protocol))
+    assert came < written < synced < replied
+
+
+def _send(server: ServerProcess, protocol: str, payload: bytes) -> None:
+    import grpc
+
+    from .conftest import EXPORT
+
+    if protocol == "http":
+        url = f"http://127.0.0.1:{server.http_port}/v1/traces"
+        assert httpx.post(url, content=payload, headers=PROTOBUF, timeout=60).status_code == 200
+        return
+    with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        assert channel.unary_unary(EXPORT)(payload, timeout=60) == b""
+
+
+def _is_reply(line: str, protocol: str) -> bool:
+    if not re.search(r"(sendto|sendmsg|write|writev)\(\d+<(TCP|socket)", line):
+        return False
+    return "HTTP/1.1 200" in line if protocol == "http" else "grpc-status" in line or "application/grpc" in line
+
+
+def test_requests_survive_in_the_spool_and_are_not_taken_twice(tmp_path: Path) -> None:
+    with a_spool(tmp_path) as spool:
+        assert spool.append(b"one", 1).result() is True
+        assert spool.append(b"one", 1).result() is False
+    with a_spool(tmp_path) as spool:
+        assert spool.append(b"one", 1).result() is False
+        assert (spool.requests, spool.spans, spool.size_bytes) == (1, 1, 3)
+
+
+def test_a_digest_is_forgotten_after_its_time(tmp_path: Path) -> None:
+    limits = SpoolLimits(max_bytes=2**30, min_free_disk_bytes=0, retry_digest_s=0.001)
+    with a_spool(tmp_path, limits) as spool:
+        assert spool.append(b"one", 1).result() is True
+    with a_spool(tmp_path, limits) as spool:
+        spool.append(b"other", 1).result()
+        assert spool.append(b"one", 1).result() is True
+
+
+def test_a_batch_begun_before_a_crash_is_repeated_under_its_token(tmp_path: Path) -> None:
+    with a_spool(tmp_path) as spool:
+        for payload in (b"a", b"b", b"c"):
+            spool.append(payload, 1).result()
+        begun = spool.claim(max_spans=2, max_bytes=100)
+        assert begun is not None
+    engine = FakeEngine()
+
+    with a_spool(tmp_path) as spool:
+        assert [batch.token for batch in spool.unfinished_batches()] == [begun.token]
+        with flushing(spool, engine):
+            wait_until(lambda: spool.requests == 0, "flushing")
+
+    assert engine.stored[begun.token] == b"ab"
+    assert sorted(engine.stored.values()) == [b"ab", b"c"]
+
+
+def test_an_engine_that_is_away_is_waited_for(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    engine.is_down = True
+    with a_spool(tmp_path) as spool, flushing(spool, engine) as flusher:
+        spool.append(b"a", 1).result()
+        wait_until(lambda: flusher.trouble == "down", "noticing")
+        engine.is_down = False
+        wait_until(lambda: spool.requests == 0, "flushing")
+    assert list(engine.stored.values()) == [b"a"]
+
+
+def test_a_poisoned_request_becomes_a_dead_letter_and_the_rest_is_stored(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    with a_spool(tmp_path) as spool:
+        for number in range(20):
+            spool.append(b"poison" if number == 7 else b"(%d)" % number, 1).result()
+        with flushing(spool, engine) as flusher:
+            wait_until(lambda: spool.requests == 0, "flushing")
+        assert flusher.stored_spans == 19
+        assert spool.dead_letters() == [("Code: 1. poisoned", 1, b"poison")]
+    assert b"".join(engine.stored.values()) == b"".join(b"(%d)" % n for n in range(20) if n != 7)
+
+
+def test_a_full_spool_refuses_and_takes_again_when_there_is_room(tmp_path: Path) -> None:
+    limits = SpoolLimits(max_bytes=10, min_free_disk_bytes=0, retry_digest_s=900)
+    with a_spool(tmp_path, limits) as spool:
+        spool.append(b"12345678", 1).result()
+        with pytest.raises(TryLater, match="spool is full"):
+            spool.append(b"abc", 1)
+        with flushing(spool, FakeEngine()):
+            wait_until(lambda: spool.requests == 0, "flushing")
+        assert spool.append(b"abc", 1).result() is True
+
+
+def test_a_nearly_full_disk_is_refused_before_it_is_full(tmp_path: Path) -> None:
+    limits = SpoolLimits(max_bytes=2**30, min_free_disk_bytes=2**60, retry_digest_s=900)
+    with a_spool(tmp_path, limits) as spool, pytest.raises(TryLater, match="nearly full") as refusal:
+        spool.append(b"abc", 1)
+    assert not refusal.value.is_overload
+
+
+def test_a_disk_that_fills_up_refuses_and_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    acknowledged = []
+    with a_spool(tmp_path) as spool:
+        spool._writer.execute("PRAGMA max_page_count = 40")  # SQLite's own ENOSPC
+        for number in range(100):
+            payload = b"%03d" % number + bytes(20_000)
+            try:
+                spool.append(payload, 1).result()
+            except TryLater as refusal:
+                problem = str(refusal)
+                break
+            acknowledged.append(payload)
+        else:
+            pytest.fail("the disk never filled up")
+    engine = FakeEngine()
+    with a_spool(tmp_path) as spool, flushing(spool, engine):
+        wait_until(lambda: spool.requests == 0, "flushing")
+    assert b"".join(engine.stored.values()) == b"".join(acknowledged)
+    assert len(acknowledged) > 5
+    assert "cannot be written" in problem
+
+
+def test_a_damaged_spool_is_put_aside_and_what_is_readable_is_stored(tmp_path: Path) -> None:
+    with a_spool(tmp_path) as spool:
+        for number in range(50):
+            spool.append(b"%03d" % number + bytes(20_000), 1).result()
+    path = tmp_path / "spool.db"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 40_000] = b"\xff" * 40_000
+    path.write_bytes(data)
+
+    engine = FakeEngine()
+    with a_spool(tmp_path) as spool, flushing(spool, engine):
+        wait_until(lambda: spool.requests == 0, "flushing")
+        assert spool.append(b"new", 1).result() is True
+
+    assert list(tmp_path.glob("spool-damaged-*"))
+    assert len(b"".join(engine.stored.values())) // 20_003 >= 10
+
+
+def test_a_file_that_is_no_spool_at_all_does_not_stop_the_server(tmp_path: Path) -> None:
+    (tmp_path / "spool.db").write_bytes(b"garbage" * 10_000)
+    with a_spool(tmp_path) as spool:
+        assert spool.append(b"new", 1).result() is True
+    assert sqlite3.connect(tmp_path / "spool.db").execute("SELECT count(*) FROM requests").fetchone() == (1,)
+
+
+def test_overload_is_told_with_when_to_come_back(tmp_path: Path, engine: Engine) -> None:
+    intake = Intake(some_settings(tmp_path, spool_max_bytes=1), engine)
+    intake.start()
+    try:
+        url = f"http://127.0.0.1:{intake.http_port}/v1/traces"
+        answer = httpx.post(url, content=a_payload(a_span(), service=a_service()), headers=PROTOBUF)
+    finally:
+        intake.stop()
+    retry = RetryInfo()
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "10")
+    assert Status.FromString(answer.content).details[0].Unpack(retry)
+    assert intake.stats().refused == {"TryLater": 1}
+
+
+def test_a_full_disk_is_503(tmp_path: Path, engine: Engine) -> None:
+    intake = Intake(some_settings(tmp_path, min_free_disk_bytes=2**60), engine)
+    intake.start()
+    try:
+        url = f"http://127.0.0.1:{intake.http_port}/v1/traces"
+        answer = httpx.post(url, content=a_payload(a_span()), headers=PROTOBUF)
+    finally:
+        intake.stop()
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize("field", ["otlp_grpc_port", "otlp_http_port"])
+def test_a_port_in_use_says_which_setting_to_change(tmp_path: Path, engine: Engine, intake: Intake, field: str) -> None:
+    taken = intake.grpc_port if field == "otlp_grpc_port" else intake.http_port
+    with pytest.raises(PortInUse, match=f"{taken}.*ONEJOB_{field.upper()}"):
+        Intake(some_settings(tmp_path, **{field: taken}), engine)
+
+
+def test_start_and_stop_may_be_called_twice(tmp_path: Path, engine: Engine) -> None:
+    intake = Intake(some_settings(tmp_path), engine)
+    intake.start()
+    intake.start()
+    intake.stop()
+    intake.stop()
+    assert intake.stats().spooled_requests == 0

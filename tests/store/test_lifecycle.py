@@ -1,0 +1,144 @@
+"""Starting, stopping, crashing and upgrading a store."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from onejob.config import Settings
+from onejob.store.chdb import ChdbEngine
+from onejob.store.engine import Engine, open_engine
+from onejob.store.errors import DataDirLocked, EngineUnavailable, SchemaMismatch, StoreError
+from onejob.store.migrate import promoted_column
+from onejob.store.rollup import totals
+from otlp_builders import a_payload, a_service, a_span
+
+
+def definition(engine: Engine, table: str) -> str:
+    sql = (
+        "SELECT create_table_query AS q FROM system.tables WHERE database = currentDatabase() AND name = {name:String}"
+    )
+    return str(engine.query(sql, {"name": table}).to_pylist()[0]["q"])
+
+
+def test_what_is_stored_is_there_after_a_restart(own_settings: Settings) -> None:
+    engine = open_engine(own_settings)
+    engine.insert_traces(a_payload(a_span(), service=a_service()), "token")
+    engine.close()
+
+    engine = open_engine(own_settings)
+    engine.insert_traces(a_payload(a_span(), service=a_service()), "token")  # repeated by a client of ours: the spool
+    total = totals(engine)
+    engine.close()
+    engine.close()
+
+    assert total.spans == 1
+
+
+def test_a_second_server_on_the_directory_is_told_who_is_there(own_settings: Settings) -> None:
+    engine = open_engine(own_settings)
+    try:
+        with pytest.raises(DataDirLocked, match=rf"process {os.getpid()}\)"):
+            open_engine(own_settings)
+    finally:
+        engine.close()
+    open_engine(own_settings).close()
+
+
+def test_retention_and_promoted_attributes_follow_the_settings(own_settings: Settings) -> None:
+    open_engine(own_settings).close()
+    changed = own_settings.model_copy(
+        update={"traces_retention_days": 3, "rollup_retention_days": 1_000_000, "promoted_attributes": ("a'b.c",)}
+    )
+
+    engine = open_engine(changed)
+    service, span = a_service(), a_span()
+    span.attributes.add(key="a'b.c").value.string_value = "promoted"
+    engine.insert_traces(a_payload(span, service=service), service)
+    column = promoted_column("a'b.c")
+    kept = engine.query(f"SELECT {column} AS v FROM otel_traces WHERE ServiceName = '{service}'").to_pylist()  # noqa: S608
+    traces, rollup = definition(engine, "otel_traces"), definition(engine, "operation_rollup")
+    engine.close()
+
+    assert kept == [{"v": "promoted"}]
+    assert "toIntervalDay(3)" in traces
+    assert "toIntervalDay(3650)" in rollup
+
+
+def test_spans_beyond_their_retention_go(own_settings: Settings) -> None:
+    engine = open_engine(own_settings)
+    old = a_span(start_ns=int((time.time() - 40 * 86_400) * 1e9))
+    engine.insert_traces(a_payload(old, a_span(), service=a_service()), "t")
+    engine.execute("OPTIMIZE TABLE otel_traces FINAL")
+    total = totals(engine)
+    counted = engine.query("SELECT sum(Count) AS n FROM operation_rollup").to_pylist()
+    engine.close()
+
+    assert total.spans == 1
+    assert counted == [{"n": 2}]  # the counts outlive the spans
+
+
+def test_another_bin_width_is_refused_once_there_are_bins(own_settings: Settings) -> None:
+    open_engine(own_settings).close()
+
+    with pytest.raises(SchemaMismatch, match="bins of 10 s, ONEJOB_BIN_WIDTH_S is 1"):
+        open_engine(own_settings.model_copy(update={"bin_width_s": 1}))
+    open_engine(own_settings).close()
+
+
+def test_a_newer_schema_is_refused(own_settings: Settings) -> None:
+    engine = open_engine(own_settings)
+    engine.execute("INSERT INTO onejob_migrations SELECT 9999, 'future', 10, now()")
+    engine.close()
+
+    with pytest.raises(SchemaMismatch, match="newer release"):
+        open_engine(own_settings)
+
+
+def test_a_migration_interrupted_halfway_is_completed(own_settings: Settings) -> None:
+    engine = open_engine(own_settings)
+    engine.execute("DROP TABLE operation_rollup_mv")
+    engine.execute("ALTER TABLE onejob_migrations DELETE WHERE Number = 2 SETTINGS mutations_sync = 2")
+    engine.close()
+
+    engine = open_engine(own_settings)
+    engine.insert_traces(a_payload(a_span(), service="s"), "t")
+    counted = engine.query("SELECT sum(Count) AS n FROM operation_rollup").to_pylist()
+    engine.close()
+
+    assert counted == [{"n": 1}]
+
+
+def test_a_killed_engine_comes_back_with_everything(tmp_path: Path) -> None:
+    engine = open_engine(Settings(data_dir=tmp_path))
+    assert isinstance(engine, ChdbEngine)
+    engine.insert_traces(a_payload(a_span(), service="s"), "t")
+    assert engine.pid is not None
+    os.kill(engine.pid, 9)
+
+    deadline, failures = time.monotonic() + 60, 0
+    while True:
+        try:
+            assert totals(engine).spans == 1
+            break
+        except EngineUnavailable:
+            failures += 1
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    engine.close()
+    assert failures > 0
+
+
+def test_a_directory_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    with pytest.raises(StoreError, match="ONEJOB_DATA_DIR"):
+        open_engine(Settings(data_dir=tmp_path / "file" / "data"))
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/onejob", "postgres://x", "127.0.0.1:8123"])
+def test_a_clickhouse_that_does_not_answer_is_named(tmp_path: Path, url: str) -> None:
+    with pytest.raises(StoreError, match="ONEJOB_STORE_URL"):
+        open_engine(Settings(data_dir=tmp_path, store_url=url))
+    open_engine(Settings(data_dir=tmp_path)).close()
