@@ -1,5 +1,6 @@
 """Deployments, verdicts, explanations and rollouts as the product makes them, and a product made of lists."""
 
+import functools
 import math
 import random
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -28,6 +29,7 @@ from onejob.web.pages.data import Command, CommandRefused, Telemetry
 
 NOW = datetime(2026, 11, 24, 14, 15, tzinfo=UTC)
 START = datetime(2026, 11, 24, 14, 2, tzinfo=UTC)
+_REQUESTS_PER_S = 40
 QUERY = "SELECT price FROM prices WHERE product_id = ?"
 
 
@@ -310,16 +312,19 @@ def _older(first: int) -> Iterable[DeploymentRecord]:
         at -= timedelta(hours=chance.expovariate(1 / 2.2))
 
 
+@functools.cache
 def some_series(since: int, until: int, step_s: int, moved: bool = True) -> list[SeriesPoint]:
     """Log-normal durations around 96 ms; the new version has a second hump around half a second."""
     chance = random.Random(since)
     points = []
     start, end = START.timestamp(), START.timestamp() + 103
     for at in range(since, until, step_s):
-        points.append(_point(chance, "1.41.3", at, 90 * step_s, 0.04))
+        points.append(_point(chance, "1.41.3", at, _REQUESTS_PER_S * step_s, 0.04))
         if start <= at < end:
             share = 0.1 if at < start + 60 else 0.9
-            points.append(_point(chance, "1.42.0", at, round(90 * step_s * share), 0.14 if moved else 0.04))
+            points.append(
+                _point(chance, "1.42.0", at, round(_REQUESTS_PER_S * step_s * share), 0.14 if moved else 0.04)
+            )
     return points
 
 

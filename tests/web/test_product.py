@@ -1,0 +1,192 @@
+"""The pages over the real product: its state database, its engine, its API."""
+
+import asyncio
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from onejob.act.errors import RolloutRefusedError
+from onejob.config import Settings
+from onejob.state.database import Database
+from onejob.state.deployments import DeploymentFilter
+from onejob.state.errors import StateUnavailableError
+from onejob.store.engine import Engine, open_engine
+from onejob.store.errors import EngineUnavailable
+from onejob.web.app import create_app
+from onejob.web.pages.data import CommandRefused
+from onejob.web.pages.product import ProductData
+from onejob.web.services import Services, assemble
+from otlp_builders import a_payload, a_span
+
+from .builders import a_deployment, a_rollout, a_signal, a_verdict, an_explanation
+
+BEGUN = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=3)
+HTML = {"accept": "text/html"}
+
+
+class Refusing:
+    """A controller that refuses everything."""
+
+    def start(self, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError
+
+    def command(self, rollout_id: str, command: str, actor: str) -> Any:
+        raise RolloutRefusedError(f"{command} does not fit: the rollout is over.")
+
+
+class Broken:
+    """An engine that is starting again."""
+
+    def query(self, *_: Any, **__: Any) -> Any:
+        raise EngineUnavailable("The engine is starting again.")
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(data_dir=tmp_path_factory.mktemp("pages"), bin_width_s=1)
+
+
+@pytest.fixture(scope="module")
+def engine(settings: Settings) -> Iterator[Engine]:
+    """Three minutes of two versions of checkout."""
+    engine = open_engine(settings)
+    chance = random.Random(1)
+    for version, slower in (("1.41.3", 1.0), ("1.42.0", 1.6)):
+        spans = []
+        for _ in range(600):
+            begun = BEGUN.timestamp() + chance.uniform(0, 100)
+            spans.append(
+                a_span(
+                    name="POST /orders",
+                    start_ns=int(begun * 1e9),
+                    duration_s=chance.lognormvariate(-2.3, 0.4) * slower,
+                )
+            )
+        resource = {"service.version": version}
+        engine.insert_traces(a_payload(*spans, service="checkout", resource=resource), f"pages-{version}")
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path / 'state.db'}")
+    database.migrate()
+    yield database
+    database.close()
+
+
+def _services(settings: Settings, database: Database, **parts: Any) -> Services:
+    return assemble(settings, database, **parts)
+
+
+def _fill(services: Services) -> None:
+    deployment = a_deployment(started_at=BEGUN, first_seen_at=BEGUN, finished_at=BEGUN + timedelta(seconds=103))
+    window = {"window_start": BEGUN, "window_end": BEGUN + timedelta(seconds=100), "decided_at": BEGUN}
+    services.deployments.add(deployment)
+    services.verdicts.record(a_verdict(signals=(a_signal(),), **window))
+    services.explanations.save(an_explanation())
+    services.rollouts.add(a_rollout())
+
+
+async def _get(services: Services, path: str, method: str = "GET") -> httpx.Response:
+    transport = httpx.ASGITransport(create_app(services))
+    async with httpx.AsyncClient(transport=transport, base_url="http://onejob", headers=HTML) as client:
+        return await client.request(method, path)
+
+
+def get(services: Services, path: str, method: str = "GET") -> httpx.Response:
+    return asyncio.run(_get(services, path, method))
+
+
+def test_pages_and_api_are_one_application(settings: Settings, database: Database, engine: Engine) -> None:
+    services = _services(settings, database, engine=engine)
+    _fill(services)
+    page = get(services, "/deployments/dep_checkout1420")
+    assert page.status_code == 200
+    assert page.text.count('<svg class="chart"') == 2
+    assert "1 → 41 calls" in page.text
+    assert "Rolled back" in page.text
+    listed = get(services, "/")
+    assert "1.42.0" in listed.text
+    assert "#m-rollback" in listed.text
+    assert get(services, "/deployments/dep_checkout1420/spark.svg").text.count('d="M') == 2
+    assert get(services, "/api/v1/deployments/dep_checkout1420").json()["verdict"]["state"] == "worse"
+    assert get(services, "/openapi.json").json()["info"]["title"] == "onejob"
+
+
+def test_an_empty_product_counts_what_arrived(settings: Settings, database: Database, engine: Engine) -> None:
+    html = get(_services(settings, database, engine=engine), "/").text
+    assert "1,200" in html
+    assert "from checkout" in html
+
+
+def test_pages_stay_up_while_the_engine_is_away(settings: Settings, database: Database) -> None:
+    services = _services(settings, database, engine=Broken())
+    assert "0</strong> spans so far" in get(services, "/").text
+    _fill(services)
+    page = get(services, "/deployments/dep_checkout1420")
+    assert page.status_code == 200
+    assert "is worse" in page.text
+    assert '<svg class="chart"' not in page.text
+
+
+def test_a_page_number_that_was_never_handed_out_leads_back(settings: Settings, database: Database) -> None:
+    page = get(_services(settings, database), "/deployments?cursor=nonsense")
+    assert "does not exist" in page.text
+
+
+def test_commands_are_refused_in_words(settings: Settings, database: Database) -> None:
+    services = _services(settings, database, controller=Refusing())
+    _fill(services)
+    answer = get(services, "/deployments/dep_checkout1420/rollout/promote", "POST")
+    assert answer.status_code == 409
+    assert "does not fit" in answer.text
+    with pytest.raises(CommandRefused, match="moves the traffic"):
+        ProductData(_services(settings, database)).command("rol_1", "abort")
+
+
+def test_a_verdict_is_the_same_when_computed_again(settings: Settings, database: Database) -> None:
+    stored = a_verdict(signals=(a_signal(),))
+    later = replace(stored, judged_at=stored.judged_at + timedelta(days=1))
+    for again, word in ((later, "is the same"), (replace(later, alpha=0.5), "differs")):
+        services = _services(settings, database, recompute=lambda *_, again=again: again)
+        if services.deployments.get(stored.deployment_id) is None:
+            services.deployments.add(a_deployment())
+            services.verdicts.record(stored)
+        answer = get(services, "/deployments/dep_checkout1420/recompute", "POST")
+        assert word in get(services, answer.headers["location"].partition("#")[0]).text
+
+
+def test_without_a_verdict_there_is_nothing_to_compute_again(settings: Settings, database: Database) -> None:
+    services = _services(settings, database)
+    services.deployments.add(a_deployment())
+    assert get(services, "/deployments/dep_checkout1420/recompute", "POST").status_code == 409
+
+
+def test_the_time_line_knows_which_deployments_were_judged(settings: Settings, database: Database) -> None:
+    services = _services(settings, database)
+    services.deployments.add(a_deployment())
+    services.deployments.add(a_deployment(id="dep_other", version="1.42.1", rollback_of="dep_checkout1420"))
+    services.verdicts.record(a_verdict())
+    marks = {mark.id: mark for mark in ProductData(services).marks(DeploymentFilter(service="checkout"), 10)}
+    assert marks["dep_checkout1420"].state == "worse"
+    assert (marks["dep_other"].state, marks["dep_other"].rollback_of) == ("", "dep_checkout1420")
+
+
+def test_a_state_database_that_is_away_is_said(settings: Settings, database: Database) -> None:
+    services = _services(settings, database)
+
+    class Away:
+        def page(self, *_: Any, **__: Any) -> Any:
+            raise StateUnavailableError("The database does not answer.")
+
+    answer = get(replace(services, deployments=Away()), "/")
+    assert answer.status_code == 503
+    assert "does not answer" in answer.text
