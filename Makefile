@@ -9,7 +9,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 UV := .tools/bin/uv
 COVERAGE := --cov=onejob.stats --cov=onejob.verdict --cov-branch --cov-report=term:skip-covered --cov-fail-under=95
-UNIT := tests/stats tests/verdict tests/cli tests/test_repository.py
+# Quick ones that start no component; `make test` runs them all.
+UNIT := $(wildcard tests/stats tests/verdict tests/test_repository.py $(addprefix tests/act/test_,$(addsuffix .py,gate limits plan rollout)))
 
 .PHONY: help demo serve test check lock docs clean
 
