@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy import sparse
 
 from onejob.explain.membership import Membership
 from onejob.explain.noisy_or import Counts, cells, coverage, excess, gain, is_new, lift, totals
@@ -116,9 +117,11 @@ class _Search:
         seeds = seeds[np.isfinite(gains[seeds])]
         if len(seeds) < 2:
             return None
-        has = self.members.has[:, seeds].toarray()
+        has = self.members.has[:, seeds]
         first, second = np.triu_indices(len(seeds), 1)
-        counts = Counts(*((has.T @ (has * cell[:, None]))[first, second] for cell in self._cells()))
+        # Sparse on purpose: dense products start BLAS threads, which cost 50 times as much on a busy machine.
+        together = [(has.T @ (sparse.diags_array(cell) @ has)).toarray() for cell in self._cells()]
+        counts = Counts(*(sums[first, second] for sums in together))
         scores = self._gains(counts) - costs[seeds[first]] - costs[seeds[second]]
         best = int(np.argmax(scores))
         columns = sorted((int(seeds[first[best]]), int(seeds[second[best]])), key=lambda i: (-gains[i], i))

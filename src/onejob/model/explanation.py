@@ -22,6 +22,7 @@ class AttributeValue:
     "Bad" are the treatment's requests beyond what control would have had: slow ones or failed ones.
     `coverage` = share of the bad that have the value; `rest_share` = share of the others that have it;
     `lift` = how much likelier a request with the value is bad than one without. `is_new`: control never had it.
+    Two values that concentrate it together are joined: `tenant.size & region`, `large & eu`.
     """
 
     operation: str
@@ -50,7 +51,7 @@ class CallKind(StrEnum):
 class CallChange:
     """One node of the call tree, aligned over both arms by `path` (labels from the entry operation down).
 
-    `added_s` is seconds added per request at this node; `calls_*` are calls per request;
+    `added_s` is seconds added per request at this node itself, so that all nodes add up; `calls_*` are calls per request;
     `each_*_s` mean seconds per call; `error_rate_*` the share of calls that failed.
     """
 
