@@ -51,7 +51,7 @@ class CallKind(StrEnum):
 class CallChange:
     """One node of the call tree, aligned over both arms by `path` (labels from the entry operation down).
 
-    `added_s` is seconds added per request at this node itself, so that all nodes add up; `calls_*` are calls per request;
+    `added_s` is seconds added per request at this node itself, so that all nodes add up; `calls_*` are per request;
     `each_*_s` mean seconds per call; `error_rate_*` the share of calls that failed.
     """
 
