@@ -52,7 +52,7 @@ def draw(
         return None
     first, last = _shown(control, treatment)
     fewest = min(sum(control.values()), sum(treatment.values()))
-    group = 2 if fewest > 20_000 else 4 if fewest > 2_000 else 8
+    group = 2 if fewest > 20_000 else 4 if fewest > 400 else 8
     places = range(first // group - 1, last // group + 2)
     left, right = _density(control, places, group), _density(treatment, places, group)
     x = Linear(places[0] * group, (places[-1] + 1) * group, 8, WIDTH - 8)

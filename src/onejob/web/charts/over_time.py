@@ -87,7 +87,7 @@ def _vertical(values: Sequence[float]) -> Linear:
     ordered = sorted(values)
     high = min(ordered[-1], ordered[int(len(ordered) * 0.98) - 1] * 1.6) if len(ordered) > 20 else ordered[-1]
     low = ordered[0] * 0.9 if ordered[0] > 0.5 * high else 0.0
-    return Linear(low, high * 1.06 or 1.0, _FLOOR, _TOP + 4)
+    return Linear(low, high * 1.06 or 0.01, _FLOOR, _TOP + 4)  # nothing but zeros: an error rate, up to 1 %
 
 
 def _line(points: Points, x: Linear, y: Linear) -> list[tuple[float, float] | None]:
