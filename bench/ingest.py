@@ -124,7 +124,8 @@ def measure_python_loop(spans: int, per_request: int) -> Row:
             [sys.executable, script, data_dir, str(SERVER_CORE), str(spans), str(per_request)],
             check=True, capture_output=True, text=True,
         )  # fmt: skip
-    return Row("python_loop", per_request, spans, round(float(answer.stdout)))
+    wall, cpu = (round(float(word)) for word in answer.stdout.split())
+    return Row("python_loop", per_request, spans, wall, cpu)
 
 
 def measure_floor(spans: int, per_request: int) -> Row:

@@ -1,5 +1,7 @@
 -- Spans, exactly as the OpenTelemetry Collector's ClickHouse exporter keeps them, so that a collector can write
 -- here and tools made for its tables can read; then the columns onejob reads most, worked out of the attributes.
+-- Its Bloom filters over attribute keys and values are left out: nothing here searches by them, and they took 18 % of
+-- the time of an insert (measured).
 CREATE TABLE otel_traces
 (
     Timestamp DateTime64(9) CODEC(Delta, ZSTD(1)),
@@ -30,10 +32,6 @@ CREATE TABLE otel_traces
     IsFailed Bool DEFAULT ${is_failed},
 
     INDEX idx_trace_id TraceId TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX idx_res_attr_key mapKeys(ResourceAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
-    INDEX idx_res_attr_value mapValues(ResourceAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
-    INDEX idx_span_attr_key mapKeys(SpanAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
-    INDEX idx_span_attr_value mapValues(SpanAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX idx_duration Duration TYPE minmax GRANULARITY 1
 )
 ENGINE = MergeTree
