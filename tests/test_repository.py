@@ -175,7 +175,7 @@ def test_the_collectors_configuration_is_complete_in_itself() -> None:
         for kind, names in pipeline.items():
             assert set(names) <= set(config[kind])
     assert set(config["service"]["extensions"]) <= set(config["extensions"])
-    assert config["exporters"]["otlp/onejob"]["endpoint"] == "onejob:4317"
+    assert config["exporters"]["otlp_grpc/onejob"]["endpoint"] == "onejob:4317"
 
 
 def test_every_target_of_the_makefile_can_be_planned() -> None:
