@@ -34,6 +34,11 @@ class Judgement:
         return self.rollout in ENDED
 
     @property
+    def cause(self) -> str:
+        """What the explanation names; empty while there is none, and for damage to all requests alike."""
+        return ", ".join(filter(None, (self.operation, self.attribute, self.span))) if self.span else ""
+
+    @property
     def is_explained(self) -> bool:
         return self.explained_at is not None
 

@@ -45,7 +45,9 @@ class Lines:
         self._started = time.monotonic()
 
     def say(self, text: str) -> None:
-        self._console.print(f"{time.monotonic() - self._started:6.1f} s  {text}", highlight=False, markup=False)
+        self._console.print(
+            f"{time.monotonic() - self._started:6.1f} s  {text}", highlight=False, markup=False, soft_wrap=True
+        )
 
     def show(self, scene: Scene) -> None:
         """Lines tell events only."""

@@ -82,7 +82,7 @@ def _set_up(console: Console, folder: Path, keeper: Keeper, processes: Processes
     child = server.start()
     stage.open(FIRST_VERSION)
     server.wait_until_ready(child)
-    console.print(f"onejob: {server.url}/deployments · the shop: http://127.0.0.1:{stage.ports.edge}/catalog")
+    console.print(f"Deployments are at {server.url}/deployments", soft_wrap=True)
     return House(stage, server, Onejob(server.url), stage.let_customers_in(), keeper)
 
 

@@ -137,8 +137,8 @@ class _Follower:
             self._narrator.say(f"Verdict: {now.state}. {now.sentence}")
         if now.rollout != last.rollout and now.has_ended:
             self._narrator.say(f"The rollout is {now.rollout}.")
-        if now.is_explained and not last.is_explained:
-            self._narrator.say(f"Explained: {now.operation}, {now.attribute}, {now.span}.")
+        if now.cause != last.cause:
+            self._narrator.say(f"Explained by {now.cause}.")
         self._narrator.show(
             Scene(version=self._version, share=now.share, requests=requests, state=now.state, sentence=now.sentence)
         )

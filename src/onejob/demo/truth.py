@@ -80,7 +80,7 @@ def _failing_charges(dice: random.Random) -> Version:
 def _without_the_slow_query() -> Version:
     return Version(
         name="v5",
-        about="a slow query (36 ms) is gone from GET /delivery-options",
+        about="a slow query (40 ms) is gone from GET /delivery-options",
         truth=Truth.BETTER,
         variant=Variant(knows_delivery_quota=True),
     )
