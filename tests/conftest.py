@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from onejob.state.database import Database
 from state_postgres import Postgres, running_postgres
@@ -31,7 +32,7 @@ def postgres() -> Iterator[Postgres]:
 def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of an empty database whose tables are up to date, on both kinds."""
     if request.param == "postgresql":
-        return str(request.getfixturevalue("postgres").fresh())
+        return str(request.getfixturevalue("postgres").emptied())
     url = f"sqlite:///{tmp_path}/state.db"
     database = Database(url)
     database.migrate()
@@ -43,5 +44,7 @@ def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def state_database(state_url: str) -> Iterator[Database]:
     """An empty state database, on both kinds."""
     database = Database(state_url)
+    if database.is_sqlite:  # no test pulls the plug, and waiting for the disk is most of what they would do
+        event.listen(database.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
     yield database
     database.close()

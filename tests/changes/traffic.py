@@ -1,5 +1,6 @@
 """Telemetry as a schedule: who served, when and how fast; and a onejob that looks at it every tick."""
 
+import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -89,21 +90,25 @@ class World:
         return [row for row in rows if row is not None]
 
     def _seen(self, serving: Serving, since: int, until: int) -> VersionSeen | None:
-        base = int(START.timestamp())
-        steps = range(int((serving.until - serving.since) / serving.every_s))
-        ends = [serving.since + step * serving.every_s for step in steps]
-        arrived = [base + end for end in ends if end <= self.now_s - 5]
-        bins = [bin_start for end in arrived if since <= (bin_start := int(end // BIN_S * BIN_S)) < until]
-        if not bins:
+        base = START.timestamp()
+        earliest = math.ceil(since / BIN_S) * BIN_S - base
+        latest = min(math.ceil(until / BIN_S) * BIN_S - base - 1e-6, self.now_s - 5)
+        steps = int((serving.until - serving.since) / serving.every_s)
+        first = max(0, math.ceil((earliest - serving.since) / serving.every_s))
+        last = min(steps - 1, math.floor((latest - serving.since) / serving.every_s))
+        if last < first:
             return None
+        first_bin, last_bin = (
+            int((base + serving.since + step * serving.every_s) // BIN_S * BIN_S) for step in (first, last)
+        )
         return VersionSeen(
             service=serving.service,
             environment=serving.environment,
             version=serving.version,
             build=serving.build,
             version_source=serving.source,
-            first_bin=min(bins),
-            last_bin=max(bins),
-            count=len(bins),
+            first_bin=first_bin,
+            last_bin=last_bin,
+            count=last - first + 1,
             instances=(serving.instance,),
         )

@@ -30,7 +30,7 @@ def test_migrating_again_changes_nothing(state_database: Database) -> None:
 
 
 def test_several_processes_may_migrate_at_once(postgres: Postgres) -> None:
-    url = postgres.fresh(migrated=False)
+    url = postgres.fresh()
     databases = [Database(url) for _ in range(4)]
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(Database.migrate, databases))

@@ -73,7 +73,8 @@ class DetectLoop:
         found = self._record(new, now)
         # A long look would close the gap of a version that came back, so it does not tell when one was last seen. But
         # after onejob was away nobody knows who was gone meanwhile: then it does, and no gap is claimed.
-        self._versions.save(list(findings.versions) if was_away else _without_last_seen(findings.versions, known))
+        renewed = list(findings.versions) if was_away else _without_last_seen(findings.versions, known)
+        self._versions.save([version for version in renewed if version not in known])
         self._long_look_at = now
         return found
 
@@ -81,7 +82,7 @@ class DetectLoop:
         known = self._versions.all()
         findings = self._findings(known, now - timedelta(seconds=self._timing.quiet_s), now)
         found = self._record(findings.starts, now)
-        self._versions.save(_without_rate(findings.versions, known))
+        self._versions.save([version for version in _without_rate(findings.versions, known) if version not in known])
         return found
 
     def _findings(self, known: list[KnownVersion], since: datetime, now: datetime) -> Findings:

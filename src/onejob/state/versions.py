@@ -51,6 +51,8 @@ class KnownVersions:
 
     def save(self, known: list[KnownVersion]) -> None:
         """Store versions as they are known now."""
+        if not known:
+            return
         make = insert_sqlite if self._database.is_sqlite else insert_postgresql
         with self._database.write() as connection:
             for version in known:
