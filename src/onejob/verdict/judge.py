@@ -116,7 +116,7 @@ class Judge:
 
     def _fold(self, rows: Counts) -> None:
         """Bins in order; thresholds are frozen before the bins they apply to."""
-        at = 0
+        at = 0 if len(rows.arm) else rows.bins
         while at < rows.bins:
             self._evidence.refreeze()
             self._intervals.fix_edges(self._evidence)

@@ -95,7 +95,8 @@ def latency_rows(
         if i and intervals.edges[op, i] < 0:
             continue
         control, treatment = (histogram.quantile_s(evidence.histogram[arm, op], q) for arm in (CONTROL, TREATMENT))
-        low, high = intervals.bounds(op, i)
+        effect = _ratio_at(evidence, op, int(intervals.edges[op, i]))
+        low, high = _around(effect, *intervals.bounds(op, i))
         tolerance = settings.tolerance_p50 if i == 0 else settings.tolerance_tail
         rows.append(
             Row(
@@ -105,7 +106,7 @@ def latency_rows(
                 kind=EffectKind.RATIO,
                 control=control,
                 treatment=treatment,
-                effect=_ratio_at(evidence, op, int(intervals.edges[op, i])),
+                effect=effect,
                 low=low,
                 high=high,
                 tolerance=tolerance,
@@ -277,6 +278,13 @@ def _rate_row(o: _Outcome, lows: Floats, highs: Floats, settings: JudgeSettings)
 def _log_e(evidence: Evidence, op: int, signals: Sequence[int]) -> tuple[float, float]:
     worse, better = (float(mixture.log_mean(evidence.log_e[side, op, signals], (0, 1))) for side in (WORSE, BETTER))
     return worse, better
+
+
+def _around(effect: float | None, low: float | None, high: float | None) -> tuple[float | None, float | None]:
+    """When the ratio changed on the way, no single one fits all bins: the interval then reaches to the estimate."""
+    if effect is None:
+        return low, high
+    return None if low is None else min(low, effect), None if high is None else max(high, effect)
 
 
 def _ratio_at(evidence: Evidence, op: int, edge: int) -> float | None:

@@ -1,0 +1,103 @@
+"""The core test is an e-value for every margin, exactly and through its bounds."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import comb
+
+from onejob.stats import core_test
+from onejob.stats.core_test import LOG_RATIOS, log_evidence
+
+margins = st.tuples(st.integers(0, 12), st.integers(0, 12)).flatmap(
+    lambda n: st.tuples(st.just(n[0]), st.just(n[1]), st.integers(0, n[0] + n[1]))
+)
+
+
+def support(n0: int, n1: int, k: int) -> np.ndarray:
+    return np.arange(max(0, k - n0), min(k, n1) + 1)
+
+
+def probabilities(n0: int, n1: int, k: int, theta: float) -> np.ndarray:
+    """Fisher's noncentral hypergeometric distribution, by enumeration."""
+    x = support(n0, n1, k)
+    weight = comb(n1, x) * comb(n0, k - x) * theta**x
+    return weight / weight.sum()
+
+
+def bins(value: int, size: int) -> np.ndarray:
+    return np.full(size, value, dtype=np.int64)
+
+
+def evidence(n0: int, n1: int, k: int, x: np.ndarray, theta_0: float) -> np.ndarray:
+    size = len(x)
+    theta = np.full(size, np.log(theta_0))
+    return log_evidence(bins(n0, size), bins(n1, size), bins(k, size), x, theta, np.arange(size), size)
+
+
+@given(margins, st.sampled_from([1.0, 1.48, 3.0]), st.floats(0.05, 1.0))
+@settings(max_examples=150, deadline=None)
+def test_no_change_earns_nothing_on_average(margin: tuple[int, int, int], theta_0: float, part: float) -> None:
+    n0, n1, k = margin
+    x = support(n0, n1, k)
+    expectation = probabilities(n0, n1, k, theta_0 * part) @ np.exp(evidence(n0, n1, k, x, theta_0))
+    assert (expectation <= 1 + 1e-9).all()
+
+
+@given(margins, st.sampled_from([1.0, 1.48]))
+@settings(max_examples=100, deadline=None)
+def test_at_the_edge_of_the_null_the_exact_test_wastes_nothing(margin: tuple[int, int, int], theta_0: float) -> None:
+    n0, n1, k = margin
+    x = support(n0, n1, k)
+    expectation = probabilities(n0, n1, k, theta_0) @ np.exp(evidence(n0, n1, k, x, theta_0))
+    assert expectation == pytest.approx(np.ones(len(LOG_RATIOS)))
+
+
+@given(margins.filter(lambda m: m[0] + m[1] > 0), st.sampled_from([1.0, 1.48, 3.0]))
+@settings(max_examples=150, deadline=None)
+def test_the_bounds_are_bounds(margin: tuple[int, int, int], theta_0: float) -> None:
+    n0, n1, k = (bins(value, 1) for value in margin)
+    theta = np.array([np.log(theta_0)])
+    low, high = np.maximum(0, k - n0), np.minimum(k, n1)
+    exact = core_test._exact_chunk(n0, n1, k, low, high, theta, LOG_RATIOS)
+    assert (core_test._bounds(n0, n1, k, theta, LOG_RATIOS) >= exact - 1e-9).all()
+
+
+def test_evidence_is_summed_per_group_and_never_across() -> None:
+    rng = np.random.default_rng(7)
+    n0, n1 = rng.integers(0, 40, 200), rng.integers(0, 20, 200)
+    k = rng.integers(0, n0 + n1 + 1)
+    x = np.clip(rng.integers(0, 20, 200), np.maximum(0, k - n0), np.minimum(k, n1))
+    theta = np.log(rng.choice([1.0, 1.3, 1.48], 200))
+    single = log_evidence(n0, n1, k, x, theta, np.arange(200), 200)
+    group = rng.integers(0, 7, 200)
+    together = log_evidence(n0, n1, k, x, theta, group, 7)
+    assert together == pytest.approx(np.stack([single[group == g].sum(axis=0) for g in range(7)]))
+
+
+def test_large_and_small_bins_agree_whichever_way_they_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(8)
+    n0, n1 = rng.integers(1, 60, 50), rng.integers(1, 60, 50)
+    k = rng.integers(1, n0 + n1)
+    x = np.clip(k // 2, np.maximum(0, k - n0), np.minimum(k, n1))
+    arguments = (n0, n1, k, x, np.zeros(50), np.arange(50) % 5, 5)
+    usual = log_evidence(*arguments)
+    monkeypatch.setattr(core_test, "_DENSE", 10)
+    monkeypatch.setattr(core_test, "_CHUNK", 100)
+    assert log_evidence(*arguments) == pytest.approx(usual)
+
+
+def test_a_bin_too_large_to_sum_is_bounded_and_still_finds_a_large_effect() -> None:
+    n = 400_000
+    one = lambda v: np.array([v], dtype=np.int64)  # noqa: E731
+    found = log_evidence(one(n), one(n), one(40_000), one(24_000), np.zeros(1), np.zeros(1, dtype=np.int64), 1)
+    assert found.max() > np.log(100)
+    same = log_evidence(one(n), one(n), one(40_000), one(20_000), np.zeros(1), np.zeros(1, dtype=np.int64), 1)
+    assert same.max() < 0
+
+
+@pytest.mark.parametrize(
+    ("n0", "n1", "k", "x"), [(0, 5, 2, 2), (5, 0, 2, 0), (5, 5, 0, 0), (5, 5, 10, 5), (0, 0, 0, 0)]
+)
+def test_bins_without_a_contrast_say_nothing(n0: int, n1: int, k: int, x: int) -> None:
+    assert (evidence(n0, n1, k, np.array([x]), 1.0) == 0).all()

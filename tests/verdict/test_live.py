@@ -1,0 +1,212 @@
+"""From spans in a real engine to a stored verdict, look by look, across a restart."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from onejob.config import Settings
+from onejob.model.deployment import Deployment, Status, Strategy
+from onejob.model.explanation import Explanation
+from onejob.model.rollout import Mode, Rollout, RolloutPlan, RolloutState, Step
+from onejob.model.verdict import Reason, State
+from onejob.state.database import Database
+from onejob.state.deployments import Deployments
+from onejob.state.evidence import Evidences
+from onejob.state.rollouts import Rollouts
+from onejob.state.verdicts import Explanations, Verdicts
+from onejob.store.engine import Engine, open_engine
+from onejob.store.errors import EngineUnavailable
+from onejob.verdict.live import JudgeLoop, Look
+from onejob.verdict.recompute import recompute
+from otlp_builders import a_payload, a_service, a_span
+from verdict.traffic import a_deployment
+
+BEGAN = int(time.time()) - 600
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(data_dir=tmp_path_factory.mktemp("live"), bin_width_s=1, tick_s=1, watermark_s=3)
+
+
+@pytest.fixture(scope="module")
+def engine(settings: Settings) -> Iterator[Engine]:
+    engine = open_engine(settings)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/state.db")
+    database.migrate()
+    yield database
+    database.close()
+
+
+def a_loop(engine: Engine, database: Database, settings: Settings) -> JudgeLoop:
+    return JudgeLoop(
+        engine=engine,
+        deployments=Deployments(database),
+        evidences=Evidences(database),
+        verdicts=Verdicts(database),
+        explanations=Explanations(database),
+        rollouts=Rollouts(database),
+        settings=settings,
+    )
+
+
+def store(engine: Engine, service: str, *, failing: float, seconds: int = 40, warm: bool = True) -> None:
+    """20 s of the old version alone, then both, ten requests a second each."""
+    rng = np.random.default_rng(1)
+    for version, begins, fails in (("1", -20, 0.0), ("2", 0, failing)):
+        spans = [
+            a_span(
+                start_ns=(BEGAN + t) * 10**9 + i * 10**8,
+                duration_s=float(0.03 * np.exp(rng.normal(0, 0.3))),
+                error=bool(rng.random() < fails),
+                http__request__method="GET",
+                http__route="/cart",
+            )
+            for t in range(begins, seconds)
+            for i in range(10)
+        ]
+        if warm and version == "2":
+            spans += [a_span(start_ns=(BEGAN - 5) * 10**9, user_agent__synthetic__type="test") for _ in range(30)]
+        resource = {"service.version": version, "service.instance.id": f"i-{version}"}
+        engine.insert_traces(a_payload(*spans, service=service, resource=resource), f"{service}-{version}")
+
+
+def moment(t: float) -> datetime:
+    return datetime.fromtimestamp(BEGAN + t, UTC)
+
+
+def reported(database: Database, **changes: object) -> Deployment:
+    deployment = a_deployment(started_at=moment(0), service=a_service(), **changes)
+    Deployments(database).add(deployment)
+    return deployment
+
+
+def looks(loop: JudgeLoop, *times: float) -> list[Look]:
+    return [look for t in times for look in loop.tick(moment(t))]
+
+
+def test_failures_turn_the_verdict_and_the_stored_document_is_recomputable(
+    engine: Engine, database: Database, settings: Settings
+) -> None:
+    deployment = reported(database)
+    store(engine, deployment.service, failing=0.4)
+    found = looks(a_loop(engine, database, settings), *range(1, 44))
+    turned = next(look for look in found if look.verdict.state is State.WORSE)
+    assert turned.previous is not None
+    assert turned.previous.state is State.UNDECIDED
+    stored = Verdicts(database).current(deployment.id)
+    assert stored is not None
+    assert stored == recompute(deployment, Evidences(database).read(deployment.id))
+
+
+def test_a_restart_in_the_middle_changes_nothing(engine: Engine, database: Database, settings: Settings) -> None:
+    deployment = reported(database)
+    store(engine, deployment.service, failing=0.4)
+    looks(a_loop(engine, database, settings), *range(1, 20))
+    resumed = looks(a_loop(engine, database, settings), *range(20, 44))[-1].verdict
+    batches = list(Evidences(database).read(deployment.id))
+    assert [b.seq for b in batches] == list(range(len(batches)))
+    assert all(a.bins_to == b.bins_from for a, b in pairwise(batches))
+    assert resumed == recompute(deployment, batches)
+
+
+def test_the_last_batch_ends_with_the_deployment(engine: Engine, database: Database, settings: Settings) -> None:
+    deployment = reported(database)
+    store(engine, deployment.service, failing=0.0)
+    loop = a_loop(engine, database, settings)
+    looks(loop, 10, 20)
+    Deployments(database).update(deployment.id, status=Status.FINISHED, finished_at=moment(20))
+    last = looks(loop, 21, 25)[-1]
+    assert last.finished
+    assert Deployments(database).open() == []
+    assert max(b.bins_to for b in Evidences(database).read(deployment.id)) <= BEGAN + 20
+    assert looks(loop, 30) == []
+
+
+def test_judging_ends_at_the_horizon(engine: Engine, database: Database, settings: Settings) -> None:
+    reported(database)
+    loop = a_loop(engine, database, settings.model_copy(update={"judge_horizon_s": 30.0}))
+    assert [look.finished for look in looks(loop, 10, 40)][-2:] == [False, True]
+
+
+def test_a_plain_deployment_is_listed_and_not_judged(engine: Engine, database: Database, settings: Settings) -> None:
+    deployment = reported(database, strategy=Strategy.ALL_AT_ONCE)
+    store(engine, deployment.service, failing=0.4)
+    look = looks(a_loop(engine, database, settings), 30)[-1]
+    assert (look.verdict.state, look.verdict.reason) == (State.UNDECIDED, Reason.NO_CONTROL)
+    assert look.finished
+
+
+def test_a_late_report_that_changes_the_arms_starts_the_judge_over(
+    engine: Engine, database: Database, settings: Settings
+) -> None:
+    deployment = reported(database, previous_version="0")
+    store(engine, deployment.service, failing=0.4)
+    loop = a_loop(engine, database, settings)
+    assert looks(loop, 20)[-1].verdict.reason is Reason.NO_CONTROL
+    Deployments(database).update(deployment.id, previous_version="1")
+    assert looks(loop, 30)[-1].verdict.state is State.WORSE
+
+
+def test_an_explanation_stays_in_the_sentence(engine: Engine, database: Database, settings: Settings) -> None:
+    deployment = reported(database)
+    store(engine, deployment.service, failing=0.4)
+    nothing = Explanation(
+        deployment_id=deployment.id, made_at=moment(0), operations=(), attributes=(), calls=(), traces=()
+    )
+    Explanations(database).save(nothing)
+    verdict = looks(a_loop(engine, database, settings), 30)[-1].verdict
+    batches = Evidences(database).read(deployment.id)
+    assert verdict == recompute(deployment, batches, nothing)
+
+
+def test_the_share_counts_once_it_is_steady(engine: Engine, database: Database, settings: Settings) -> None:
+    deployment = reported(database)
+    store(engine, deployment.service, failing=0.0)
+    step = Step(share=0.5, hold_s=60, error_limit=0.3, latency_limit=3, timeout_s=600)
+    plan = RolloutPlan(driver="envoy", settings={}, steps=(step,), mode=Mode.ACT)
+    rollout = Rollout(
+        id="rol_1",
+        deployment_id=deployment.id,
+        plan=plan,
+        state=RolloutState.HOLDING,
+        step=0,
+        share=0.5,
+        step_started_at=moment(12),
+    )
+    Rollouts(database).add(rollout)
+    looks(a_loop(engine, database, settings), 10, 20, 30)
+    assert [b.share for b in Evidences(database).read(deployment.id)] == [None, None, None, 0.5]
+
+
+def test_an_engine_that_is_away_delays_a_look_and_loses_nothing(
+    engine: Engine, database: Database, settings: Settings
+) -> None:
+    class Away:
+        def query(self, *_: object, **__: object) -> None:
+            raise EngineUnavailable("restarting")
+
+    deployment = reported(database)
+    store(engine, deployment.service, failing=0.4)
+    assert looks(a_loop(Away(), database, settings), 20) == []  # type: ignore[arg-type]
+    assert looks(a_loop(engine, database, settings), 30)[-1].verdict.state is State.WORSE
+
+
+def test_a_long_outage_is_caught_up_in_pieces(engine: Engine, database: Database, settings: Settings) -> None:
+    deployment = replace(a_deployment(started_at=moment(0) - timedelta(seconds=900)), service=a_service())
+    Deployments(database).add(deployment)
+    found = looks(a_loop(engine, database, settings), 30)
+    assert [look.verdict.judged_at for look in found] == [moment(30)] * len(found)
+    assert len(found) == 3
