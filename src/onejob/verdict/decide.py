@@ -62,7 +62,7 @@ def _state(row: Row, rows: Sequence[Row], log_e: tuple[float, float], bar: float
 
 def _carries(row: Row, rows: Sequence[Row], side: int, bar: float) -> bool:
     """Is the alarm this row's doing: beyond doubt by itself, or else the strongest of those beyond tolerance?"""
-    if row.log_e[side] >= bar and row.own_log_e[side] >= bar / 2:
+    if row.log_e[side] >= bar and row.own_log_e[side] >= bar / 2 and row.is_clear(side):
         return True
     beyond = [r for r in rows if r.is_beyond(side)]
-    return row is max(beyond, key=lambda r: (r.log_e[side], r.own_log_e[side]))
+    return row is max(beyond, key=lambda r: (r.log_e[side], r.is_clear(side), r.own_log_e[side]))

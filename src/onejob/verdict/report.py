@@ -52,12 +52,13 @@ def _change(s: SignalResult) -> str:
 
 
 def _relative(s: SignalResult, change: float) -> str:
-    ends = [e - 1 for e in (s.low, s.high) if e is not None]
-    if change < 0:
-        ends = [-e for e in reversed(ends)]
+    """The size with its interval; of an open one, the end that says the least that is sure."""
+    near, far = (s.low, s.high) if change > 0 else (s.high, s.low)
+    ends = [percent(e - 1 if change > 0 else 1 - e) for e in (near, far) if e is not None]
     if len(ends) == 2:
-        return f"{percent(abs(change))} ({percent(ends[0])} to {percent(ends[1])})"
-    return f"{percent(abs(change))}" + (f" (at least {percent(ends[0])})" if ends and s.low and change > 0 else "")
+        return f"{percent(abs(change))} ({ends[0]} to {ends[1]})"
+    is_sure = near is not None and (near > 1 if change > 0 else near < 1)
+    return percent(abs(change)) + (f" (at least {ends[0]})" if is_sure else "")
 
 
 def _because(explanation: Explanation | None) -> str:

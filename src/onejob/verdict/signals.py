@@ -23,8 +23,8 @@ WORSE, BETTER = 0, 1  # sides of the evidence
 EVERYWHERE = "*"  # the operation of signals that are about the arm as a whole
 # How alpha is shared between the guardrails: see docs/verdict.md.
 BUDGET = {"errors": 0.4, "latency": 0.4, "router": 0.1, "shortfall": 0.1}
-# Evidence of a reported quantile: the thresholds around it.
-_AROUND = {0: (1, 2), 1: (3, 4), 2: (5, 6)}
+# Evidence of a reported quantile: the thresholds from the one reported below it up to its own.
+_AROUND = {0: (1,), 1: (2, 3, 4), 2: (5, 6)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,13 @@ class Row:
         if self.kind is EffectKind.DIFFERENCE:
             return self.effect > self.tolerance if side == WORSE else self.effect < -self.tolerance
         return self.effect > self.tolerance if side == WORSE else self.effect < 1 / self.tolerance
+
+    def is_clear(self, side: int) -> bool:
+        """Does the interval exclude that nothing changed?"""
+        same = 0.0 if self.kind is EffectKind.DIFFERENCE else 1.0
+        if side == WORSE:
+            return self.low is not None and self.low > same
+        return self.high is not None and self.high < same
 
     @property
     def is_within(self) -> bool:
@@ -184,8 +191,8 @@ def result(row: Row, state: State, seen_at: datetime | None, lacking: Missing | 
         high=row.high,
         tolerance=row.tolerance,
         missing=lacking,
-        log_evidence=row.log_e[WORSE],
-        log_evidence_better=row.log_e[BETTER],
+        log_evidence=row.own_log_e[WORSE],
+        log_evidence_better=row.own_log_e[BETTER],
         weight=row.weight,
         phi=row.phi,
         theta_0=row.theta_0,
