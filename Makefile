@@ -30,7 +30,7 @@ check: .venv/.dev ## format, lint, types, imports and unit tests, in under a min
 	$(BIN)/lint-imports
 	$(BIN)/pytest $(UNIT) $(ARGS)
 
-test: .venv/.dev .venv/.browser ## everything; without ARGS also the coverage of what decides verdicts
+test: .venv/.dev .venv/.system ## everything; without ARGS also the coverage of what decides verdicts
 	$(BIN)/pytest $(or $(ARGS),$(COVERAGE))
 
 bench-%: .venv/.dev ## a benchmark: bench-ingest, bench-pages, bench-harmless
@@ -65,8 +65,8 @@ $(UV): requirements/tools.txt
 	@$(call install,dev)
 	@touch .venv/.demo $@
 
-.venv/.browser: scripts/browser.sh | .venv/.dev
-	@scripts/browser.sh
+.venv/.system: scripts/system.sh | .venv/.dev
+	@scripts/system.sh
 	@touch $@
 
 install = echo "Installing requirements/$1.txt ..." \

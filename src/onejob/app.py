@@ -41,9 +41,7 @@ from onejob.store.errors import StoreError
 from onejob.store.rollup import versions_seen
 from onejob.verdict.live import JudgeLoop
 from onejob.verdict.recompute import recompute
-from onejob.web import api
-from onejob.web.app import build
-from onejob.web.pages.product import ProductData
+from onejob.web.app import create_app
 from onejob.web.services import Services, assemble, utc_now
 
 log = logging.getLogger("onejob")
@@ -165,9 +163,9 @@ def _services(settings: Settings, engine: Engine, database: Database, intake: In
 
 
 def _serve_web(services: Services, web_socket: socket.socket, stack: ExitStack) -> None:
-    app = build(ProductData(services), api.router)
-    app.state.services = services
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=_GRACE_S)
+    config = uvicorn.Config(
+        create_app(services), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=_GRACE_S
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [web_socket]}, name="web", daemon=True)
     thread.start()
