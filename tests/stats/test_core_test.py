@@ -87,6 +87,15 @@ def test_large_and_small_bins_agree_whichever_way_they_are_looked_up(monkeypatch
     assert log_evidence(*arguments) == pytest.approx(usual)
 
 
+@pytest.mark.parametrize("n", [300, 3_000, 15_000])
+def test_busy_bins_without_a_change_earn_nothing(n: int) -> None:
+    """Thousands of events in a bin: e^(5 x) leaves the range of floats long before."""
+    one = lambda v: np.array([v], dtype=np.int64)  # noqa: E731
+    found = log_evidence(one(n), one(n), one(n), one(n // 2), np.zeros(1), np.zeros(1, dtype=np.int64), 1)
+    assert np.isfinite(found).all()
+    assert (found < 0).all()
+
+
 def test_a_bin_too_large_to_sum_is_bounded_and_still_finds_a_large_effect() -> None:
     n = 400_000
     one = lambda v: np.array([v], dtype=np.int64)  # noqa: E731

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
+from onejob.stats.mixture import log_sum
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -132,12 +134,8 @@ def _exact_chunk(n0: Ints, n1: Ints, k: Ints, low: Ints, high: Ints, log_theta_0
     x = np.minimum(x, high[:, None])
     log_w = _log_choose(n1[:, None], x) + _log_choose(n0[:, None], k[:, None] - x) + x * log_theta_0[:, None]
     log_w = np.where(inside, log_w, -np.inf)
-    log_w -= log_w.max(axis=1, keepdims=True)
-    weight = np.exp(log_w)
-    weight /= weight.sum(axis=1, keepdims=True)
-    shift = x - high[:, None]  # keeps exp() in range for any ratio
-    costs = [np.log((weight * np.exp(r * shift)).sum(axis=1)) + r * high for r in log_ratios]
-    return np.stack(costs, axis=1)
+    null = log_sum(log_w, axis=1)
+    return np.stack([log_sum(log_w + r * x, axis=1) - null for r in log_ratios], axis=1)
 
 
 def _log_choose(n: Ints, x: Ints) -> Floats:

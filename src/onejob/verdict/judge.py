@@ -17,6 +17,7 @@ from onejob.verdict.arms import arm_of, bystanders
 from onejob.verdict.counts import CONTROL, TREATMENT, Counts, InstanceKey, instance_key
 from onejob.verdict.decide import decide, overall
 from onejob.verdict.evidence import Evidence
+from onejob.verdict.fold import fold
 from onejob.verdict.intervals import LatencyIntervals
 from onejob.verdict.operations import OTHER, Operations
 from onejob.verdict.progress import Progress
@@ -56,7 +57,7 @@ class Judge:
             self._adopt(batch.settings)
         self._register(batch)
         rows = self._place(batch)
-        self._fold(rows)
+        fold(rows, self._evidence, self._intervals)
         self._router.consume(batch.router)
         self._progress.consume(rows, batch)
         self._consume_share(rows, batch.share)
@@ -113,20 +114,6 @@ class Judge:
             mature_from=self._mature_from,
         )
         return counts.place(self.deployment, batch.cells, where)
-
-    def _fold(self, rows: Counts) -> None:
-        """Bins in order; thresholds are frozen before the bins they apply to."""
-        at = 0 if len(rows.arm) else rows.bins
-        while at < rows.bins:
-            self._evidence.refreeze()
-            self._intervals.fix_edges(self._evidence)
-            rest = rows.select(at, rows.bins)
-            control = counts.table(rest, rest.count, self._evidence.operations)[CONTROL].sum(axis=0)
-            upcoming = self._evidence.bins_until_refreeze(control)
-            chunk = rest.select(0, upcoming)
-            self._intervals.consume(chunk, self._evidence)
-            self._evidence.consume(chunk)
-            at += upcoming
 
     def _consume_share(self, rows: Counts, share: float | None) -> None:
         """Bins after treatment's first answer, while the router has no counts of its own to go by."""
