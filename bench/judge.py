@@ -9,13 +9,9 @@ lognormal durations, equal in both arms. The limit stands beside the figure.
 
 import argparse
 import json
-import os
 import time
 from pathlib import Path
 from statistics import median
-
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
 
 import numpy as np
 from rich.console import Console
@@ -35,7 +31,7 @@ def traffic(operations: int, bins: int, rate_per_s: float, rng: np.random.Genera
     """Both arms in every bin, 20 % of the requests to treatment; one instance each."""
     cells = 2 * operations * bins
     index = np.arange(cells)
-    arm = index // (operations * bins)
+    arm = index // operations % 2
     count = rng.poisson(rate_per_s * BIN_S * np.where(arm == 1, 0.2, 0.8)).astype(np.int64)
     row = np.repeat(index, count)
     seconds = 0.03 * np.exp(rng.normal(0, 0.4, len(row)))
@@ -43,8 +39,8 @@ def traffic(operations: int, bins: int, rate_per_s: float, rng: np.random.Genera
     filled, number = np.unique(row * histogram.SIZE + position, return_counts=True)
     return Counts(
         arm=arm,
-        operation=index // bins % operations,
-        bin=index % bins,
+        operation=index % operations,
+        bin=index // (2 * operations),
         instance=arm.copy(),
         count=count,
         errors=rng.binomial(count, 0.002).astype(np.int64),

@@ -14,6 +14,8 @@ Hoeffding's (1963, section 6) comparison of sampling without and with replacemen
 Symbols: n0, n1, k, x1 as above; `log_ratios` = log r_j; `log_theta_0` = log theta_0.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
@@ -27,49 +29,69 @@ Floats = NDArray[np.float64]
 # the loss against the best single point under log(12) nats, and it shrinks as neighbours share the evidence.
 LOG_RATIOS: Floats = np.array([0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.3, 1.7, 2.2, 3.0, 4.0, 5.0])
 
-_EXACT_TERMS = 20_000  # beyond this many terms a bin has evidence to spare, and the bounds cost nothing
+EXACT_TERMS = 2_000  # beyond this many terms a bin has evidence to spare, and the bounds cost nothing
 _EXACT_SHARE = 0.2  # below this share of events the bounds keep 90 % of the evidence (in the design's simulations)
 _SMALL_K = 500
 _CHUNK = 2_000_000
 _DENSE = 20_000_000  # entries of a lookup table that still beats sorting
 
 
-def log_evidence(
-    n0: Ints, n1: Ints, k: Ints, x1: Ints, log_theta_0: Floats, groups: Ints, size: int, log_ratios: Floats = LOG_RATIOS
-) -> Floats:
-    """Log E_j, summed over the bins of each group: shape (size, ratios). `groups` says in 0..size-1 whose a bin is.
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """Bins to test, all of shape (bins,): requests of both arms, events of both together and of treatment."""
 
-    n0, n1, k, x1, log_theta_0 and groups have shape (bins,). Bins without events, without a control or without a
-    treatment say nothing. Bins are never merged; only their evidence is added up.
+    n0: Ints
+    n1: Ints
+    k: Ints
+    x1: Ints
+    log_theta_0: Floats
+
+    def at(self, rows: Ints) -> "Bins":
+        """Some of them."""
+        return Bins(self.n0[rows], self.n1[rows], self.k[rows], self.x1[rows], self.log_theta_0[rows])
+
+
+def log_evidence(
+    bins: Bins, groups: Ints, size: int, *, log_ratios: Floats = LOG_RATIOS, exact_terms: int = EXACT_TERMS
+) -> Floats:
+    """Log E_j, summed over the bins of each group: shape (2, size, ratios).
+
+    Side 0 looks for events likelier in treatment, side 1 for events likelier in control. `groups` says in 0..size-1
+    whose a bin is. Bins without events, without a control or without a treatment say nothing. Bins are never merged;
+    only their evidence is added up.
     """
-    used = (k > 0) & (k < n0 + n1) & (n0 > 0) & (n1 > 0)
-    if not used.any():
-        return np.zeros((size, len(log_ratios)))
-    group = groups[used]
-    events = np.bincount(group, weights=x1[used], minlength=size)
-    cost = _summed_cost(n0[used], n1[used], k[used], log_theta_0[used], group, size, log_ratios)
-    result: Floats = events[:, None] * log_ratios[None, :] - cost
+    used = np.flatnonzero((bins.k > 0) & (bins.k < bins.n0 + bins.n1) & (bins.n0 > 0) & (bins.n1 > 0))
+    if not len(used):
+        return np.zeros((2, size, len(log_ratios)))
+    some, group = bins.at(used), groups[used]
+    costs = _summed_costs(some, group, size, log_ratios, exact_terms)
+    events = np.stack([np.bincount(group, weights=x, minlength=size) for x in (some.x1, some.k - some.x1)])
+    result: Floats = events[:, :, None] * log_ratios - costs
     return result
 
 
-def _summed_cost(
-    n0: Ints, n1: Ints, k: Ints, log_theta_0: Floats, group: Ints, size: int, log_ratios: Floats
-) -> Floats:
-    """Sum of C_j per group. C_j is computed once per distinct margin, as small bins repeat a lot."""
-    first, which = _distinct(n0, n1, k, log_theta_0)
-    cost = _cost(n0[first], n1[first], k[first], log_theta_0[first], log_ratios)
+def _summed_costs(bins: Bins, group: Ints, size: int, log_ratios: Floats, exact_terms: int) -> Floats:
+    """Sum of C_j per side and group. C_j is computed once per distinct margin, as small bins repeat a lot."""
+    first, which = _distinct(bins.n0, bins.n1, bins.k, bins.log_theta_0)
+    one = bins.at(first)
+    costs = np.stack(
+        [_cost(*arms, one.k, one.log_theta_0, log_ratios, exact_terms) for arms in ((one.n0, one.n1), (one.n1, one.n0))]
+    )
     if size * len(first) > _DENSE:
-        out = np.zeros((size, len(log_ratios)))
-        np.add.at(out, group, cost[which])
+        out = np.zeros((2, size, len(log_ratios)))
+        for side in (0, 1):
+            np.add.at(out[side], group, costs[side, which])
         return out
     times = np.bincount(group * len(first) + which, minlength=size * len(first)).reshape(size, len(first))
-    result: Floats = times.astype(float) @ cost
+    result: Floats = times.astype(float) @ costs
     return result
 
 
 def _distinct(n0: Ints, n1: Ints, k: Ints, log_theta_0: Floats) -> tuple[Ints, Ints]:
     """A bin of each distinct margin, and which of them each bin has; without sorting where a table will do."""
-    thetas, theta = np.unique(log_theta_0, return_inverse=True)
+    thetas, theta = log_theta_0[:1], np.zeros(len(n0), dtype=np.int64)
+    if log_theta_0.min() < log_theta_0.max():
+        thetas, theta = np.unique(log_theta_0, return_inverse=True)
     sizes = (int(n0.max()) + 1, int(n1.max()) + 1, int(k.max()) + 1, len(thetas))
     if float(np.prod([float(s) for s in sizes])) > _DENSE:
         keys = np.stack([n0, n1, k, theta], axis=1)
@@ -84,11 +106,11 @@ def _distinct(n0: Ints, n1: Ints, k: Ints, log_theta_0: Floats) -> tuple[Ints, I
     return place[present], rank[key]
 
 
-def _cost(n0: Ints, n1: Ints, k: Ints, log_theta_0: Floats, log_ratios: Floats) -> Floats:
+def _cost(n0: Ints, n1: Ints, k: Ints, log_theta_0: Floats, log_ratios: Floats, exact_terms: int) -> Floats:
     """C_j: exact where that is cheap or worth it, else bounded; shape (bins, ratios)."""
     cost = _bounds(n0, n1, k, log_theta_0, log_ratios)
     terms = np.minimum(k, n1) - np.maximum(0, k - n0) + 1
-    is_exact = (terms <= _EXACT_TERMS) & ((k > _EXACT_SHARE * (n0 + n1)) | (k <= _SMALL_K))
+    is_exact = (terms <= exact_terms) & ((k > _EXACT_SHARE * (n0 + n1)) | (k <= _SMALL_K))
     exact = np.flatnonzero(is_exact)
     if len(exact):
         cost[exact] = _exact(n0[exact], n1[exact], k[exact], log_theta_0[exact], log_ratios)

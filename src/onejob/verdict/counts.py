@@ -23,7 +23,7 @@ def instance_key(cell: Cell) -> InstanceKey:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """One row per cell, then one row per filled bucket of a cell.
+    """One row per cell, in the order of their bins; then one row per filled bucket, in the order of their cells.
 
     `arm` is 0 for control and 1 for treatment, `operation` and `bin` are indices, `instance` is an index into the
     judge's list of instances. Buckets are those of timed cells only: warm-up is not in them.
@@ -42,21 +42,20 @@ class Counts:
     bins: int
 
     def select(self, first: int, last: int) -> "Counts":
-        """The bins in [first, last)."""
-        rows = (self.bin >= first) & (self.bin < last)
-        new_row = np.cumsum(rows) - 1
-        kept = rows[self.bucket_row] if len(self.bucket_row) else np.zeros(0, dtype=bool)
+        """The bins in [first, last), as views: a day's bins are cut into pieces without being copied."""
+        start, stop = np.searchsorted(self.bin, (first, last))
+        low, high = np.searchsorted(self.bucket_row, (start, stop))
         return Counts(
-            arm=self.arm[rows],
-            operation=self.operation[rows],
-            bin=self.bin[rows] - first,
-            instance=self.instance[rows],
-            count=self.count[rows],
-            errors=self.errors[rows],
-            timed=self.timed[rows],
-            bucket_row=new_row[self.bucket_row[kept]],
-            bucket_position=self.bucket_position[kept],
-            bucket_count=self.bucket_count[kept],
+            arm=self.arm[start:stop],
+            operation=self.operation[start:stop],
+            bin=self.bin[start:stop] - first,
+            instance=self.instance[start:stop],
+            count=self.count[start:stop],
+            errors=self.errors[start:stop],
+            timed=self.timed[start:stop],
+            bucket_row=self.bucket_row[low:high] - start,
+            bucket_position=self.bucket_position[low:high],
+            bucket_count=self.bucket_count[low:high],
             bins=last - first,
         )
 
@@ -69,16 +68,20 @@ def table(rows: Counts, values: Ints, operations: int) -> Ints:
 
 
 def exceedances(rows: Counts, edges: Ints) -> Ints:
-    """Per cell and threshold: requests slower than it. `edges`: positions (operation, threshold), -1 for none."""
-    out = np.zeros((len(rows.arm), edges.shape[1]), dtype=np.int64)
-    if not len(rows.bucket_row):
-        return out
-    edge = edges[rows.operation[rows.bucket_row]]
-    for q in range(edges.shape[1]):
-        beyond = (edge[:, q] >= 0) & (rows.bucket_position > edge[:, q])
-        weights = rows.bucket_count * beyond
-        out[:, q] = np.bincount(rows.bucket_row, weights=weights, minlength=len(rows.arm))
-    return out
+    """Per cell and threshold: requests slower than it. `edges`: positions (operation, threshold), -1 for none.
+
+    Edges rise with the quantile, so how many of them a bucket is beyond says which.
+    """
+    thresholds = edges.shape[1]
+    known = np.where(edges < 0, histogram.SIZE, edges)
+    operation = rows.operation[rows.bucket_row]
+    level = np.zeros(len(rows.bucket_row), dtype=np.int64)
+    for q in range(thresholds):
+        level += rows.bucket_position > known[operation, q]
+    size = len(rows.arm) * (thresholds + 1)
+    key = rows.bucket_row * (thresholds + 1) + level
+    at_level = np.bincount(key, weights=rows.bucket_count, minlength=size).reshape(-1, thresholds + 1)
+    return at_level[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:].astype(np.int64)
 
 
 def histograms(rows: Counts, operations: int, keep: NDArray[np.bool_] | None = None) -> Ints:
@@ -109,6 +112,7 @@ def place(deployment: Deployment, cells: Sequence[Cell], where: Placement) -> Co
     mine = [(c, arm) for c in cells if (arm := arm_of(deployment, c)) is not None]
     # A treatment that answers before its deployment began is being tried out, not shipped.
     mine = [(c, arm) for c, arm in mine if arm is Arm.CONTROL or c.bin_start + where.bin_width_s > started]
+    mine.sort(key=lambda pair: pair[0].bin_start)
     timed = [c.bin_start >= where.mature_from[instance_key(c)] for c, _ in mine]
     buckets = [(row, c) for row, (c, _) in enumerate(mine) if timed[row]]
     return Counts(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onejob.stats import core_test, design_effect, histogram
+from onejob.stats.core_test import Bins
 from onejob.verdict import counts
 from onejob.verdict.counts import CONTROL, TREATMENT, Counts
 
@@ -111,10 +112,8 @@ class Evidence:
         groups = np.repeat(np.arange(operations * signals), bins)
         log_theta_0 = np.repeat(self.log_theta_0().reshape(-1), bins)
         (n0, n1), (x0, x1) = totals.reshape(2, -1), events.reshape(2, -1)
-        for side, arms in enumerate(((n0, n1, x1), (n1, n0, x0))):
-            first, second, x = arms
-            added = core_test.log_evidence(first, second, x0 + x1, x, log_theta_0, groups, operations * signals)
-            self.log_e[side] += added.reshape(operations, signals, -1) / self.phi()[None, :, None]
+        added = core_test.log_evidence(Bins(n0, n1, x0 + x1, x1, log_theta_0), groups, operations * signals)
+        self.log_e += added.reshape(2, operations, signals, -1) / self.phi()[None, None, :, None]
 
     def _tally(self, rows: Counts, n: Ints, errors: Ints, timed: Ints) -> None:
         both = (n[CONTROL] > 0) & (n[TREATMENT] > 0)
@@ -127,7 +126,11 @@ class Evidence:
         self.control_seen += int(n[CONTROL].sum())
 
     def _learn(self, rows: Counts, totals: Ints, events: Ints, beyond: Ints) -> None:
-        """phi and s_b, from control's instances against each other."""
+        """phi and s_b, from control's instances against each other; one alone has nothing to be compared with."""
+        control, treatment = (_distinct(rows, arm) for arm in (CONTROL, TREATMENT))
+        self.instances_serving = (control or self.instances_serving[0], treatment or self.instances_serving[1])
+        if control <= 1:
+            return
         mine = np.flatnonzero(rows.arm == CONTROL)
         op, at = rows.operation[mine], rows.bin[mine]
         for signal in range(_SIGNALS):
@@ -135,10 +138,14 @@ class Evidence:
             x_i = rows.errors[mine] if signal == ERRORS else beyond[mine, signal - 1]
             total, blocks = design_effect.residual_ratio(n_i, totals[op, signal, at], events[op, signal, at], x_i)
             self._residuals[signal] += (total, blocks)
-            np.add.at(self._by_instance[:, :, signal, 0], (rows.instance[mine], op), x_i)
-            np.add.at(self._by_instance[:, :, signal, 1], (rows.instance[mine], op), n_i)
-        control, treatment = (_distinct(rows, arm) for arm in (CONTROL, TREATMENT))
-        self.instances_serving = (control or self.instances_serving[0], treatment or self.instances_serving[1])
+            for column, values in enumerate((x_i, n_i)):
+                self._by_instance[:, :, signal, column] += self._per_instance(rows.instance[mine], op, values)
+
+    def _per_instance(self, instance: Ints, operation: Ints, values: Ints) -> Floats:
+        instances = len(self._by_instance)
+        key = instance * self.operations + operation
+        sums = np.bincount(key, weights=values, minlength=instances * self.operations)
+        return sums.reshape(instances, self.operations).astype(float)
 
 
 def _distinct(rows: Counts, arm: int) -> int:

@@ -14,7 +14,8 @@ starts again; epoch k has 6 / (pi k)^2 of alpha, so that all of them together ha
 import numpy as np
 from numpy.typing import NDArray
 
-from onejob.stats import core_test, histogram
+from onejob.stats import histogram
+from onejob.stats.core_test import Bins, log_evidence
 from onejob.stats.mixture import log_mean
 from onejob.verdict.counts import CONTROL, TREATMENT, Counts, histograms, table
 from onejob.verdict.evidence import QUANTILES, Evidence
@@ -28,6 +29,8 @@ COLUMNS = tuple(QUANTILES.index(q) for q in REPORTED)
 _STEPS = np.concatenate([np.arange(0, 33), np.arange(34, 65, 2), np.arange(68, 97, 4)])
 SHIFTS: Ints = np.unique(np.concatenate([-_STEPS, _STEPS]))
 _LOG_RATIOS: Floats = np.array([0.2, 0.5, 1.2, 3.0])
+# Exact for the bins of a live look; a day merged for a recomputation is bounded, which only widens the interval.
+_EXACT_TERMS = 200
 _LEAST_BEYOND = 20  # control requests beyond a quantile, for it to be a quantile
 _SHARE_SD = 3.0  # shares further apart than this many binomial sd are not merged
 
@@ -112,14 +115,13 @@ class LatencyIntervals:
             x0 = np.take_along_axis(beyond[CONTROL], np.maximum(edge, 0)[:, None], axis=1)
             at = np.clip(edge[:, None] + SHIFTS[None, :], 0, histogram.SIZE - 1)
             x1 = np.take_along_axis(beyond[TREATMENT], at, axis=1)
-            a0, a1, b0, b1, theta = (
+            n, m, x, y, theta = (
                 np.ascontiguousarray(np.broadcast_to(a, shape).reshape(-1))
                 for a in (n0[:, None], n1[:, None], x0, x1, log_theta_0[usable, column][:, None])
             )
-            cells, fixed = np.arange(a0.size), (edge >= 0)[:, None, None]
-            for side, (first, second, x) in enumerate(((a0, a1, b1), (a1, a0, b0))):
-                added = core_test.log_evidence(first, second, b0 + b1, x, theta, cells, a0.size, _LOG_RATIOS)
-                self._log_e[side, usable, row] += added.reshape(*shape, -1) / phi[column] * fixed
+            bins, fixed = Bins(n, m, x + y, y, theta), (edge >= 0)[:, None, None]
+            added = log_evidence(bins, np.arange(n.size), n.size, log_ratios=_LOG_RATIOS, exact_terms=_EXACT_TERMS)
+            self._log_e[:, usable, row] += added.reshape(2, *shape, -1) / phi[column] * fixed
 
 
 def _has_left(control: Ints, edge: int, q: float) -> bool:

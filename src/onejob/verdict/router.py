@@ -33,10 +33,9 @@ class Outcomes:
     def add(self, requests: tuple[int, int], events: tuple[int, int]) -> None:
         """One interval between samples, (control, treatment)."""
         n0, n1, x0, x1 = (np.array([v], dtype=np.int64) for v in (*requests, *events))
-        theta, group = np.array([LOG_THETA_0]), np.zeros(1, dtype=np.int64)
-        for side, (first, second, x) in enumerate(((n0, n1, x1), (n1, n0, x0))):
-            added = core_test.log_evidence(first, second, x0 + x1, x, theta, group, 1)[0]
-            self.log_e[side] += added / design_effect.PRIOR_PHI
+        bins = core_test.Bins(n0, n1, x0 + x1, x1, np.array([LOG_THETA_0]))
+        added = core_test.log_evidence(bins, np.zeros(1, dtype=np.int64), 1)
+        self.log_e += added[:, 0] / design_effect.PRIOR_PHI
         if min(requests) > 0:
             self.requests = [a + b for a, b in zip(self.requests, requests, strict=True)]
             self.events = [a + b for a, b in zip(self.events, events, strict=True)]
