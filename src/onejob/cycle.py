@@ -16,6 +16,7 @@ from typing import Protocol
 from onejob.model.deployment import Deployment
 from onejob.model.explanation import Explanation
 from onejob.model.verdict import State, Verdict
+from onejob.state.errors import StateUnavailableError
 from onejob.state.events import Events
 from onejob.state.leases import Leases
 from onejob.state.verdicts import Explanations, Verdicts
@@ -98,7 +99,7 @@ class Cycle:
         self._hurry.set()
         for thread in self._threads:
             thread.join(_JOIN_S)
-        self._leases.release(_LEASE, self._holder)
+        self._attempt("give back the judge's lease", lambda: self._leases.release(_LEASE, self._holder))
 
     def look(self, now: datetime) -> None:
         """One look at everything; what fails is logged and tried again at the next."""
@@ -128,11 +129,14 @@ class Cycle:
     def _judge_forever(self) -> None:
         due = self._clock()
         while not self._stopping.is_set():
-            if self._leases.acquire(_LEASE, self._holder, max(_LEAST_LEASE_S, 3 * self._tick_s)):
-                self.look(self._clock())
+            self._attempt("look at telemetry", self._look_if_ours)
             now = self._clock()
             due = max(due + timedelta(seconds=self._tick_s), now)
             self._stopping.wait((due - now).total_seconds())
+
+    def _look_if_ours(self) -> None:
+        if self._leases.acquire(_LEASE, self._holder, max(_LEAST_LEASE_S, 3 * self._tick_s)):
+            self.look(self._clock())
 
     def _roll_forever(self) -> None:
         while not self._stopping.is_set():
@@ -144,7 +148,7 @@ class Cycle:
     def _attempt(self, what: str, act: Callable[[], object]) -> None:
         try:
             act()
-        except StoreError as error:
+        except (StoreError, StateUnavailableError) as error:
             log.warning("cannot %s now: %s", what, error)
         except Exception:
             log.exception("could not %s; it is tried again", what)

@@ -1,0 +1,71 @@
+"""The loop goes on, whatever happens to what it uses."""
+
+import threading
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from onejob.cycle import Cycle
+from onejob.state.errors import StateUnavailableError
+from onejob.state.events import Events
+
+
+class Nothing:
+    """Detects, judges and moves nothing; counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+
+    def tick(self, now: datetime) -> list[Any]:
+        self.asked.set()
+        return []
+
+
+class StandStill:
+    """Moves no traffic."""
+
+    def tick(self, now: datetime) -> None:
+        """Nothing to do."""
+
+
+class LockedAtFirst:
+    """Leases in a database that is locked when it is asked for the first time, and when the lease is given back."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def acquire(self, *_: object) -> bool:
+        self.asked += 1
+        if self.asked == 1:
+            raise StateUnavailableError("database is locked")
+        return True
+
+    def release(self, *_: object) -> None:
+        raise StateUnavailableError("database is locked")
+
+
+def a_cycle(detector: Nothing, leases: LockedAtFirst) -> Cycle:
+    unused: Any = None
+    return Cycle(
+        detector=detector,
+        judging=Nothing(),
+        explain=unused,
+        rollouts=StandStill(),
+        verdicts=unused,
+        explanations=unused,
+        events=Events(),
+        leases=leases,  # type: ignore[arg-type]
+        clock=lambda: datetime.now(UTC),
+        tick_s=0.01,
+    )
+
+
+def test_a_database_that_was_locked_once_does_not_end_the_judging(caplog: pytest.LogCaptureFixture) -> None:
+    detector = Nothing()
+    cycle = a_cycle(detector, LockedAtFirst())
+    cycle.start()
+    assert detector.asked.wait(10)
+    cycle.stop()
+    assert "cannot look at telemetry now: database is locked" in caplog.text
+    assert not any(record.exc_info for record in caplog.records)
