@@ -111,6 +111,31 @@ def test_requests_survive_in_the_spool_and_are_not_taken_twice(tmp_path: Path) -
         assert (spool.requests, spool.spans, spool.size_bytes) == (1, 1, 3)
 
 
+def test_a_waiter_that_gives_up_does_not_stop_the_spool(tmp_path: Path) -> None:
+    with a_spool(tmp_path) as spool:
+        waiting = spool.append(b"a", 1)
+        assert not waiting.cancel()
+        assert waiting.result(10)
+        assert spool.append(b"b", 1).result(10)
+
+
+def test_whatever_fails_in_a_commit_the_next_one_is_tried(tmp_path: Path) -> None:
+    with a_spool(tmp_path) as spool:
+        with pytest.raises(TryLater):
+            spool.append(b"a", 2**70).result(10)  # no number of SQLite's: an OverflowError, not an sqlite3.Error
+        assert spool.append(b"b", 1).result(10)
+
+
+def test_a_disk_that_is_gone_is_told_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(_: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    with a_spool(tmp_path) as spool:
+        monkeypatch.setattr(shutil, "disk_usage", gone)
+        with pytest.raises(TryLater, match="Is its disk there"):
+            spool.append(b"a", 1)
+
+
 def test_a_digest_is_forgotten_after_its_time(tmp_path: Path) -> None:
     limits = SpoolLimits(max_bytes=2**30, min_free_disk_bytes=0, retry_digest_s=0.001)
     with a_spool(tmp_path, limits) as spool:

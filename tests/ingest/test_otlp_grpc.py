@@ -2,6 +2,11 @@
 
 import os
 import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import closing
+from pathlib import Path
 
 import grpc
 import pytest
@@ -9,12 +14,26 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from onejob.ingest import otlp_grpc
+from onejob.ingest.counters import Counters
+from onejob.ingest.door import Door
+from onejob.ingest.otlp_grpc import GrpcServer
 from onejob.ingest.service import Intake
+from onejob.ingest.spool import Spool, SpoolLimits
 from onejob.store.engine import Engine
 from otlp_builders import a_payload, a_service, a_span
 
 from .conftest import EXPORT, Export
 from .waiting import counted, stored, wait_until
+
+
+def is_taken(channel: grpc.Channel) -> bool:
+    """One try of a client that will try again."""
+    try:
+        channel.unary_unary(EXPORT)(b"", timeout=5)
+    except grpc.RpcError:
+        return False
+    return True
 
 
 def status_of(error: grpc.RpcError) -> Status:
@@ -98,6 +117,42 @@ def test_other_protocols_on_the_grpc_port_do_no_harm(intake: Intake, export: Exp
         connection.recv(4096)
 
     assert export(b"") == b""
+
+
+def test_requests_that_are_begun_and_never_sent_do_not_keep_the_others_out(tmp_path: Path) -> None:
+    with closing(Spool(tmp_path / "spool.db", SpoolLimits(2**30, 0, 900))) as spool:
+        server = GrpcServer(Door(spool, Counters(), 2**20), "127.0.0.1", 0, connection_age_s=1, grace_s=1)
+        server.start()
+        done = threading.Event()
+
+        def nothing() -> Iterator[bytes]:
+            done.wait(60)
+            yield from ()
+
+        address = f"127.0.0.1:{server.port}"
+        with grpc.insecure_channel(address) as holder, grpc.insecure_channel(address) as channel:
+            begun = [holder.stream_unary(EXPORT).future(nothing()) for _ in range(20)]
+            wait_until(lambda: is_taken(channel), "taking the others'")
+            done.set()
+            for call in begun:
+                call.cancel()
+        server.stop()
+
+
+def test_a_disk_that_takes_too_long_is_unavailable_and_retried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(otlp_grpc, "_COMMIT_TIMEOUT_S", 0.01)
+
+    class SlowSpool:
+        def append(self, _payload: bytes, _spans: int) -> "Future[bool]":
+            return Future()
+
+    server = GrpcServer(Door(SlowSpool(), Counters(), 2**20), "127.0.0.1", 0)  # type: ignore[arg-type]
+    server.start()
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel, pytest.raises(grpc.RpcError) as refusal:
+        channel.unary_unary(EXPORT)(a_payload(a_span()), timeout=10)
+    server.stop()
+
+    assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
 def test_retry_info_says_when_to_come_back() -> None:

@@ -1,16 +1,22 @@
 """OTLP/HTTP at its boundary: a real server, real requests."""
 
+import asyncio
 import gzip
 import json
 import os
 import socket
 import zlib
+from collections.abc import MutableMapping
+from typing import Any
 
 import httpx
 import pytest
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from onejob.ingest.counters import Counters
+from onejob.ingest.door import Door
+from onejob.ingest.otlp_http import OtlpHttpApp, Receive
 from onejob.ingest.service import Intake
 from onejob.store.engine import Engine
 from otlp_builders import a_payload, a_request, a_service, a_span
@@ -159,6 +165,57 @@ def test_a_gzip_bomb_ends_at_the_limit(url: str) -> None:
     assert len(bomb) < 2**20
     assert answer.status_code == 413
     assert _peak_memory_mb() - before < 50
+
+
+def test_a_gzip_body_of_countless_members_is_refused_at_once(url: str) -> None:
+    members = gzip.compress(b"") * 40_000
+
+    answer = httpx.post(url, content=members, headers=PROTOBUF | {"content-encoding": "gzip"}, timeout=5)
+
+    assert answer.status_code == 400
+
+
+def test_bodies_that_stop_midway_count_as_what_they_hold() -> None:
+    never: asyncio.Future[dict[str, object]]
+    answers: list[int] = []
+
+    async def stalled() -> dict[str, object]:
+        if not never.done():
+            return await asyncio.shield(never)
+        return {"type": "http.disconnect"}
+
+    async def run() -> None:
+        nonlocal never
+        never = asyncio.get_running_loop().create_future()
+        app = OtlpHttpApp(Door(None, Counters(), 2**20), max_held_bytes=150_000)  # type: ignore[arg-type]
+        scope = {"type": "http", "method": "POST", "path": "/v1/traces", "headers": [*_head(PROTOBUF)]}
+
+        def half_sent() -> Receive:
+            pieces = iter([{"type": "http.request", "body": bytes(100_000), "more_body": True}])
+            return lambda: _first(next(pieces, None), stalled)
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                answers.append(message["status"])
+
+        first = asyncio.create_task(app(dict(scope), half_sent(), send))
+        await asyncio.sleep(0.05)
+        await app(dict(scope), half_sent(), send)
+        assert answers == [429]
+        never.set_result({"type": "http.disconnect"})
+        await first
+        await app(dict(scope), half_sent(), send)
+
+    asyncio.run(run())
+    assert answers == [429, 400, 400]  # what was held is let go
+
+
+async def _first(message: dict[str, object] | None, otherwise: Receive) -> MutableMapping[str, Any]:
+    return message if message is not None else await otherwise()
+
+
+def _head(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
 @pytest.mark.parametrize(

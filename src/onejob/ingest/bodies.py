@@ -8,6 +8,7 @@ from onejob.ingest.errors import BadRequest, TooLarge
 
 _GZIP = 31  # zlib's window bits for the gzip format
 _CHUNK = 1 << 20
+_MOST_MEMBERS = 100  # each copies what follows it: without an end, a small body could cost minutes
 
 
 def too_large(limit: int) -> TooLarge:
@@ -21,7 +22,11 @@ def gunzip(data: bytes, limit: int) -> bytes:
     """At most `limit` bytes; several gzip members in a row are one body. Raises BadRequest."""
     pieces: list[bytes] = []
     room = limit
+    members = 0
     while data:
+        members += 1
+        if members > _MOST_MEMBERS:
+            raise BadRequest(f"The gzip body has more than {_MOST_MEMBERS} members; compress it as one.")
         member = zlib.decompressobj(_GZIP)
         try:
             while not member.eof:

@@ -40,11 +40,19 @@ class _Refusal(Exception):  # noqa: N818
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
+@dataclass(slots=True)
+class _Held:
+    """How much of one request is in memory."""
+
+    size: int = 0
+
+
 class OtlpHttpApp:
     """ASGI."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, max_held_bytes: int = _MAX_HELD_BYTES) -> None:
         self._door = door
+        self._max_held_bytes = max_held_bytes
         self._held_bytes = 0
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="otlp-http")
 
@@ -66,15 +74,15 @@ class OtlpHttpApp:
 
     async def _accept(self, kind: str, headers: dict[bytes, bytes], receive: Receive) -> Accepted:
         limit = self._door.max_request_bytes
-        body = await self._read(receive, limit, int(headers.get(b"content-length", b"0") or 0))
         is_gzip = _is_gzip(headers.get(b"content-encoding", b""))
         check = accept_json if kind == JSON else accept_protobuf
-
-        def work() -> tuple[Accepted, Any]:
-            return self._door.check_and_spool(gunzip(body, limit) if is_gzip else body, check)
-
-        self._held_bytes += len(body)
+        held = _Held()
         try:
+            body = await self._read(receive, limit, int(headers.get(b"content-length", b"0") or 0), held)
+
+            def work() -> tuple[Accepted, Any]:
+                return self._door.check_and_spool(gunzip(body, limit) if is_gzip else body, check)
+
             if kind == JSON or is_gzip or len(body) > _INLINE_BYTES:
                 accepted, waiting = await asyncio.get_running_loop().run_in_executor(self._threads, work)
             else:
@@ -82,15 +90,14 @@ class OtlpHttpApp:
             if waiting is not None:
                 await asyncio.wrap_future(waiting)
         finally:
-            self._held_bytes -= len(body)
+            self._held_bytes -= held.size
         return accepted
 
-    async def _read(self, receive: Receive, limit: int, announced: int) -> bytes:
+    async def _read(self, receive: Receive, limit: int, announced: int, held: _Held) -> bytes:
+        """Counts what is held as it arrives: clients that stop midway hold memory too."""
         if announced > limit:
             raise too_large(limit)
-        if self._held_bytes + announced > _MAX_HELD_BYTES:
-            raise TryLater("Too much is being sent at once.", retry_after_s=1, is_overload=True)
-        pieces, size, more = [], 0, True
+        pieces, more = [], True
         try:
             async with asyncio.timeout(_BODY_TIMEOUT_S):
                 while more:
@@ -98,9 +105,12 @@ class OtlpHttpApp:
                     if message["type"] == "http.disconnect":
                         raise _Refusal(400, "The connection ended before the body did.")
                     piece = message.get("body", b"")
-                    size += len(piece)
-                    if size > limit:
+                    held.size += len(piece)
+                    self._held_bytes += len(piece)
+                    if held.size > limit:
                         raise too_large(limit)
+                    if self._held_bytes > self._max_held_bytes:
+                        raise TryLater("Too much is being sent at once.", retry_after_s=1, is_overload=True)
                     pieces.append(piece)
                     more = message.get("more_body", False)
         except TimeoutError:

@@ -14,6 +14,7 @@ under the same token.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import queue
@@ -143,7 +144,14 @@ class Spool:
     def _free_disk(self) -> int:
         now = time.monotonic()
         if now - self._free_at > _DISK_LOOK_EVERY_S:
-            self._free_bytes, self._free_at = shutil.disk_usage(self._dir).free, now
+            try:
+                self._free_bytes, self._free_at = shutil.disk_usage(self._dir).free, now
+            except OSError as error:
+                raise TryLater(
+                    f"The spool in {self._dir} cannot be reached ({error.strerror}). Is its disk there?",
+                    retry_after_s=30,
+                    is_overload=False,
+                ) from error
         return self._free_bytes
 
     # --- what goes out -------------------------------------------------------------------------------------------
@@ -243,6 +251,7 @@ class Spool:
 
     def _submit(self, run: Callable[[sqlite3.Connection], Any], size: int = 0, spans: int = 0) -> Future[Any]:
         work = _Work(run, size, spans, Future())
+        work.done.set_running_or_notify_cancel()  # whoever waits may give up; the work is done all the same
         with self._lock:
             self._waiting_bytes += size
         self._work.put(work)
@@ -277,7 +286,7 @@ class Spool:
             results = [work.run(self._writer) for work in group]
             self._purge_digests()
             self._writer.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # whatever it is, this thread must live: without it nothing is taken any more
             self._give_up(group, error)
             return
         self._count(group, results)
@@ -293,11 +302,12 @@ class Spool:
                     self._spans += work.spans
                     self._requests += 1
 
-    def _give_up(self, group: list[_Work], error: sqlite3.Error) -> None:
+    def _give_up(self, group: list[_Work], error: Exception) -> None:
         """Nothing of the group is acknowledged; the clients keep it and send it again."""
         log.error("The spool could not be written: %s", error)
         if self._writer.in_transaction:
-            self._writer.execute("ROLLBACK")
+            with contextlib.suppress(sqlite3.Error):
+                self._writer.execute("ROLLBACK")
         with self._lock:
             self._waiting_bytes -= sum(work.size for work in group)
         reason = TryLater(
