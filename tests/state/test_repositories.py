@@ -1,5 +1,6 @@
 """What is stored is found again, the same, on SQLite and on PostgreSQL."""
 
+import base64
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -31,6 +32,8 @@ from state.builders import (
     a_verdict,
     an_explanation,
 )
+
+SURROGATE = base64.urlsafe_b64encode(b'["2026-01-01T00:00:00+00:00", "\\ud800"]').decode()
 
 
 @pytest.fixture
@@ -150,7 +153,7 @@ def test_pages_by_cursor_show_everything_once(state_database: Database) -> None:
     assert seen == sorted(everything, key=lambda found: (found.started_at, found.id), reverse=True)
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "e30", "WyIyMDI2IiwgMV0", "\u00e4", "W10", "A" * 300])
+@pytest.mark.parametrize("cursor", ["", "x", "e30", "WyIyMDI2IiwgMV0", "\u00e4", "W10", "A" * 300, SURROGATE])
 def test_a_made_up_cursor_is_refused(state_database: Database, cursor: str) -> None:
     with pytest.raises(BadCursorError):
         Deployments(state_database).page(DeploymentFilter(), 7, cursor)

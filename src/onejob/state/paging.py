@@ -33,6 +33,7 @@ def decode_cursor(cursor: str) -> tuple[datetime, str]:
         started_at = datetime.fromisoformat(moment)
         if started_at.tzinfo is None or not isinstance(row_id, str) or "\x00" in row_id:
             raise ValueError(cursor)
+        row_id.encode()  # half a surrogate pair is no text
         return started_at.astimezone(UTC), row_id
     except (ValueError, TypeError, OverflowError, binascii.Error) as error:
         raise BadCursorError("This cursor was not handed out by onejob: start again without `cursor`.") from error
