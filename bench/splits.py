@@ -159,7 +159,9 @@ def main() -> int:
     console.print("Recording traffic ...")
     requests = record(chosen.seconds)
     console.print(f"{len(requests[0])} requests of {len(np.unique(requests[0]))} operations")
-    states = [split(requests, np.random.default_rng(seed)) for seed in track(range(chosen.splits), console=console)]
+    with get_context("spawn").Pool() as pool:
+        judged = pool.imap(partial(split, requests), range(chosen.splits), chunksize=4)
+        states = list(track(judged, total=chosen.splits, console=console))
     worse = states.count(State.WORSE)
     upper = float(beta.ppf(0.95, worse + 1, chosen.splits - worse)) if worse < chosen.splits else 1.0
     table = Table("splits", "worse", "better", "rate", "upper 95 %", "limit")
