@@ -10,18 +10,24 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=1e9)]
 
 
 class Settings(BaseSettings):
     """Settings of `onejob serve`."""
 
-    model_config = SettingsConfigDict(env_prefix="ONEJOB_", extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_prefix="ONEJOB_", extra="ignore", env_ignore_empty=True, allow_inf_nan=False)
 
     data_dir: Path = Field(Path("./onejob-data"), description="Where the spool, the embedded stores and the lock are.")
     listen_host: str = Field(
         "127.0.0.1",
         description="Address all ports listen on. There is no login yet: open it to networks you trust only.",
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        (),
+        description="Names under which the pages and the API are reached through a proxy, as a JSON list. A server on "
+        "loopback answers to `localhost` and to addresses only, unless its name is here; one that listens elsewhere "
+        "answers to all names until there are some here.",
     )
     web_port: int = Field(8320, ge=0, le=65535, description="Pages and API. 0 picks a free port.")
     otlp_grpc_port: int = Field(4317, ge=0, le=65535, description="OTLP over gRPC. 0 picks a free port.")

@@ -95,14 +95,14 @@ def _fill(services: Services) -> None:
     services.rollouts.add(a_rollout())
 
 
-async def _get(services: Services, path: str, method: str = "GET") -> httpx.Response:
+async def _get(services: Services, path: str, method: str, host: str) -> httpx.Response:
     transport = httpx.ASGITransport(create_app(services))
-    async with httpx.AsyncClient(transport=transport, base_url="http://onejob", headers=HTML) as client:
+    async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}", headers=HTML) as client:
         return await client.request(method, path)
 
 
-def get(services: Services, path: str, method: str = "GET") -> httpx.Response:
-    return asyncio.run(_get(services, path, method))
+def get(services: Services, path: str, method: str = "GET", host: str = "localhost:8320") -> httpx.Response:
+    return asyncio.run(_get(services, path, method, host))
 
 
 def test_pages_and_api_are_one_application(settings: Settings, database: Database, engine: Engine) -> None:
@@ -135,6 +135,41 @@ def test_pages_stay_up_while_the_engine_is_away(settings: Settings, database: Da
     assert page.status_code == 200
     assert "is worse" in page.text
     assert '<svg class="chart"' not in page.text
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8320", "127.0.0.1.evil.example", "localhost.evil.example"]
+)
+def test_a_name_that_was_made_to_lead_here_is_refused(settings: Settings, database: Database, host: str) -> None:
+    services = _services(settings, database)
+    for method in ("GET", "POST"):
+        answer = get(services, "/api/v1/deployments", method, host)
+        assert answer.status_code == 421
+        assert "ONEJOB_ALLOWED_HOSTS" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("listens", "names", "host"),
+    [
+        ("127.0.0.1", (), "127.0.0.1:8320"),
+        ("127.0.0.1", (), "LOCALHOST:8320"),
+        ("::1", (), "[::1]:8320"),
+        ("127.0.0.1", ("onejob.example",), "onejob.example"),
+        ("0.0.0.0", (), "onejob:8320"),  # noqa: S104
+        ("0.0.0.0", ("onejob.example",), "10.0.0.7:8320"),  # noqa: S104
+    ],
+)
+def test_addresses_and_names_that_were_told_are_answered(
+    settings: Settings, database: Database, listens: str, names: tuple[str, ...], host: str
+) -> None:
+    told = settings.model_copy(update={"listen_host": listens, "allowed_hosts": names})
+    assert get(_services(told, database), "/api/v1/deployments", host=host).status_code == 200
+
+
+def test_telemetry_at_the_wrong_port_is_told_the_right_one(settings: Settings, database: Database) -> None:
+    answer = get(_services(settings, database), "/v1/traces", "POST")
+    assert answer.status_code == 404
+    assert "4318" in answer.text
 
 
 def test_a_page_number_that_was_never_handed_out_leads_back(settings: Settings, database: Database) -> None:

@@ -1,5 +1,6 @@
 """The web application: pages, API and static files behind one guard."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request
@@ -15,10 +16,11 @@ from onejob.web.pages import routes
 from onejob.web.pages.data import PageData
 from onejob.web.pages.product import ProductData
 from onejob.web.pages.render import render
-from onejob.web.security import Guard
+from onejob.web.security import Guard, known_hosts
 from onejob.web.services import Services
 
 _STATIC = Path(__file__).parent / "static"
+_TELEMETRY = ("/v1/traces", "/v1/metrics", "/v1/logs")
 
 
 class Cached(StaticFiles):
@@ -33,12 +35,14 @@ class Cached(StaticFiles):
 
 def create_app(services: Services) -> FastAPI:
     """The application over the running product."""
-    app = build(ProductData(services), api_router)
+    settings = services.settings
+    is_known = known_hosts(settings.listen_host, settings.allowed_hosts)
+    app = build(ProductData(services), api_router, is_known=is_known)
     app.state.services = services
     return app
 
 
-def build(data: PageData, *routers: APIRouter) -> FastAPI:
+def build(data: PageData, *routers: APIRouter, is_known: Callable[[str], bool] = lambda _: True) -> FastAPI:
     """The application over anything that knows what the pages need."""
     # The usual interactive documentation loads scripts from elsewhere; /openapi.json is what tools read.
     app = FastAPI(title="onejob", version=__version__, docs_url=None, redoc_url=None)
@@ -48,13 +52,15 @@ def build(data: PageData, *routers: APIRouter) -> FastAPI:
     app.mount("/static", Cached(directory=_STATIC), name="static")
     app.add_exception_handler(404, _not_found)
     app.add_exception_handler(StateError, _no_state)
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, is_known=is_known)
     return app
 
 
 async def _not_found(request: Request, error: Exception) -> Response:
     """A page for people, problem+json for programs."""
     detail = error.detail if isinstance(error, HTTPException) else "There is nothing at this address."
+    if request.url.path in _TELEMETRY:
+        detail = "This port has the pages and the API. Telemetry goes to the port for OTLP/HTTP, 4318 unless changed."
     return _message(request, 404, "Not found", "There is nothing at this address." if detail == "Not Found" else detail)
 
 

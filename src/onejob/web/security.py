@@ -2,10 +2,13 @@
 
 Pages show text that strangers wrote into spans. They are escaped where they are written; should that ever fail, the
 content security policy leaves nothing that an injected tag could do: no inline script or style, no other origin.
-There is no login, so a page of another origin must not be able to make a visitor's browser change anything.
+There is no login, so a page of another origin must not be able to make a visitor's browser change anything; nor may a
+site whose name is made to lead here (DNS rebinding), for which the browser takes us to be that site: a server on
+loopback answers to addresses and to the names it was told only.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,13 +29,19 @@ _REFUSAL = (
     b'{"title":"Another site asked for this change","status":403,'
     b'"detail":"Open this page at its own address and try again."}'
 )
+_MISDIRECTED = (
+    b'{"title":"Not known by this name","status":421,'
+    b'"detail":"This server listens on loopback: open it as localhost. '
+    b'Behind a proxy, tell it its name: ONEJOB_ALLOWED_HOSTS."}'
+)
 
 
 class Guard:
     """ASGI middleware: security headers on every answer, and no changes asked for by other origins."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, is_known: Callable[[str], bool] = lambda _: True) -> None:
         self._app = app
+        self._is_known = is_known
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -47,6 +56,10 @@ class Guard:
 
         if scope["method"] not in _SAFE and is_foreign(scope["headers"]):
             await _refuse(guarded)
+            return
+        host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+        if not self._is_known(host):
+            await _refuse(guarded, 421, _MISDIRECTED)
             return
         await self._app(scope, receive, guarded)
 
@@ -65,7 +78,36 @@ def is_foreign(headers: Iterable[tuple[bytes, bytes]]) -> bool:
         return True
 
 
-async def _refuse(send: Send) -> None:
-    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(_REFUSAL)).encode())]
-    await send({"type": "http.response.start", "status": 403, "headers": headers})
-    await send({"type": "http.response.body", "body": _REFUSAL})
+def known_hosts(listen_host: str, names: Collection[str]) -> Callable[[str], bool]:
+    """What a request may be addressed to: anything, unless names were given or nobody else can reach us anyway."""
+    known = {"localhost", listen_host.lower(), *(name.lower() for name in names)}
+    if not names and not _is_loopback(listen_host):
+        return lambda _: True
+
+    def is_known(host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        # A browser that was led here by a name sends that name. An address cannot be made to lead elsewhere.
+        return name == "" or name in known or _is_address(name)
+
+    return is_known
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+async def _refuse(send: Send, status: int = 403, body: bytes = _REFUSAL) -> None:
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
