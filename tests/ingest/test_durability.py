@@ -17,7 +17,7 @@ from onejob.ingest.flusher import Flusher, FlushPolicy
 from onejob.ingest.service import Intake
 from onejob.ingest.spool import Spool, SpoolLimits
 from onejob.store.engine import Engine
-from onejob.store.errors import EngineUnavailable, QueryFailed
+from onejob.store.errors import EngineOutOfRoom, EngineUnavailable, QueryFailed
 from otlp_builders import a_payload, a_service, a_span
 
 from .conftest import some_settings
@@ -170,6 +170,25 @@ def test_an_engine_that_is_away_is_waited_for(tmp_path: Path) -> None:
         wait_until(lambda: flusher.trouble == "down", "noticing")
         engine.is_down = False
         wait_until(lambda: spool.requests == 0, "flushing")
+    assert list(engine.stored.values()) == [b"a"]
+
+
+def test_an_engine_without_room_is_waited_for_however_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class FullEngine(FakeEngine):
+        refusals = 0
+
+        def insert_traces(self, payload: bytes, token: str) -> None:
+            if self.refusals < 30:
+                self.refusals += 1
+                raise EngineOutOfRoom("Code: 243. not enough space")
+            super().insert_traces(payload, token)
+
+    monkeypatch.setattr("onejob.ingest.flusher._MAX_PAUSE_S", 0.001)
+    engine = FullEngine()
+    with a_spool(tmp_path) as spool, flushing(spool, engine):
+        spool.append(b"a", 1).result(10)
+        wait_until(lambda: spool.requests == 0, "storing")
+        assert spool.dead_letter_count() == 0
     assert list(engine.stored.values()) == [b"a"]
 
 

@@ -130,6 +130,39 @@ def test_a_killed_engine_comes_back_with_everything(tmp_path: Path) -> None:
     assert failures > 0
 
 
+def test_a_schema_copy_that_a_full_disk_left_empty_is_made_anew(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    engine = open_engine(settings)
+    engine.insert_traces(a_payload(a_span(), service="s"), "t1")
+    engine.close()
+    copies = list(tmp_path.rglob("__cache__/*.proto"))
+    assert copies
+    for copy in copies:
+        copy.write_text("")  # as a crash leaves it
+
+    engine = open_engine(settings)
+    for copy in copies:
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_text("")  # as a full disk leaves it, while the engine runs
+    deadline, failures = time.monotonic() + 60, 0
+    while totals_or_none(engine) != 2:
+        try:
+            engine.insert_traces(a_payload(a_span(), service="s"), "t2")
+        except EngineUnavailable:
+            failures += 1
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    engine.close()
+    assert failures > 0
+
+
+def totals_or_none(engine: Engine) -> int | None:
+    try:
+        return totals(engine).spans
+    except EngineUnavailable:
+        return None
+
+
 def test_a_directory_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from onejob.ingest.errors import IntakeError
 from onejob.ingest.spool import Batch, Spool, SpooledRequest
 from onejob.store.engine import Engine
-from onejob.store.errors import EngineUnavailable, QueryFailed
+from onejob.store.errors import EngineOutOfRoom, EngineUnavailable, QueryFailed
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ class Flusher:
             except EngineUnavailable as error:
                 problem = str(error)
                 self._note(problem)
-                tries += self._engine.is_up()
+                tries += self._engine.is_up() and not isinstance(error, EngineOutOfRoom)
             else:
                 self._was_stored = True
                 return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import sys
 import tempfile
 import threading
@@ -28,6 +29,7 @@ PREDECESSOR_WAIT_S = 20.0
 def main() -> None:
     path, control_fd, *lane_fds = sys.argv[1:]
     _wait_for_predecessor(path)
+    _forget_schemas(path)
     chdb.create_function("onejob_any_value", json_of_any_value, ["String", "String"], "String")
     control = Connection(int(control_fd))
     first: Any = chdb.connect(path)  # type: ignore[no-untyped-call]
@@ -63,6 +65,14 @@ def _wait_for_predecessor(path: str) -> None:
             return
 
 
+def _forget_schemas(path: str) -> None:
+    """The engine keeps a copy of the OTLP schema in a file that it neither syncs nor checks: a full disk or a crash
+    leaves it empty, and from then on no span could be read. It is made anew at the first insert.
+    """
+    for copies in (Path(path) / "__cache__", Path("__cache__"), Path("format_schemas/__cache__")):
+        shutil.rmtree(copies, ignore_errors=True)
+
+
 def _serve(path: str, lane: Connection) -> None:
     connection: Any = chdb.connect(path)  # type: ignore[no-untyped-call]
     while True:
@@ -78,6 +88,8 @@ def _serve(path: str, lane: Connection) -> None:
             connection.close()
             connection = chdb.connect(path)  # type: ignore[no-untyped-call]
             lanes.send(lane, {"error": str(error) or type(error).__name__})
+            if lanes.SCHEMA_LOST in str(error):
+                os._exit(1)  # what was read of the schema is kept in memory too: only a new process reads it again
         else:
             lanes.send(lane, {}, answer)
 

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from onejob.store import lanes
-from onejob.store.errors import EngineUnavailable, QueryFailed, StoreError
+from onejob.store.errors import EngineOutOfRoom, EngineUnavailable, QueryFailed, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +27,10 @@ START_TIMEOUT_S = 60.0
 LANE_WAIT_S = 30.0
 STOP_TIMEOUT_S = 15.0
 _GRACE_S = 15.0
-# Out of memory, disk, time for now: codes of the engine's ErrorCodes.cpp.
-_PASSING = {"159", "202", "241", "243", "252", "394", "439"}
+# Codes of the engine's ErrorCodes.cpp. Out of time or memory for now, which a large statement can be the cause of;
+# and out of disk, threads or turns, which none is.
+_PASSING = {"159", "241", "394"}
+_NO_ROOM = {"202", "243", "252", "439"}
 
 
 class _Process:
@@ -193,4 +195,6 @@ def engine_error(message: str) -> StoreError:
     """The engine's own words, sorted into "later" and "never"."""
     code = message.partition("Code: ")[2].partition(".")[0]
     short = message.strip()[:2000]
+    if code in _NO_ROOM or lanes.SCHEMA_LOST in message:
+        return EngineOutOfRoom(short)
     return EngineUnavailable(short) if code in _PASSING else QueryFailed(short)

@@ -19,3 +19,7 @@ class SchemaMismatch(StoreError):  # noqa: N818
 
 class DataDirLocked(StoreError):  # noqa: N818
     """Another process owns the data directory."""
+
+
+class EngineOutOfRoom(EngineUnavailable):
+    """As above, for a reason that no statement is to blame for: its disk is full, or it is busy. However often."""
