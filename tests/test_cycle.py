@@ -56,6 +56,7 @@ def a_cycle(detector: Nothing, leases: LockedAtFirst) -> Cycle:
         explanations=unused,
         events=Events(),
         leases=leases,  # type: ignore[arg-type]
+        holder="a server",
         clock=lambda: datetime.now(UTC),
         tick_s=0.01,
     )

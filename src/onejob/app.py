@@ -1,7 +1,9 @@
 """The composition root: the only place that knows all the parts. `serve` is `onejob serve`."""
 
+import errno
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import uvicorn
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from onejob import __version__
 from onejob.act.controller import RolloutController
@@ -49,6 +52,7 @@ log = logging.getLogger("onejob")
 EXIT_FAILED = 1
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _GRACE_S = 3
+_BACKLOG = 1024
 
 
 class CannotStart(Exception):  # noqa: N818
@@ -57,7 +61,7 @@ class CannotStart(Exception):  # noqa: N818
 
 def serve(settings: Settings | None = None) -> int:
     """Run until SIGINT or SIGTERM. Returns the exit code; why it could not start is on standard error."""
-    logging.basicConfig(level=os.environ.get("ONEJOB_LOG_LEVEL", "INFO").upper(), format="%(levelname)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     for chatty in ("httpx", "alembic", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     stop = threading.Event()
@@ -65,7 +69,9 @@ def serve(settings: Settings | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         with ExitStack() as stack:
-            run(settings or read_settings(), stack)
+            settings = settings or read_settings()
+            logging.getLogger().setLevel(settings.log_level)
+            run(settings, stack)
             stop.wait()
             log.info("stopping")
     except (CannotStart, StoreError, StateError, IntakeError) as error:
@@ -81,6 +87,8 @@ def read_settings() -> Settings:
     except ValidationError as error:
         wrong = "; ".join(f"ONEJOB_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         raise CannotStart(f"{wrong}. See docs/configuration.md.") from None
+    except SettingsError as error:
+        raise CannotStart(f'{error}: lists are JSON, such as ["a", "b"]. See docs/configuration.md.') from None
 
 
 def run(settings: Settings, stack: ExitStack) -> Services:
@@ -146,6 +154,7 @@ def _services(settings: Settings, engine: Engine, database: Database, intake: In
         explanations=explanations,
         events=events,
         leases=Leases(database),
+        holder=_server_id(settings.data_dir),
         clock=utc_now,
         tick_s=settings.tick_s,
     )
@@ -190,14 +199,27 @@ def _make_data_dir(path: Path) -> None:
         raise CannotStart(f"the data directory {path} is not writable: change its owner, or set ONEJOB_DATA_DIR")
 
 
+def _server_id(data_dir: Path) -> str:
+    """A name that survives restarts; the lock on the data directory makes it this process's alone."""
+    path = data_dir / "server-id"
+    if not path.exists():
+        path.write_text(f"{socket.gethostname()}-{secrets.token_hex(4)}\n")
+    return path.read_text().strip()
+
+
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise CannotStart(
+                f"{host} is no address of this machine ({error.strerror}): set ONEJOB_LISTEN_HOST"
+            ) from error
         raise CannotStart(
             f"port {port} on {host} cannot be used ({error.strerror}): stop what uses it, or set ONEJOB_WEB_PORT"
         ) from error

@@ -29,6 +29,7 @@ class Settings(BaseSettings):
         "loopback answers to `localhost` and to addresses only, unless its name is here; one that listens elsewhere "
         "answers to all names until there are some here.",
     )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged.")
     web_port: int = Field(8320, ge=0, le=65535, description="Pages and API. 0 picks a free port.")
     otlp_grpc_port: int = Field(4317, ge=0, le=65535, description="OTLP over gRPC. 0 picks a free port.")
     otlp_http_port: int = Field(4318, ge=0, le=65535, description="OTLP over HTTP. 0 picks a free port.")

@@ -5,9 +5,8 @@ was renewed: a slow query must never delay a rollback.
 """
 
 import logging
-import os
-import socket
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -29,7 +28,7 @@ log = logging.getLogger(__name__)
 _ROLLOUT_TICK_S = 1.0
 _LEASE = "judge"
 _LEAST_LEASE_S = 30.0
-_JOIN_S = 40.0  # one query may take `query_timeout_s`
+_JOIN_S = 10.0  # a look that waits for a stuck engine longer than this is left behind: its evidence is stored or not
 
 
 class Detector(Protocol):
@@ -54,7 +53,10 @@ Explain = Callable[[Deployment, Verdict, datetime], Explanation]
 
 
 class Cycle:
-    """Call `start` and `stop` once each. Only the process that holds the lease judges; all of them serve."""
+    """Call `start` and `stop` once each. Only the process that holds the lease judges; all of them serve.
+
+    `holder` names this process for as long as its data directory lives, so that a restart takes its own lease up again.
+    """
 
     def __init__(
         self,
@@ -67,6 +69,7 @@ class Cycle:
         explanations: Explanations,
         events: Events,
         leases: Leases,
+        holder: str,
         clock: Callable[[], datetime],
         tick_s: float,
     ) -> None:
@@ -80,7 +83,9 @@ class Cycle:
         self._leases = leases
         self._clock = clock
         self._tick_s = tick_s
-        self._holder = f"{socket.gethostname()}:{os.getpid()}"
+        self._holder = holder
+        self._lease_s = max(_LEAST_LEASE_S, 3 * tick_s)
+        self._leased_at: datetime | None = None
         self._stopping = threading.Event()
         self._hurry = threading.Event()
         self._threads = [
@@ -97,8 +102,9 @@ class Cycle:
         """End after the looks under way."""
         self._stopping.set()
         self._hurry.set()
+        deadline = time.monotonic() + _JOIN_S
         for thread in self._threads:
-            thread.join(_JOIN_S)
+            thread.join(max(0.0, deadline - time.monotonic()))
         self._attempt("give back the judge's lease", lambda: self._leases.release(_LEASE, self._holder))
 
     def look(self, now: datetime) -> None:
@@ -108,6 +114,8 @@ class Cycle:
 
     def _judge(self, now: datetime) -> None:
         for look in self._judging.tick(now):
+            if not self._is_ours():
+                return
             self._hurry.set()
             self._events.publish(look.deployment.id, "verdict")
             if self._wants_explanation(look):
@@ -135,8 +143,19 @@ class Cycle:
             self._stopping.wait((due - now).total_seconds())
 
     def _look_if_ours(self) -> None:
-        if self._leases.acquire(_LEASE, self._holder, max(_LEAST_LEASE_S, 3 * self._tick_s)):
+        self._leased_at = None
+        if self._is_ours():
             self.look(self._clock())
+
+    def _is_ours(self) -> bool:
+        """Is the lease ours? Renewed when a third of it is over, as a look at many deployments can take long."""
+        now = self._clock()
+        if self._leased_at is not None and (now - self._leased_at).total_seconds() < self._lease_s / 3:
+            return True
+        if not self._leases.acquire(_LEASE, self._holder, self._lease_s):
+            return False
+        self._leased_at = now
+        return True
 
     def _roll_forever(self) -> None:
         while not self._stopping.is_set():

@@ -57,6 +57,13 @@ def test_an_idle_service_that_scales_up_is_no_deployment(world: World) -> None:
     assert world.run(7600, tick_s=30) == []
 
 
+@pytest.mark.parametrize("late_s", [0, 3])
+def test_when_everybody_was_silent_nobody_was_replaced(world: World, late_s: int) -> None:
+    """A new version's first spans may arrive before the old one's do again."""
+    world.serve("1", 0, 600).serve("2", 700, 900).serve("1", 700 + late_s, 900)
+    assert [found.version for found in world.run(900)] == ["2"]
+
+
 def test_telemetry_without_any_version_detects_nothing(world: World) -> None:
     world.serve("", 0, 300).serve("", 300, 600, instance="pod-2")
     assert world.run(600) == []

@@ -210,3 +210,33 @@ def test_a_long_outage_is_caught_up_in_pieces(engine: Engine, database: Database
     found = looks(a_loop(engine, database, settings), 30)
     assert [look.verdict.judged_at for look in found] == [moment(30)] * len(found)
     assert len(found) == 3
+
+
+def test_a_judge_that_was_overtaken_by_another_goes_on_from_the_others_evidence(
+    engine: Engine, database: Database, settings: Settings
+) -> None:
+    deployment = reported(database)
+    store(engine, deployment.service, failing=0.4)
+    first, second = a_loop(engine, database, settings), a_loop(engine, database, settings)
+    looks(first, 10)
+    looks(second, 20)
+    assert looks(first, 21) == []
+    assert looks(first, 30)[-1].verdict.state is State.WORSE
+    batches = list(Evidences(database).read(deployment.id))
+    assert Verdicts(database).current(deployment.id) == recompute(deployment, batches)
+
+
+def test_a_deployment_that_cannot_be_judged_keeps_no_other_waiting(
+    engine: Engine, database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, sound = reported(database, id="dep_0"), reported(database, version="3", id="dep_2")
+    loop = a_loop(engine, database, settings)
+    usual = loop._look
+
+    def look(deployment: Deployment, now: datetime) -> Iterator[Look]:
+        if deployment.id == broken.id:
+            raise RuntimeError("a bug")
+        yield from usual(deployment, now)
+
+    monkeypatch.setattr(loop, "_look", look)
+    assert {look.deployment.id for look in looks(loop, 20)} == {sound.id}

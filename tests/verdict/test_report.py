@@ -112,6 +112,11 @@ def test_the_cause_is_named(call: CallChange, cause: str) -> None:
     )
 
 
+def test_an_operation_is_no_cause_of_itself() -> None:
+    itself = a_call(CallKind.FAILING, path=("POST /orders",))
+    assert "because" not in said(a_verdict(a_signal()), an_explanation(itself))
+
+
 def test_without_a_cause_none_is_made_up() -> None:
     plain = "checkout 2 is worse: POST /orders p95 rose 38 % (27 % to 51 %)."
     assert said(a_verdict(a_signal()), an_explanation()) == plain

@@ -137,15 +137,21 @@ def _replaced_while_gone(
     before: KnownVersion, sighting: Sighting, known: list[KnownVersion], timing: Timing
 ) -> KnownVersion | None:
     """Who served while the version was gone; None if it never left, or left with everybody (an idle service)."""
-    quiet = timedelta(seconds=timing.quiet_s)
-    if sighting.first_at - before.last_seen_at < quiet:
+    if (sighting.first_at - before.last_seen_at).total_seconds() < timing.quiet_s:
         return None
-    others = [other for other in known if other.last_seen_at - before.last_seen_at >= quiet]
+    others = [other for other in known if _served_s(other, before, sighting) >= timing.quiet_s]
     replaced = serving_now(others)
     if replaced is None:
         return None
-    gone_s = (replaced.last_seen_at - before.last_seen_at).total_seconds()
-    return replaced if before.rate_per_s * gone_s >= _EXPECTED_WHILE_GONE else None
+    expected = before.rate_per_s * _served_s(replaced, before, sighting)
+    return replaced if expected >= _EXPECTED_WHILE_GONE else None
+
+
+def _served_s(other: KnownVersion, before: KnownVersion, sighting: Sighting) -> float:
+    """How long another version served while this one was gone; when both were silent, nobody replaced anybody."""
+    begins = max(before.last_seen_at, other.first_seen_at)
+    ends = min(sighting.first_at, other.last_seen_at)
+    return (ends - begins).total_seconds()
 
 
 def _serves(label: str, found: list[Sighting]) -> bool:

@@ -17,6 +17,7 @@ from onejob.model.evidence import Cell, EvidenceBatch, JudgeSettings
 from onejob.model.rollout import Rollout, RolloutState
 from onejob.model.verdict import Verdict
 from onejob.state.deployments import Deployments
+from onejob.state.errors import ConflictError, StateUnavailableError
 from onejob.state.evidence import Evidences
 from onejob.state.rollouts import Rollouts
 from onejob.state.verdicts import Explanations, Verdicts
@@ -75,8 +76,16 @@ class JudgeLoop:
         for deployment in still_open:
             try:
                 yield from self._look(deployment, now)
+            except StateUnavailableError:
+                raise  # without the state there is nothing to look at for anybody
             except StoreError as error:
                 log.warning("cannot look at %s %s now: %s", deployment.service, deployment.version, error)
+            except ConflictError:
+                self._judges.pop(deployment.id, None)  # another server judged meanwhile: fold its batches next time
+            except Exception:
+                # One deployment that cannot be judged must not keep the others waiting.
+                self._judges.pop(deployment.id, None)
+                log.exception("could not look at %s %s; it is tried again", deployment.service, deployment.version)
 
     def _look(self, deployment: Deployment, now: datetime) -> Iterator[Look]:
         judge = self._judge(deployment)

@@ -68,7 +68,8 @@ def _because(explanation: Explanation | None) -> str:
     if explanation.attributes:
         first = explanation.attributes[0]
         who = f" for {first.name} = {first.value}"
-    cause = next((call for call in explanation.calls if call.is_cause), None)
+    # An operation that fails or is slow by itself is no cause of itself.
+    cause = next((call for call in explanation.calls if call.is_cause and len(call.path) > 1), None)
     return who + (f", because {_cause(cause)}" if cause else "")
 
 
