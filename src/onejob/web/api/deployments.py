@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Response
 
 from onejob.changes.errors import UnknownDeploymentError
-from onejob.state.codec import to_plain
 from onejob.state.deployments import DeploymentRecord
 from onejob.state.errors import ConflictError
 from onejob.web.api.answers import answer
@@ -20,6 +19,7 @@ from onejob.web.api.schemas import (
     Problem,
     RecomputedDocument,
 )
+from onejob.web.recomputing import recomputed
 from onejob.web.services import Services
 
 router = APIRouter(
@@ -87,12 +87,12 @@ def history(deployment_id: str, services: Uses) -> Response:
 )
 def recompute(deployment_id: str, services: Uses) -> Response:
     """Compute the verdict again from its stored counts, and say whether it is the same."""
-    record = _record(services, deployment_id)
-    if record.verdict is None or services.recompute is None:
+    _record(services, deployment_id)
+    again = recomputed(services, deployment_id)
+    if again is None:
         raise ConflictError("This deployment has no verdict yet: there is nothing to recompute. Try again later.")
-    verdict = services.recompute(record.deployment, services.evidences.read(deployment_id))
-    same = to_plain(verdict) == to_plain(record.verdict)
-    return answer({"same": same, "verdict": verdict_document(record.deployment, verdict, record.explanation)})
+    document = verdict_document(again.record.deployment, again.verdict, again.record.explanation)
+    return answer({"same": again.is_same, "verdict": document})
 
 
 def _record(services: Services, deployment_id: str) -> DeploymentRecord:

@@ -4,13 +4,11 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from onejob.act.errors import ActError
 from onejob.model.deployment import Deployment
-from onejob.state.codec import to_plain
 from onejob.state.deployments import DeploymentFilter, DeploymentRecord, FilterChoices
 from onejob.state.events import Event
 from onejob.state.timeline import Mark, timeline
@@ -19,6 +17,7 @@ from onejob.store.errors import StoreError
 from onejob.store.rollup import SeriesPoint
 from onejob.verdict.signals import EVERYWHERE
 from onejob.web.pages.data import Command, CommandRefused, Records, Telemetry
+from onejob.web.recomputing import recomputed
 from onejob.web.services import Services
 
 _RECENT_S = 2.0
@@ -142,12 +141,10 @@ class ProductData:
             raise CommandRefused(str(error)) from error
 
     def recompute(self, deployment_id: str) -> bool:
-        record = self._services.deployments.record(deployment_id)
-        if self._services.recompute is None or record is None or record.verdict is None:
+        again = recomputed(self._services, deployment_id)
+        if again is None:
             raise CommandRefused("There is no verdict to compute again yet.")
-        stored = record.verdict
-        again = self._services.recompute(record.deployment, self._services.evidences.read(deployment_id))
-        return again is not None and to_plain(replace(again, judged_at=stored.judged_at)) == to_plain(stored)
+        return again.is_same
 
     def follow(self, heartbeat_s: float) -> AsyncIterator[Event | None]:
         return self._services.events.follow(heartbeat_s)
