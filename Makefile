@@ -10,7 +10,8 @@ BIN := .venv/bin
 UV := .tools/bin/uv
 COVERAGE := --cov=onejob.stats --cov=onejob.verdict --cov-branch --cov-report=term:skip-covered --cov-fail-under=95
 # Quick ones that start no component; `make test` runs them all.
-UNIT := $(wildcard tests/stats tests/verdict tests/test_repository.py $(addprefix tests/act/test_,$(addsuffix .py,gate limits plan rollout)))
+UNIT := tests/stats tests/verdict/test_judge.py tests/verdict/test_report.py tests/test_repository.py \
+	$(addprefix tests/act/test_,$(addsuffix .py,gate limits plan rollout))
 
 .PHONY: help demo serve test check lock docs clean
 
@@ -28,7 +29,7 @@ check: .venv/.dev ## format, lint, types, imports and unit tests, in under a min
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest $(UNIT) $(ARGS)
+	$(BIN)/pytest -m "not slow" $(UNIT) $(ARGS)
 
 test: .venv/.dev .venv/.system ## everything; without ARGS also the coverage of what decides verdicts
 	$(BIN)/pytest $(or $(ARGS),$(COVERAGE))

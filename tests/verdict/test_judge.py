@@ -46,16 +46,19 @@ def test_a_removed_slow_query_is_better() -> None:
     assert "fell" in verdict.sentence
 
 
+@pytest.mark.slow
 def test_identical_versions_are_never_worse_or_better() -> None:
     states = {judged(Scenario(), seed).state for seed in range(12)}
     assert states == {State.UNDECIDED}
 
 
+@pytest.mark.slow
 def test_identical_versions_that_fail_a_lot_are_never_worse() -> None:
     states = {judged(Scenario(base_errors=0.2), seed).state for seed in range(6)}
     assert State.WORSE not in states
 
 
+@pytest.mark.slow
 def test_a_rollout_while_base_errors_rise_is_not_blamed() -> None:
     """Merging bins of different share would blame it in one of six runs."""
 
@@ -70,6 +73,7 @@ def test_a_rollout_while_base_errors_rise_is_not_blamed() -> None:
     assert State.WORSE not in {run(seed) for seed in range(8)}
 
 
+@pytest.mark.slow
 def test_harmless_traffic_in_plenty_ends_no_worse() -> None:
     """Nine against nine instances, so that instances' own differences do not hide a tolerance of 30 %."""
     settings = JudgeSettings(tolerance_errors=0.02, tolerance_p50=1.3, tolerance_tail=1.6)
@@ -284,6 +288,7 @@ def test_an_operation_that_appears_later_can_still_alarm() -> None:
     assert verdict.signals[0].operation == "POST /new"
 
 
+@pytest.mark.slow
 def test_intervals_contain_the_true_ratio() -> None:
     inside = 0
     for seed in range(12):
