@@ -42,9 +42,12 @@ def site() -> Iterator[Callable[[Lists], str]]:
         yield lambda data: stack.enter_context(serve(data))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium: Playwright's own download is not needed."""
+    """The system's Chromium: Playwright's own download is not needed.
+
+    One per module: while it is open an event loop runs in this thread, and nobody else's `asyncio.run` may.
+    """
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert path, "Chromium is missing: apt-get install chromium"
     with sync_playwright() as playwright:
