@@ -21,7 +21,6 @@ Every setting of `onejob serve` is an environment variable. None is required. An
 its variable; a variable that is empty counts as not set. The server names what it cannot read, and does not start.
 
 The commands for pipelines know one variable, `ONEJOB_URL`: where the server is (`http://127.0.0.1:8320`).
-`ONEJOB_LOG_LEVEL` (`INFO`) is the level of the server's own log.
 
 | variable | unless set | what it does |
 |---|---|---|

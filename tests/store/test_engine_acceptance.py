@@ -415,7 +415,10 @@ def test_unknown_fields_are_passed_over(engine: Engine) -> None:
 
 
 def test_an_empty_request_stores_nothing(engine: Engine) -> None:
-    engine.insert_traces(a_payload(service=a_service()), a_service())
+    service = a_service()
+    engine.insert_traces(a_payload(service=service), a_service())
+    question = "SELECT count() AS n FROM otel_traces WHERE ServiceName = {service:String}"
+    assert engine.query(question, {"service": service}).column("n").to_pylist() == [0]
 
 
 def test_many_threads_insert_and_ask_at_once(engine: Engine) -> None:

@@ -51,7 +51,8 @@ class SignalResult:
     `control` and `treatment` are the arms' values: seconds for latency, fractions in 0..1 for the others.
     [`low`, `high`] covers `effect` at every look at once with probability 1 - alpha; None where nothing is known.
     `tolerance` has the effect's unit and kind: a ratio above 1, or a difference above 0.
-    `log_evidence` is the natural log of the e-process against "no worse than theta_0".
+    `log_evidence` is the natural log of the e-process against "no worse than theta_0": of the thresholds up to the
+    reported quantile for latency, which the operation's own evidence averages.
     """
 
     operation: str
