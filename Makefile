@@ -10,13 +10,13 @@ BIN := .venv/bin
 UV := .tools/bin/uv
 COVERAGE := --cov=onejob.stats --cov=onejob.verdict --cov-branch --cov-report=term:skip-covered --cov-fail-under=95
 # Quick ones that start no component; `make test` runs them all.
-UNIT := tests/stats tests/verdict/test_judge.py tests/verdict/test_report.py tests/test_repository.py \
+UNIT := tests/benchmarks tests/stats tests/verdict/test_judge.py tests/verdict/test_report.py tests/test_repository.py \
 	$(addprefix tests/act/test_,$(addsuffix .py,gate limits plan rollout))
 
-.PHONY: help demo serve test check lock docs clean
+.PHONY: help demo serve test check bench-verdict lock docs clean
 
 help: ## list the targets
-	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## /\1\t/' | expand -t 15
 
 demo: .venv/.demo ## a small shop, four deployments, four verdicts
 	@$(BIN)/onejob demo $(ARGS)
@@ -33,6 +33,9 @@ check: .venv/.dev ## format, lint, types, imports and unit tests, in under a min
 
 test: .venv/.dev .venv/.system ## everything; without ARGS also the coverage of what decides verdicts
 	$(BIN)/pytest $(or $(ARGS),$(COVERAGE))
+
+bench-verdict: .venv/.dev ## the verdict beside its peers: ARGS=--quick, ARGS="--data DIR"
+	$(BIN)/python -m bench.verdict $(ARGS)
 
 bench-%: .venv/.dev ## a benchmark: bench-ingest, bench-pages, bench-harmless
 	@test -f bench/$*.py || { echo "There is no bench/$*.py; there are: $$(cd bench && ls *.py | tr '\n' ' ')"; exit 1; }
