@@ -104,3 +104,9 @@ def test_few_instances_may_differ_by_more() -> None:
     assert many < pair
     lucky = design_effect.log_theta_0((0.0, 3), 3, 1)
     assert lucky > 0
+
+
+def test_history_replaces_what_a_cold_start_assumes_but_not_what_is_seen_today() -> None:
+    assert design_effect.phi(0.0, 0, (6.0, 10_000)) > 5
+    assert design_effect.phi(0.0, 0, (1.0, 10_000)) < 1.1
+    assert design_effect.phi(50_000.0, 10_000, (1.0, 10_000)) == pytest.approx(5.0, rel=0.05)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from onejob.model.deployment import Strategy
-from onejob.model.evidence import JudgeSettings
-from onejob.model.verdict import Reason, State
+from onejob.model.evidence import JudgeSettings, SignalHistory
+from onejob.model.verdict import Reason, SignalResult, State
 from onejob.verdict.judge import Judge
 from onejob.verdict.recompute import recompute, refold
 from verdict.traffic import START, Scenario, a_cell, a_deployment, judged, router_counts
@@ -192,6 +192,30 @@ def test_resuming_from_stored_batches_equals_never_having_stopped() -> None:
     final = replace(last, seq=last.seq + 1, bins_from=last.bins_to, bins_to=last.bins_to + 1, cells=())
     assert resumed.consume(last) is not None
     assert resumed.consume(final) == uninterrupted.consume(final)
+
+
+def told(settings: JudgeSettings) -> dict[str, SignalResult]:
+    """The rows of POST /orders after twenty seconds of a harmless canary."""
+    verdict = [
+        judge.consume(b) for judge in (Judge(a_deployment()),) for b in Scenario(seconds=20).batches(1, settings)
+    ]
+    return {s.signal: s for s in verdict[-1].signals if s.operation == "POST /orders"}
+
+
+def test_what_placebo_deployments_needed_makes_every_design_effect_larger() -> None:
+    plain, careful = told(JudgeSettings()), told(JudgeSettings(phi_factor=2.0))
+    assert {s: row.phi for s, row in careful.items()} == {s: 2 * row.phi for s, row in plain.items()}
+
+
+def test_what_history_says_of_a_signals_noise_stands_in_for_the_cold_start() -> None:
+    noisy = SignalHistory(signal="errors", phi=8.0, blocks=5_000, s_b=0.4, instances=40)
+    plain, learned = told(JudgeSettings()), told(JudgeSettings(history=(noisy,)))
+    assert learned["errors"].phi > 7
+    assert learned["errors"].theta_0 > plain["errors"].theta_0 > 1
+    assert (learned["latency_p50"].phi, learned["latency_p50"].theta_0) == (
+        plain["latency_p50"].phi,
+        plain["latency_p50"].theta_0,
+    )
 
 
 def test_a_batch_out_of_order_is_refused() -> None:

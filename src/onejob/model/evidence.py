@@ -53,10 +53,26 @@ class RouterCount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignalHistory:
+    """What a service's past showed of the noise of one signal: `errors`, or an exceedance, `p50` to `p99.9`.
+
+    `phi` is the design effect over `blocks` within-bin residuals between instances of one version; `s_b` is the sd of
+    `instances` such instances' log odds beyond sampling noise. None where the past did not show it.
+    """
+
+    signal: str
+    phi: float | None = None
+    blocks: int = 0
+    s_b: float | None = None
+    instances: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeSettings:
     """What the judge was told; kept with the first batch, so that a later change of settings changes no old verdict.
 
-    `tolerance_errors` is a difference of rates, the other tolerances are ratios above 1.
+    `tolerance_errors` is a difference of rates, the other tolerances are ratios above 1. `phi_factor` makes every
+    design effect larger, by what placebo deployments of the service needed; `history` is what its past says of noise.
     """
 
     alpha: float = 0.01
@@ -66,6 +82,8 @@ class JudgeSettings:
     tolerance_tail: float = 1.10
     warm_up_s: float = 120.0
     max_operations: int = 200
+    phi_factor: float = 1.0
+    history: tuple[SignalHistory, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

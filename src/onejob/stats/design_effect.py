@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 
 PRIOR_PHI = 1.5  # what a cold start assumes ...
 PRIOR_BLOCKS = 30.0  # ... and how many residuals it takes to be half convinced otherwise
+_MOST_HISTORY = 360  # bins of 10 s in an hour
 PRIOR_SD = 0.1  # log odds; two identical processes on one machine showed 0.96 to 1.37
 PRIOR_DF = 30.0
 _POOLED_DF = 4.0
@@ -36,9 +37,20 @@ def residual_ratio(n_i: Ints, n: Ints, k: Ints, x_i: Ints) -> tuple[float, int]:
     return float(((x_i - k * n_i / n) ** 2 / variance).sum()), len(n)
 
 
-def phi(sum_of_ratios: float, blocks: float) -> float:
-    """Posterior mean of the design effect under the cold-start prior; never below 1."""
-    return max(1.0, (PRIOR_PHI * PRIOR_BLOCKS + sum_of_ratios) / (PRIOR_BLOCKS + blocks))
+def phi(sum_of_ratios: float, blocks: float, history: tuple[float, int] | None = None) -> float:
+    """Posterior mean of the design effect; never below 1.
+
+    `history` is (phi, blocks) of the past. It counts as so many residuals seen before, but as no more than an hour
+    of them, so that noise which is new today is believed within the day.
+
+    >>> phi(0.0, 0), round(phi(0.0, 0, (4.0, 100_000)), 2)
+    (1.5, 3.81)
+    """
+    total, weight = PRIOR_PHI * PRIOR_BLOCKS, PRIOR_BLOCKS
+    if history is not None:
+        known = float(min(history[1], _MOST_HISTORY))
+        total, weight = total + history[0] * known, weight + known
+    return max(1.0, (total + sum_of_ratios) / (weight + blocks))
 
 
 def between_instances(events: Floats, requests: Floats) -> tuple[float, int] | None:

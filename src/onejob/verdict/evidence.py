@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from onejob.model.evidence import JudgeSettings, SignalHistory
 from onejob.stats import core_test, design_effect, histogram
 from onejob.stats.core_test import Bins
 from onejob.verdict import counts
@@ -26,12 +27,17 @@ _LEAST_BEYOND = 20
 _REFREEZE = 1.5
 ERRORS = 0  # index of the signal in arrays over signals; 1 + q is the exceedance of quantile q
 _SIGNALS = 1 + len(QUANTILES)
+SIGNAL_NAMES = ("errors", *(f"p{q * 100:g}" for q in QUANTILES))  # as in SignalHistory
 
 
 class Evidence:
     """State of the core test for errors and exceedances; arrays grow as operations and instances appear."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: JudgeSettings | None = None) -> None:
+        told = settings or JudgeSettings()
+        self._phi_factor = told.phi_factor
+        history = {past.signal: past for past in told.history}
+        self._history = [history.get(name) for name in SIGNAL_NAMES]
         ratios = len(core_test.LOG_RATIOS)
         self.log_e: Floats = np.zeros((2, 0, _SIGNALS, ratios))
         self.requests: Ints = np.zeros((2, 0), dtype=np.int64)  # of bins in which both arms served
@@ -62,17 +68,21 @@ class Evidence:
 
     def phi(self) -> Floats:
         """The design effect of each signal, from what was seen so far; shape (signals,)."""
-        return np.array([design_effect.phi(total, blocks) for total, blocks in self._residuals])
+        past = [None if p is None or p.phi is None else (p.phi, p.blocks) for p in self._history]
+        seen = [design_effect.phi(s, n, known) for (s, n), known in zip(self._residuals, past, strict=True)]
+        return self._phi_factor * np.array(seen)
 
     def log_theta_0(self) -> Floats:
         """Log of the odds ratio that instances may show without a change; shape (operations, signals)."""
         m0, m1 = self.instances_serving
-        out = np.full((self.operations, _SIGNALS), design_effect.log_theta_0(None, m0, m1))
+        past = [design_effect.log_theta_0(_between(one), m0, m1) for one in self._history]
+        out = np.tile(np.array(past), (self.operations, 1))
         if m0 >= 3:
             for op, signal in np.ndindex(*out.shape):
                 seen = self._by_instance[:, op, signal]
                 between = design_effect.between_instances(seen[:, 0], seen[:, 1])
-                out[op, signal] = design_effect.log_theta_0(between, m0, m1)
+                if between is not None:
+                    out[op, signal] = design_effect.log_theta_0(between, m0, m1)
         return out
 
     def bins_until_refreeze(self, control_per_bin: Ints) -> int:
@@ -146,6 +156,10 @@ class Evidence:
         key = instance * self.operations + operation
         sums = np.bincount(key, weights=values, minlength=instances * self.operations)
         return sums.reshape(instances, self.operations).astype(float)
+
+
+def _between(past: SignalHistory | None) -> tuple[float, int] | None:
+    return None if past is None or past.s_b is None else (past.s_b, past.instances)
 
 
 def _distinct(rows: Counts, arm: int) -> int:

@@ -72,6 +72,7 @@ class Judge:
     def _adopt(self, settings: JudgeSettings) -> None:
         self.settings = settings
         self._operations = Operations(settings.max_operations)
+        self._evidence = Evidence(settings)
         self._intervals = LatencyIntervals(settings.alpha)
 
     def _register(self, batch: EvidenceBatch) -> None:
