@@ -37,6 +37,14 @@ def test_what_may_still_change_is_waited_for_until_the_time_is_up(state: State |
     assert decide(state, UndecidedPolicy.PASS, waited_s=600, timeout_s=600).is_final
 
 
+@pytest.mark.parametrize(("policy", "code"), [("pass", 0), ("fail", 3)])
+def test_what_is_judged_no_longer_is_not_waited_for(policy: str, code: int) -> None:
+    decision = decide(State.UNDECIDED, UndecidedPolicy(policy), waited_s=0, timeout_s=600, is_judged_to_the_end=True)
+
+    assert decision.is_final
+    assert decision.code == code
+
+
 def test_the_gate_needs_none_of_the_servers_libraries() -> None:
     program = (
         "import sys, onejob.act.gate; sys.exit(bool({'numpy', 'sqlalchemy', 'pydantic', 'fastapi'} & set(sys.modules)))"

@@ -136,9 +136,15 @@ def a_signal(**changes: Any) -> dict[str, Any]:
     return document | changes
 
 
-def a_gate(state: str, **changes: Any) -> dict[str, Any]:
+def a_gate(state: str, *, reason: str | None = None, is_final: bool = False, **changes: Any) -> dict[str, Any]:
     """The gate's document."""
-    verdict = {"state": state, "reason": None, "sentence": f"it is {state}", "decided_at": None}
+    verdict = {
+        "state": state,
+        "reason": reason,
+        "sentence": f"it is {state}",
+        "decided_at": None,
+        "is_final": is_final,
+    }
     document = {
         "deployment_id": "dep_1k85ndju2r2f259u6pvq",
         "service": "checkout",

@@ -41,6 +41,17 @@ def test_undecided_fails_unless_somebody_says_otherwise(onejob: Run, replay: Rep
     assert onejob("gate", "checkout", "1.42.0", "--timeout", "0", url=replay.url).returncode == 3
 
 
+@pytest.mark.parametrize(("policy", "code"), [("pass", 0), ("fail", 3)])
+def test_a_deployment_that_ended_without_data_is_not_waited_for(
+    onejob: Run, replay: Replay, policy: str, code: int
+) -> None:
+    replay.on("GET", GATE, (200, a_gate("undecided", reason="no_data", is_final=True)))
+    result = onejob("gate", "checkout", "1.42.0", "--timeout", "1h", "--undecided", policy, url=replay.url, timeout=30)
+    assert result.returncode == code, result.stderr
+    assert len(replay.requests) == 1
+    assert f"Judging has ended (no_data): --undecided {policy} makes this exit code {code}." in result.stderr
+
+
 def test_it_waits_for_the_decision(onejob: Run, replay: Replay) -> None:
     replay.on("GET", GATE, UNKNOWN, (200, a_gate("undecided")), (200, a_gate("worse")))
     result = onejob("gate", "checkout", "1.42.0", "--timeout", "1m", "--interval", "0.1s", url=replay.url)

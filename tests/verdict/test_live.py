@@ -135,6 +135,19 @@ def test_the_last_batch_ends_with_the_deployment(engine: Engine, database: Datab
     assert looks(loop, 30) == []
 
 
+def test_a_deployment_that_ends_without_a_request_says_so(
+    engine: Engine, database: Database, settings: Settings
+) -> None:
+    deployment = reported(database)
+    loop = a_loop(engine, database, settings)
+    assert looks(loop, 10)[-1].verdict.sentence.endswith("is undecided: no request to it has been seen yet.")
+    Deployments(database).update(deployment.id, status=Status.FAILED, finished_at=moment(20))
+    last = looks(loop, 25)[-1]
+    assert (last.verdict.reason, last.finished) == (Reason.NO_DATA, True)
+    assert last.verdict.sentence.endswith("is undecided: no request to it was seen.")
+    assert last.verdict == recompute(deployment, Evidences(database).read(deployment.id))
+
+
 def test_judging_ends_at_the_horizon(engine: Engine, database: Database, settings: Settings) -> None:
     reported(database)
     loop = a_loop(engine, database, settings.model_copy(update={"judge_horizon_s": 30.0}))

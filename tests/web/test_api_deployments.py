@@ -371,6 +371,20 @@ def test_the_gate_knows_the_latest_deployment_of_a_version(api: Api) -> None:
     assert api.get("/gate", params={"service": "a\x00", "version": "2"}).status_code == 422
 
 
+def test_the_gate_says_when_waiting_longer_changes_nothing(api: Api) -> None:
+    started = api.start()
+    question = {"service": "checkout", "version": "2"}
+    assert api.get("/gate", params=question).json()["verdict"]["is_final"] is False
+
+    api.patch(f"/deployments/{started['id']}", {"status": "failed"})
+    api.services.deployments.close(started["id"], NOW)
+
+    verdict = api.get("/gate", params=question).json()["verdict"]
+    assert (verdict["state"], verdict["reason"], verdict["is_final"]) == ("undecided", "no_data", True)
+    assert api.get(f"/deployments/{started['id']}").json()["verdict"]["is_final"] is True
+    assert [item["verdict"]["is_final"] for item in api.get("/deployments").json()["items"]] == [True]
+
+
 def test_a_change_is_news_for_live_pages(api: Api) -> None:
     heard: list[str] = []
     api.services.events.publish = lambda deployment_id, what="deployment": heard.append(deployment_id)  # type: ignore[method-assign]

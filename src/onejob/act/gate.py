@@ -46,11 +46,19 @@ def gate_outcome(state: State | None, undecided: UndecidedPolicy) -> GateCode:
     return GateCode.NOT_WORSE
 
 
-def decide(state: State | None, undecided: UndecidedPolicy, *, waited_s: float, timeout_s: float) -> GateDecision:
+def decide(
+    state: State | None,
+    undecided: UndecidedPolicy,
+    *,
+    waited_s: float,
+    timeout_s: float,
+    is_judged_to_the_end: bool = False,
+) -> GateDecision:
     """Whether the gate can close now.
 
     It waits for an undecided deployment, and for one that is not known yet (a pipeline often asks before the first
-    request has arrived), until `timeout_s`. A decided verdict ends the wait at once.
+    request has arrived), until `timeout_s`. A decided verdict ends the wait at once, and so does an undecided one of a
+    deployment that is judged no longer: more waiting would not change it.
     """
-    is_open = state in (None, State.UNDECIDED)
+    is_open = state in (None, State.UNDECIDED) and not is_judged_to_the_end
     return GateDecision(gate_outcome(state, undecided), is_final=not is_open or waited_s >= timeout_s)

@@ -1,7 +1,8 @@
 """`onejob gate`: a pipeline step that waits for the verdict and answers with its exit code.
 
-It ends at the first decided verdict (`worse` at once), or when the time is up. A server that cannot be reached for a
-moment does not end the wait; one that was never reached, or that is gone for longer, does.
+It ends at the first decided verdict (`worse` at once), when judging has ended without one, or when the time is up. A
+server that cannot be reached for a moment does not end the wait; one that was never reached, or that is gone for
+longer, does.
 """
 
 import time
@@ -37,6 +38,11 @@ class Look:
         """None for a deployment that is not known (yet)."""
         return State(self.document["verdict"]["state"]) if self.document else None
 
+    @property
+    def is_judged_to_the_end(self) -> bool:
+        """Whether more waiting could not change the verdict."""
+        return bool(self.document and self.document["verdict"].get("is_final"))
+
 
 def gate(
     service: Annotated[str, typer.Argument(help="As service.name in its telemetry.")],
@@ -59,7 +65,7 @@ def gate(
     0  not worse: the verdict is better or no_worse (or undecided, with --undecided pass)
     1  worse
     2  the command line makes no sense
-    3  undecided when the time was up (with --undecided fail)
+    3  undecided when the time was up or judging had ended (with --undecided fail)
     4  the deployment is not known, or the server cannot be reached
     """
     api = Api(url, read_timeout_s=READ_TIMEOUT_S)
@@ -100,7 +106,13 @@ def _wait(
                 return look, GateDecision(GateCode.UNKNOWN, is_final=True)
         else:
             was_reached, answered = True, now
-        decision = decide(look.state, undecided, waited_s=waited_s, timeout_s=timeout_s)
+        decision = decide(
+            look.state,
+            undecided,
+            waited_s=waited_s,
+            timeout_s=timeout_s,
+            is_judged_to_the_end=look.is_judged_to_the_end,
+        )
         if decision.is_final:
             return look, decision
         show(look, waited_s)
@@ -119,7 +131,10 @@ def _print_outcome(document: Document, decision: GateDecision) -> None:
     print(f"{verdict_mark(verdict)}: {clean(verdict.get('sentence'))}")
     if verdict["state"] == State.UNDECIDED:
         passes = decision.code is GateCode.NOT_WORSE
-        note(f"No decision in time; --undecided {'pass' if passes else 'fail'} makes this exit code {decision.code}.")
+        why = (
+            f"Judging has ended ({clean(verdict.get('reason'))})" if verdict.get("is_final") else "No decision in time"
+        )
+        note(f"{why}: --undecided {'pass' if passes else 'fail'} makes this exit code {decision.code}.")
 
 
 @contextmanager

@@ -38,13 +38,18 @@ class DeploymentFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentRecord:
-    """A deployment and what is known of it. `is_whole`: with all signals and the explanation, not the summary's."""
+    """A deployment and what is known of it.
+
+    `is_whole`: with all signals and the explanation, not the summary's. `is_final`: judging has ended, so the verdict
+    stays as it is.
+    """
 
     deployment: Deployment
     verdict: Verdict | None
     explanation: Explanation | None
     rollout: Rollout | None
     is_whole: bool = True
+    is_final: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,11 +236,12 @@ def _records(whole: bool) -> Select[Any]:
     joined = deployments.outerjoin(verdicts, verdicts.c.deployment_id == deployments.c.id).outerjoin(
         rollouts, rollouts.c.id == deployments.c.rollout_id
     )
+    columns = (*DEPLOYMENT_COLUMNS, deployments.c.judging_closed_at, verdict, rollout)
     if not whole:
-        return select(*DEPLOYMENT_COLUMNS, verdict, rollout).select_from(joined)
+        return select(*columns).select_from(joined)
     joined = joined.outerjoin(explanations, explanations.c.deployment_id == deployments.c.id)
     explanation = explanations.c.document.label("explanation_document")
-    return select(*DEPLOYMENT_COLUMNS, verdict, rollout, explanation).select_from(joined)
+    return select(*columns, explanation).select_from(joined)
 
 
 def _record_from_row(row: Any, whole: bool) -> DeploymentRecord:
@@ -246,4 +252,5 @@ def _record_from_row(row: Any, whole: bool) -> DeploymentRecord:
         explanation=unpack(Explanation, explanation) if explanation else None,
         rollout=unpack(Rollout, row["rollout_document"]) if row["rollout_document"] else None,
         is_whole=whole,
+        is_final=row["judging_closed_at"] is not None,
     )

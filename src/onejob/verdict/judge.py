@@ -134,7 +134,7 @@ class Judge:
         if state is State.WORSE and self._verdict is not None and not any(r.state is state for r in results):
             results = list(self._verdict.signals)
         verdict = self._document(batch, state, reason, tuple(results), decision.log_e[signals.WORSE])
-        return _with_sentence(self.deployment, verdict)
+        return replace(verdict, sentence=report.sentence(self.deployment, verdict, is_final=batch.finished))
 
     def _rows(self) -> list[Row]:
         seen = [
@@ -219,10 +219,6 @@ class Judge:
             instances=tuple(sorted({instance for _, _, instance in keys})),
             requests=self._progress.requests[arm],
         )
-
-
-def _with_sentence(deployment: Deployment, verdict: Verdict) -> Verdict:
-    return replace(verdict, sentence=report.sentence(deployment, verdict))
 
 
 def _decided_at(before: Verdict | None, state: State, now: datetime) -> datetime | None:

@@ -10,8 +10,10 @@ from onejob.verdict.signals import EVERYWHERE
 _LONGEST_ETA_S = 7 * 86_400
 
 
-def sentence(deployment: Deployment, verdict: Verdict, explanation: Explanation | None = None) -> str:
-    """One sentence; more is known with an explanation."""
+def sentence(
+    deployment: Deployment, verdict: Verdict, explanation: Explanation | None = None, *, is_final: bool = False
+) -> str:
+    """One sentence; more is known with an explanation. `is_final`: no more evidence will come."""
     subject = f"{deployment.service} {deployment.version}"
     leading = leader(verdict.signals, verdict.state)
     if verdict.state is State.WORSE and leading:
@@ -21,7 +23,7 @@ def sentence(deployment: Deployment, verdict: Verdict, explanation: Explanation 
     if verdict.state is State.NO_WORSE:
         operations = len({s.operation for s in verdict.signals})
         return f"{subject} is no worse: all {len(verdict.signals)} signals of {operations} operations within tolerance."
-    return f"{subject} is undecided: {_undecided(deployment, verdict)}."
+    return f"{subject} is undecided: {_undecided(deployment, verdict, is_final)}."
 
 
 def leader(signals: Sequence[SignalResult], state: State) -> SignalResult | None:
@@ -97,13 +99,14 @@ def _open(verdict: Verdict) -> str:
     return f"; undecided: its error rate (about {duration(mine[0].missing.seconds_p50)} more)"
 
 
-def _undecided(deployment: Deployment, verdict: Verdict) -> str:
+def _undecided(deployment: Deployment, verdict: Verdict, is_final: bool) -> str:
     if verdict.reason is Reason.NO_CONTROL:
         if deployment.strategy is Strategy.ALL_AT_ONCE:
             return "it was shipped all at once, so no old version serves beside it, and it is not judged yet"
-        return "no old version serves beside it, so there is nothing to compare with"
+        served = "served" if is_final else "serves"
+        return f"no old version {served} beside it, so there is nothing to compare with"
     if verdict.reason is Reason.NO_DATA:
-        return f"no request of {deployment.service} {deployment.version} has been seen yet"
+        return "no request to it was seen" if is_final else "no request to it has been seen yet"
     if verdict.reason is Reason.NOT_COMPARABLE:
         return "it answers more traffic than it was meant to get, so the versions are not comparable"
     return _excluded(verdict) + _eta(verdict)

@@ -91,7 +91,7 @@ def recompute(deployment_id: str, services: Uses) -> Response:
     again = recomputed(services, deployment_id)
     if again is None:
         raise ConflictError("This deployment has no verdict yet: there is nothing to recompute. Try again later.")
-    document = verdict_document(again.record.deployment, again.verdict, again.record.explanation)
+    document = verdict_document(again.record, again.verdict)
     return answer({"same": again.is_same, "verdict": document})
 
 

@@ -19,7 +19,7 @@ def record_document(record: DeploymentRecord) -> dict[str, Any]:
     return {
         **deployment_document(record.deployment),
         "rollout": rollout_document(record.rollout) if record.rollout else None,
-        "verdict": verdict_document(record.deployment, record.verdict, record.explanation),
+        "verdict": verdict_document(record, record.verdict),
     }
 
 
@@ -28,13 +28,12 @@ def deployment_document(deployment: Deployment) -> dict[str, Any]:
     return _plain(deployment)
 
 
-def verdict_document(
-    deployment: Deployment, verdict: Verdict | None, explanation: Explanation | None
-) -> dict[str, Any]:
-    """The verdict with its explanation; before there is one, an honest `undecided`."""
-    document = _not_judged(deployment) if verdict is None else _plain(verdict)
+def verdict_document(record: DeploymentRecord, verdict: Verdict | None) -> dict[str, Any]:
+    """A verdict on the deployment, with its explanation; before there is one, an honest `undecided`."""
+    document = _not_judged(record.deployment) if verdict is None else _plain(verdict)
     document.pop("deployment_id", None)
-    document["explanation"] = explanation_document(explanation)
+    document["is_final"] = record.is_final
+    document["explanation"] = explanation_document(record.explanation)
     return document
 
 

@@ -14,7 +14,7 @@ from onejob.web.api.schemas import GateDocument, Problem
 
 router = APIRouter(prefix="/api/v1/gate", tags=["deployments"], route_class=ProblemRoute)
 _OF_DEPLOYMENT = ("service", "environment", "version", "status")
-_OF_VERDICT = ("state", "reason", "sentence", "decided_at")
+_OF_VERDICT = ("state", "reason", "sentence", "decided_at", "is_final")
 
 
 @router.get("", responses={200: {"model": GateDocument}, 404: {"model": Problem}, 422: {"model": Problem}})

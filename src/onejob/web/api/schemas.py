@@ -25,11 +25,15 @@ class ExplanationDocument:
 
 @dataclass(frozen=True, kw_only=True)
 class VerdictDocument:
-    """Better or worse, how sure, and what is missing. `reason` is there while `state` is `undecided`."""
+    """Better or worse, how sure, and what is missing. `reason` is there while `state` is `undecided`.
+
+    `is_final`: judging has ended, so waiting longer changes nothing.
+    """
 
     state: State
     reason: Reason | None
     sentence: str
+    is_final: bool
     judged_at: datetime | None
     decided_at: datetime | None
     first_visible_at: datetime | None
@@ -88,12 +92,13 @@ class HistoryDocument:
 
 @dataclass(frozen=True, kw_only=True)
 class GateVerdictDocument:
-    """As much of a verdict as a pipeline needs."""
+    """As much of a verdict as a pipeline needs; an `undecided` that `is_final` will not be decided any more."""
 
     state: State
     reason: Reason | None
     sentence: str
     decided_at: datetime | None
+    is_final: bool
 
 
 @dataclass(frozen=True, kw_only=True)
