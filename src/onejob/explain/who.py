@@ -1,21 +1,22 @@
 """Who is hurt: the attribute values that the damage concentrates on.
 
 Each value is scored by its gain (`noisy_or.py`) less a complexity penalty: choosing one of the k values of an attribute
-costs log k, so that a session that was slow once, or one tenant of a hurt class, loses against the class. Pairs pay for
-both parts, and must beat the best single value. The search is greedy: requests that the best value explains are
-removed, and the rest is searched again.
+costs log k, so that a session that was slow once, or one tenant of a hurt class, loses against the class. The values
+that gain most are then weighed against each other, alone and two or three together (`localise.py`); the best of them
+that is beyond chance is taken. The search is greedy: requests that it explains are removed, and the rest is searched
+again.
 
 Values that control never has, though by its size it should, may be consequences as well as causes (nothing tells them
 apart): they are marked new, and count half. Attributes whose values the arms do not share at all identify the arm, or
 the single request, and are left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import sparse
 
+from onejob.explain.localise import Leaves, combinations
 from onejob.explain.membership import Membership
 from onejob.explain.noisy_or import Counts, cells, coverage, excess, gain, is_new, lift, totals
 from onejob.explain.reading import Bools, Floats, Ints, Requests
@@ -26,14 +27,14 @@ _MIN_REQUESTS = 3.0
 _MIN_BAD = 2.0
 _EVERYONE = 0.98  # a value of nearly all requests explains nothing
 _REST_WORTH_SEARCHING = 0.1
-_PAIR_SEEDS = 60
-_PAIR_MARGIN = 2.0
+_SEEDS = 40
+_MARGIN = 2.0  # nats by which a combination must be surer than the best single value
 _NEW_WORTH = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concentration:
-    """A value, or two together. Numbers are about treatment's requests; `has` masks the requests of both arms.
+    """A value, or several together. Numbers are about treatment's requests; `has` masks the requests of both arms.
 
     `score` is in nats, the evidence less the price of the choice.
     `twins` are other values of exactly the same requests: the data cannot tell them apart.
@@ -93,39 +94,58 @@ class _Search:
         self.whole = totals(self.is_treatment, self.bad, self.weight)
 
     def best(self, preferred: Sequence[str]) -> _Choice | None:
-        """The best value, or pair where it earns its complexity."""
+        """The best value; or two or three together, where they earn their complexity."""
         counts = Counts(*(self.members.has.T @ cell for cell in self._cells()))
         gains = np.where(self.allowed, self._gains(counts), -np.inf)
         costs = np.log(np.maximum(2, self.members.distinct))
         single = self._first_of_best(gains - costs, preferred)
         best = _Choice((single,), float(gains[single] - costs[single]))
-        pair = self._best_pair(gains, costs)
-        if pair is not None and pair.score > max(best.score, 0) + _PAIR_MARGIN:
-            best = pair
-        return best if best.score >= MIN_SCORE else None
+        together = self._best_together(self._by_gain(gains, preferred), costs, best)
+        choice = together or best
+        return choice if choice.score >= MIN_SCORE else None
 
     def _first_of_best(self, scores: Floats, preferred: Sequence[str]) -> int:
         """The best; among equals the preferred name, then the first of the alphabet."""
         equals = np.flatnonzero(scores >= scores.max() - 1e-9).tolist()
+        return int(min(equals, key=self._preference(preferred)))
+
+    def _by_gain(self, gains: Floats, preferred: Sequence[str]) -> Ints:
+        """The values that explain most by themselves; among equals the preferred name comes first."""
+        preference = self._preference(preferred)
+        rounded = np.round(gains, 6)
+        useful = np.flatnonzero(np.isfinite(gains)).tolist()
+        return np.array(sorted(useful, key=lambda i: (-rounded[i], preference(i)))[:_SEEDS], dtype=np.int64)
+
+    def _preference(self, preferred: Sequence[str]) -> Callable[[int], tuple[int, tuple[str, str]]]:
         rank = {name: place for place, name in enumerate(preferred)}
         values = self.members.values
-        return int(min(equals, key=lambda i: (rank.get(values[i][0], len(rank)), values[i])))
+        return lambda i: (rank.get(values[i][0], len(rank)), values[i])
 
-    def _best_pair(self, gains: Floats, costs: Floats) -> _Choice | None:
-        """Of the values that explain most by themselves, the two that explain most together."""
-        seeds = np.argsort(-gains, kind="stable")[:_PAIR_SEEDS]
-        seeds = seeds[np.isfinite(gains[seeds])]
+    def _best_together(self, seeds: Ints, costs: Floats, single: _Choice) -> _Choice | None:
+        """Of these values, those that together say best who is hurt."""
         if len(seeds) < 2:
             return None
-        has = self.members.has[:, seeds]
-        first, second = np.triu_indices(len(seeds), 1)
-        # Sparse on purpose: dense products start BLAS threads, which cost 50 times as much on a busy machine.
-        together = [(has.T @ (sparse.diags_array(cell) @ has)).toarray() for cell in self._cells()]
-        counts = Counts(*(sums[first, second] for sums in together))
-        scores = self._gains(counts) - costs[seeds[first]] - costs[seeds[second]]
-        best = int(np.argmax(scores))
-        columns = sorted((int(seeds[first[best]]), int(seeds[second[best]])), key=lambda i: (-gains[i], i))
-        return _Choice(tuple(columns), float(scores[best]))
+        has = self.members.has[:, seeds].toarray() > 0
+        new = is_new(Counts(*(has.T @ cell for cell in self._cells())), self.whole)
+        for found in combinations(self._leaves(has), np.where(new, _NEW_WORTH, 1.0)):
+            columns = tuple(int(seeds[c]) for c in found.columns)
+            if columns == single.columns:
+                return None
+            choice = _Choice(columns, self._score(has[:, list(found.columns)].all(axis=1), costs[list(columns)].sum()))
+            if choice.score >= max(single.score, 0) + (_MARGIN if len(columns) > 1 else 0.0):
+                return choice
+        return None
+
+    def _score(self, inside: Bools, cost: float) -> float:
+        counts = Counts(*(np.array([cell[inside].sum()]) for cell in self._cells()))
+        return float(self._gains(counts)[0] - cost)
+
+    def _leaves(self, has: Bools) -> Leaves:
+        """Requests that have the same of these values, counted together."""
+        packed = np.packbits(has, axis=1)
+        _, first, kind = np.unique(packed, axis=0, return_index=True, return_inverse=True)
+        n1, b1, n0, b0 = (np.bincount(kind.reshape(-1), weights=cell).astype(float) for cell in self._cells())
+        return Leaves(has=has[first], n1=n1, b1=b1, n0=n0, b0=b0)
 
     def _gains(self, inside: Counts) -> Floats:
         gains = gain(inside, self.whole)

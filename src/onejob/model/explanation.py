@@ -22,7 +22,7 @@ class AttributeValue:
     "Bad" are the treatment's requests beyond what control would have had: slow ones or failed ones.
     `coverage` = share of the bad that have the value; `rest_share` = share of the others that have it;
     `lift` = how much likelier a request with the value is bad than one without. `is_new`: control never had it.
-    Two values that concentrate it together are joined: `tenant.size & region`, `large & eu`.
+    Values that concentrate it together (up to three) are joined: `tenant.size & region`, `large & eu`.
     """
 
     operation: str
