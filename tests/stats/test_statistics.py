@@ -74,15 +74,17 @@ def test_bursts_raise_phi_and_independent_requests_do_not() -> None:
     bursts = 10 * rng.binomial(10, 0.1, (2, 2000))
     phis = []
     for counts in (single, bursts):
-        total, blocks = design_effect.residual_ratio(n_i, n, counts.sum(axis=0), counts[0])
-        phis.append(design_effect.phi(total, blocks))
+        ratios, usable = design_effect.residual_ratios(n_i, n, counts.sum(axis=0), counts[0])
+        phis.append(design_effect.phi(ratios.sum(), usable.sum()))
     assert phis[0] == pytest.approx(1.0, abs=0.15)
     assert phis[1] == pytest.approx(10.0, rel=0.2)
 
 
 def test_phi_starts_careful_and_is_never_below_one() -> None:
     nothing = np.zeros(3, dtype=np.int64)
-    assert design_effect.residual_ratio(nothing, nothing, nothing, nothing) == (0.0, 0)
+    ratios, usable = design_effect.residual_ratios(nothing, nothing, nothing, nothing)
+    assert not ratios.any()
+    assert not usable.any()
     assert design_effect.phi(0.0, 0) == design_effect.PRIOR_PHI
     assert design_effect.phi(0.0, 10_000) == 1.0
 

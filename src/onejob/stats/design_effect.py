@@ -6,6 +6,8 @@ by it. `s_b` is the between-instance standard deviation of control's log odds be
 1986, method of moments); theta_0 is the odds ratio that so many instances may show without any change.
 """
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student_t
@@ -24,17 +26,15 @@ _LEAST_INSTANCES = 3
 _LEAST_EVENTS = 5  # of each outcome, for an instance's log odds to have a usable variance
 
 
-def residual_ratio(n_i: Ints, n: Ints, k: Ints, x_i: Ints) -> tuple[float, int]:
-    """Sum of squared residuals over their hypergeometric variance, and how many there were.
+def residual_ratios(n_i: Ints, n: Ints, k: Ints, x_i: Ints) -> tuple[Floats, NDArray[np.bool_]]:
+    """Squared residuals over their hypergeometric variance, 0 where there is none, and where there is one.
 
-    n_i, x_i: requests and events of one instance in a bin; n, k: of all of control in that bin.
+    n_i, x_i: requests and events of one instance in a bin; n, k: of all of control in that bin. Any shape.
     """
     usable = (n > 1) & (k > 0) & (k < n) & (n_i > 0) & (n_i < n)
-    if not usable.any():
-        return 0.0, 0
-    n_i, n, k, x_i = (a[usable].astype(float) for a in (n_i, n, k, x_i))
-    variance = k * (n_i / n) * (1 - n_i / n) * (n - k) / (n - 1)
-    return float(((x_i - k * n_i / n) ** 2 / variance).sum()), len(n)
+    share = n_i / np.maximum(n, 1)
+    variance = np.where(usable, k * share * (1 - share) * (n - k) / np.maximum(n - 1, 1), 1.0)
+    return np.where(usable, (x_i - k * share) ** 2 / variance, 0.0), usable
 
 
 def phi(sum_of_ratios: float, blocks: float, history: tuple[float, int] | None = None) -> float:
@@ -55,16 +55,35 @@ def phi(sum_of_ratios: float, blocks: float, history: tuple[float, int] | None =
 
 def between_instances(events: Floats, requests: Floats) -> tuple[float, int] | None:
     """(s_b, instances used) from each control instance's totals; None with fewer than three usable ones."""
+    s_b, used = between_instances_each(events[:, None], requests[:, None])
+    return (float(s_b[0]), int(used[0])) if used[0] >= _LEAST_INSTANCES else None
+
+
+def between_instances_each(events: Floats, requests: Floats) -> tuple[Floats, Ints]:
+    """s_b and the instances used, of many signals at once: (instances, ...) -> (...). Under three used, s_b is 0."""
     usable = (events >= _LEAST_EVENTS) & (requests - events >= _LEAST_EVENTS)
-    if int(usable.sum()) < _LEAST_INSTANCES:
-        return None
-    x, n = events[usable], requests[usable]
+    used = usable.sum(axis=0)
+    x, n = np.where(usable, events, 1.0), np.where(usable, requests, 2.0)
     log_odds = np.log(x / (n - x))
-    weight = 1.0 / (1 / x + 1 / (n - x))
-    mean = (weight * log_odds).sum() / weight.sum()
-    q = (weight * (log_odds - mean) ** 2).sum()
-    spread = weight.sum() - (weight**2).sum() / weight.sum()
-    return float(np.sqrt(max(0.0, (q - (len(x) - 1)) / spread))), len(x)
+    weight = usable / (1 / x + 1 / (n - x))
+    total = np.where(used, weight.sum(axis=0), 1.0)
+    mean = (weight * log_odds).sum(axis=0) / total
+    q = (weight * (log_odds - mean) ** 2).sum(axis=0)
+    spread = total - (weight**2).sum(axis=0) / total
+    enough = used >= _LEAST_INSTANCES
+    variance = np.where(enough, q - (used - 1), 0.0) / np.where(enough, spread, 1.0)
+    return np.sqrt(np.maximum(0.0, variance)), used
+
+
+def log_theta_0_each(s_b: Floats, used: Ints, control_instances: int, treatment_instances: int) -> Floats:
+    """Log theta_0 of many signals at once; NaN where fewer than three instances tell nothing of s_b."""
+    out = np.full(s_b.shape, np.nan)
+    for instances in np.unique(used[used >= _LEAST_INSTANCES]).tolist():
+        mine = used == instances
+        df = _POOLED_DF + instances - 1.0
+        pooled = np.sqrt((_POOLED_DF * PRIOR_SD**2 + (instances - 1.0) * s_b[mine] ** 2) / df)
+        out[mine] = _t_quantile(df) * pooled * _spread(control_instances, treatment_instances)
+    return out
 
 
 def log_theta_0(between: tuple[float, int] | None, control_instances: int, treatment_instances: int) -> float:
@@ -80,5 +99,13 @@ def log_theta_0(between: tuple[float, int] | None, control_instances: int, treat
         own_df = between[1] - 1.0
         df = _POOLED_DF + own_df
         s_b = float(np.sqrt((_POOLED_DF * PRIOR_SD**2 + own_df * between[0] ** 2) / df))
-    spread = np.sqrt(1 / max(1, treatment_instances) + 1 / max(1, control_instances))
-    return float(student_t.ppf(_QUANTILE, df) * s_b * spread)
+    return _t_quantile(df) * s_b * _spread(control_instances, treatment_instances)
+
+
+def _spread(control_instances: int, treatment_instances: int) -> float:
+    return float(np.sqrt(1 / max(1, treatment_instances) + 1 / max(1, control_instances)))
+
+
+@cache
+def _t_quantile(df: float) -> float:
+    return float(student_t.ppf(_QUANTILE, df))

@@ -37,6 +37,12 @@ def quantile_position(histogram: Counts, q: float) -> int:
     return int(np.searchsorted(np.cumsum(histogram), q * total, side="left"))
 
 
+def quantile_positions(summed: Counts, q: float) -> NDArray[np.int64]:
+    """`quantile_position` of many histograms at once, each given by its cumulated counts: (n, SIZE) -> (n,)."""
+    below: NDArray[np.int64] = (summed < (q * summed[:, -1])[:, None]).sum(axis=1)
+    return below
+
+
 def quantile_s(histogram: Counts, q: float) -> float | None:
     """The q-quantile in seconds, interpolated geometrically within its bucket; None for an empty histogram."""
     at = quantile_position(histogram, q)

@@ -67,29 +67,47 @@ def table(rows: Counts, values: Ints, operations: int) -> Ints:
     return np.bincount(key, weights=values, minlength=size).astype(np.int64).reshape(2, operations, rows.bins)
 
 
-def exceedances(rows: Counts, edges: Ints) -> Ints:
-    """Per cell and threshold: requests slower than it. `edges`: positions (operation, threshold), -1 for none.
+def levels(rows: Counts, edges: Ints) -> Ints:
+    """Per filled bucket: how many of its operation's thresholds it lies beyond.
 
-    Edges rise with the quantile, so how many of them a bucket is beyond says which.
+    `edges`: positions (operation, threshold), -1 for none; they rise with the quantile, so the number says which.
     """
-    thresholds = edges.shape[1]
     known = np.where(edges < 0, histogram.SIZE, edges)
-    operation = rows.operation[rows.bucket_row]
-    level = np.zeros(len(rows.bucket_row), dtype=np.int64)
-    for q in range(thresholds):
-        level += rows.bucket_position > known[operation, q]
-    size = len(rows.arm) * (thresholds + 1)
+    beyond = (np.arange(histogram.SIZE)[None, None, :] > known[:, :, None]).sum(axis=1)
+    result: Ints = beyond.reshape(-1)[rows.operation[rows.bucket_row] * histogram.SIZE + rows.bucket_position]
+    return result
+
+
+def exceedances(rows: Counts, level: Ints, operations: int, thresholds: int) -> Ints:
+    """Requests slower than each threshold: shape (arm, operation, threshold, bin)."""
+    of_cell = (rows.arm * operations + rows.operation) * (thresholds + 1) * rows.bins + rows.bin
+    key = of_cell[rows.bucket_row] + level * rows.bins
+    size = 2 * operations * (thresholds + 1) * rows.bins
+    at_level = np.bincount(key, weights=rows.bucket_count, minlength=size)
+    return _beyond(at_level.astype(np.int64).reshape(2, operations, thresholds + 1, rows.bins), axis=2)
+
+
+def exceedances_by_cell(rows: Counts, level: Ints, thresholds: int) -> Ints:
+    """The same per cell: shape (cells, thresholds)."""
     key = rows.bucket_row * (thresholds + 1) + level
-    at_level = np.bincount(key, weights=rows.bucket_count, minlength=size).reshape(-1, thresholds + 1)
-    return at_level[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:].astype(np.int64)
+    size = len(rows.arm) * (thresholds + 1)
+    at_level = np.bincount(key, weights=rows.bucket_count, minlength=size)
+    return _beyond(at_level.astype(np.int64).reshape(-1, thresholds + 1), axis=1)
+
+
+def _beyond(at_level: Ints, axis: int) -> Ints:
+    """From how many lie at each level to how many lie at it or above; level 0 is beyond no threshold."""
+    summed = np.flip(np.flip(at_level, axis).cumsum(axis=axis), axis)
+    return summed[:, 1:] if axis == 1 else summed[:, :, 1:]
 
 
 def histograms(rows: Counts, operations: int, keep: NDArray[np.bool_] | None = None) -> Ints:
     """Dense histograms per (arm, operation), of the cells in `keep` (all when None)."""
     cell = rows.bucket_row
-    key = (rows.arm[cell] * operations + rows.operation[cell]) * histogram.SIZE + rows.bucket_position
+    start = (rows.arm * operations + rows.operation) * histogram.SIZE
     weights = rows.bucket_count if keep is None else rows.bucket_count * keep[cell]
-    flat = np.bincount(key, weights=weights, minlength=2 * operations * histogram.SIZE)
+    size = 2 * operations * histogram.SIZE
+    flat = np.bincount(start[cell] + rows.bucket_position, weights=weights, minlength=size)
     return flat.astype(np.int64).reshape(2, operations, histogram.SIZE)
 
 

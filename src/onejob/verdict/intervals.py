@@ -29,8 +29,6 @@ COLUMNS = tuple(QUANTILES.index(q) for q in REPORTED)
 _STEPS = np.concatenate([np.arange(0, 33), np.arange(34, 65, 2), np.arange(68, 97, 4)])
 SHIFTS: Ints = np.unique(np.concatenate([-_STEPS, _STEPS]))
 _LOG_RATIOS: Floats = np.array([0.2, 0.5, 1.2, 3.0])
-# Exact for the bins of a live look; a day merged for a recomputation is bounded, which only widens the interval.
-_EXACT_TERMS = 200
 _LEAST_BEYOND = 20  # control requests beyond a quantile, for it to be a quantile
 _SHARE_SD = 3.0  # shares further apart than this many binomial sd are not merged
 
@@ -108,7 +106,7 @@ class LatencyIntervals:
         self._refuted |= log_mean(self._log_e, axis=4) >= self._bars()[None, :, :, None]
 
     def _test(self, usable: Ints, n0: Ints, n1: Ints, beyond: Ints, evidence: Evidence) -> None:
-        phi, log_theta_0 = evidence.phi()[1:], evidence.log_theta_0()[:, 1:]
+        phi, log_theta_0 = evidence.phi()[:, 1:], evidence.log_theta_0()[:, 1:]
         shape = (len(usable), len(SHIFTS))
         for row, column in enumerate(COLUMNS):
             edge = self.edges[usable, row]
@@ -120,8 +118,8 @@ class LatencyIntervals:
                 for a in (n0[:, None], n1[:, None], x0, x1, log_theta_0[usable, column][:, None])
             )
             bins, fixed = Bins(n, m, x + y, y, theta), (edge >= 0)[:, None, None]
-            added = log_evidence(bins, np.arange(n.size), n.size, log_ratios=_LOG_RATIOS, exact_terms=_EXACT_TERMS)
-            self._log_e[:, usable, row] += added.reshape(2, *shape, -1) / phi[column] * fixed
+            added = log_evidence(bins, np.arange(n.size), n.size, log_ratios=_LOG_RATIOS)
+            self._log_e[:, usable, row] += added.reshape(2, *shape, -1) / phi[usable, column, None, None] * fixed
 
 
 def _has_left(control: Ints, edge: int, q: float) -> bool:

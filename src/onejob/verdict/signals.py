@@ -73,7 +73,7 @@ class Row:
 
 def error_rows(evidence: Evidence, operations: Sequence[tuple[int, str, float]], settings: JudgeSettings) -> list[Row]:
     """Errors of the operations, given as (number, name, weight)."""
-    phi, theta = float(evidence.phi()[ERRORS]), np.exp(evidence.log_theta_0()[:, ERRORS])
+    phi, theta = evidence.phi()[:, ERRORS], np.exp(evidence.log_theta_0()[:, ERRORS])
     outcomes = [
         _Outcome(
             family="errors",
@@ -83,7 +83,7 @@ def error_rows(evidence: Evidence, operations: Sequence[tuple[int, str, float]],
             requests=_pair(evidence.requests[:, op]),
             log_e=_log_e(evidence, op, [ERRORS]),
             weight=weight,
-            phi=phi,
+            phi=float(phi[op]),
             theta_0=float(theta[op]),
         )
         for op, name, weight in operations
@@ -95,7 +95,7 @@ def latency_rows(
     evidence: Evidence, intervals: LatencyIntervals, op: int, name: str, weight: float, settings: JudgeSettings
 ) -> list[Row]:
     """The reported quantiles of one operation; the median always, the others once control has enough requests."""
-    phi, theta = evidence.phi(), evidence.log_theta_0()[op]
+    phi, theta = evidence.phi()[op], evidence.log_theta_0()[op]
     log_e = _log_e(evidence, op, list(range(1, 1 + len(evidence.edges[op]))))
     rows = []
     for i, q in enumerate(REPORTED):
