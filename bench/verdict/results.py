@@ -36,6 +36,7 @@ class Measure(StrEnum):
     DEFENCES = "defences against dependent noise"
     DELAY = "delay and power beside the oracle"
     COVERAGE = "coverage of intervals over all looks"
+    UNDECIDED = "harmless deployments still undecided after a day"
     ETA = "calibration of the time still needed"
     BEFORE_AFTER = "before/after"
     CHANGE_POINTS = "change points"
@@ -43,6 +44,7 @@ class Measure(StrEnum):
     ROOT_CAUSE = "root cause from spans and metrics"
     TEMPLATES = "new log templates"
     COST = "cost"
+    PEERS = "peers as published"
 
 
 class Unit(StrEnum):
@@ -129,13 +131,13 @@ def written(value: float | None, unit: Unit) -> str:
 
 def table(rows: Iterable[Row]) -> Table:
     """All rows for the terminal, by measure."""
-    out = Table("measure", "what", "who", "value", "95 %", "n", "target", "met")
+    out = Table("what", "who", "value", "95 %", "n", "target", "met")
     before = None
     for row in rows:
-        if before not in (None, row.measure):
+        if row.measure is not before:
             out.add_section()
-        words = _columns(row)
-        out.add_row(row.measure if row.measure is not before else "", *words, style=_STYLE[row.met])
+            out.add_row(f"[bold]{row.measure}[/]")
+        out.add_row(*_columns(row), style=_STYLE[row.met])
         before = row.measure
     return out
 

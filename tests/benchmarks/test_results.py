@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from bench.verdict import datasets, results
+from bench.verdict import benches, results
 from bench.verdict.results import AbsentError, Measure, Row, Unit
 from scipy.stats import binom
 
@@ -55,7 +55,7 @@ def test_an_absent_data_set_and_a_broken_benchmark_cost_nothing_but_themselves(t
         return [results.share(Measure.TEMPLATES, "found", 9, 10)]
 
     said: list[str] = []
-    rows = list(datasets.run({"a": absent, "b": broken, "c": fine}, tmp_path, True, said.append))
-    assert [row.name for row in rows] == ["found"]
+    found = benches.run({"a": absent, "b": broken, "c": fine}, tmp_path, True, said.append)
+    assert ([row.name for row in found.rows], found.absent, found.failed) == (["found"], ["a"], ["b"])
     assert any("fetch it from somewhere" in words for words in said)
     assert any("a bug" in words for words in said)

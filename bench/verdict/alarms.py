@@ -1,0 +1,54 @@
+"""False alarms per deployment: each kind of harmless traffic, our judge beside its peers, on the same days."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from bench.verdict import ours, workers
+from bench.verdict.peers import rules
+from bench.verdict.peers.series import series
+from bench.verdict.results import Measure, Row, share
+from bench.verdict.scenarios import harmless
+from bench.verdict.traffic import Traffic, day
+
+TARGET = 0.01
+# An upper 95 % bound of 1 % needs 368 days without an alarm, 555 with one at most.
+DAYS, DAYS_QUICK = 600, 6
+PEER_DAYS = 100  # peers miss the target by so much that fewer days show it
+MANY_OPERATIONS = 100  # from so many on, a day is so much work that the bound is left open ...
+DAYS_OF_MANY = 100  # ... and said to be
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Whether each judge called the day worse at any look."""
+
+    ours: bool
+    peers: dict[str, bool]
+
+
+def one(traffic: Traffic, peers_below: int, seed: int) -> Outcome:
+    """Judge the day of this seed."""
+    drawn = day(traffic, seed)
+    called = ours.first_worse(drawn) is not None
+    if seed >= peers_below:
+        return Outcome(called, {})
+    seen = series(drawn)
+    return Outcome(called, {name: peer(seen) is not None for name, peer in rules.PEERS.items()})
+
+
+def rows(_: Path, quick: bool) -> list[Row]:
+    """A row per kind of traffic and judge."""
+    found = []
+    for traffic in harmless():
+        is_many = traffic.operations >= MANY_OPERATIONS
+        days = DAYS_QUICK if quick else DAYS_OF_MANY if is_many else DAYS
+        peer_days = days if quick else 0 if is_many else PEER_DAYS
+        outcomes = workers.each(partial(one, traffic, peer_days), range(days))
+        alarms = sum(outcome.ours for outcome in outcomes)
+        row = share(Measure.FALSE_ALARMS, traffic.name, alarms, days)
+        found.append(row if is_many or quick else row.at_most(TARGET, surely=True))
+        for name in rules.PEERS if peer_days else ():
+            alarms = sum(outcome.peers[name] for outcome in outcomes[:peer_days])
+            found.append(share(Measure.FALSE_ALARMS, traffic.name, alarms, peer_days, who=name))
+    return found
