@@ -54,10 +54,10 @@ class NoIntervals(LatencyIntervals):
 
 
 class WithoutPhi(Evidence):
-    """Takes requests for independent, but for what its settings say."""
+    """Takes requests for independent."""
 
     def phi(self) -> Floats:
-        return np.full_like(super().phi(), self._phi_factor)
+        return np.ones_like(super().phi())
 
 
 class WithoutTheta0(Evidence):
@@ -137,7 +137,7 @@ def trace(day: Day, settings: JudgeSettings = SETTINGS, kind: type[Evidence] = E
     for first, last in _pieces(day):
         fold(rows.select(first, last), learner, intervals)
         for totals, events, phi, log_theta_0 in learner.steps:
-            grown = log_e + _increments(totals, events, log_theta_0).cumsum(axis=0) / phi[:, None]
+            grown = log_e + _increments(totals, events, log_theta_0).cumsum(axis=0) / phi[:, :, None]
             path.append(_combined(grown, weights))
             log_e = grown[-1]
         learner.steps.clear()
@@ -159,7 +159,8 @@ def _pieces(day: Day) -> Iterator[tuple[int, int]]:
 
 def _increments(totals: Ints, events: Ints, log_theta_0: Floats) -> Floats:
     """What each bin adds, before phi; shape (bins, operations, signals, ratios)."""
-    (n0, n1), (x0, x1) = totals, events
+    is_timed = np.minimum(np.arange(events.shape[2]), 1)  # errors are of all requests, the others of timed ones
+    (n0, n1), (x0, x1) = totals[:, :, is_timed], events
     k = x0 + x1
     out = np.zeros((*k.shape, len(core_test.LOG_RATIOS)))
     is_used = (k > 0) & (k < n0 + n1) & (n0 > 0) & (n1 > 0)
