@@ -66,6 +66,13 @@ def test_noise_has_the_size_and_the_memory_it_is_told_to_have() -> None:
     assert np.corrcoef(minutes[1:], minutes[:-1])[0, 1] == pytest.approx(0.8, abs=0.05)
 
 
+def test_kinds_of_traffic_do_not_share_their_draws_however_they_are_named() -> None:
+    one, other = (
+        day(Traffic(name=name, bins=60), 1).counts.count for name in ("AR(0.8), by 10 s", "AR(0.98), by 10 s")
+    )
+    assert len(one) != len(other) or (one != other).any()
+
+
 def test_bursts_hit_one_pod_at_a_time() -> None:
     calm, hit = (day(Traffic(name="b", bins=360, pods=(4, 1), bursts=b), 1).counts for b in (None, Bursts(per_hour=30)))
     assert hit.count.sum() - calm.count.sum() > 300
