@@ -70,9 +70,8 @@ def log_evidence_per_bin(bins: Bins, *, log_ratios: Floats = LOG_RATIOS) -> Floa
     if not len(used):
         return out
     some = bins.at(used)
-    first, which = _distinct(some)
     events = np.stack([some.x1, some.k - some.x1])
-    out[:, used] = events[:, :, None] * log_ratios - _costs(some.at(first), log_ratios)[:, which]
+    out[:, used] = events[:, :, None] * log_ratios - _costs(some, log_ratios)
     return out
 
 

@@ -13,8 +13,8 @@ def fold(rows: Counts, evidence: Evidence, intervals: LatencyIntervals) -> None:
     control = counts.table(rows, rows.count, evidence.operations)[CONTROL].sum(axis=0)
     at = 0
     while at < rows.bins:
-        evidence.refreeze()
-        intervals.fix_edges(evidence)
+        if evidence.refreeze():
+            intervals.fix_edges(evidence)
         upcoming = evidence.bins_until_refreeze(control[at:])
         chunk = rows.select(at, at + upcoming)
         intervals.consume(chunk, evidence)

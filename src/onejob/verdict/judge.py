@@ -58,6 +58,8 @@ class Judge:
         self._register(batch)
         rows = self._place(batch)
         fold(rows, self._evidence, self._intervals)
+        if batch.finished:
+            self._intervals.close(self._evidence)
         self._router.consume(batch.router)
         self._progress.consume(rows, batch)
         self._consume_share(rows, batch.share)

@@ -14,7 +14,7 @@ from onejob.stats.confidence import running_mean_interval
 from onejob.verdict import missing
 from onejob.verdict.counts import CONTROL, TREATMENT
 from onejob.verdict.evidence import ERRORS, Evidence
-from onejob.verdict.intervals import COLUMNS, REPORTED, LatencyIntervals
+from onejob.verdict.intervals import LatencyIntervals
 from onejob.verdict.router import LOG_THETA_0, RouterEvidence, ShareEvidence
 
 Floats = NDArray[np.float64]
@@ -98,7 +98,7 @@ def latency_rows(
     phi, theta = evidence.phi()[op], evidence.log_theta_0()[op]
     log_e = _log_e(evidence, op, list(range(1, 1 + len(evidence.edges[op]))))
     rows = []
-    for i, q in enumerate(REPORTED):
+    for i, q in enumerate(intervals.reported):
         if i and intervals.edges[op, i] < 0:
             continue
         control, treatment = (histogram.quantile_s(evidence.histogram[arm, op], q) for arm in (CONTROL, TREATMENT))
@@ -120,11 +120,11 @@ def latency_rows(
                 log_e=log_e,
                 own_log_e=_log_e(evidence, op, list(_AROUND[i])),
                 weight=weight,
-                phi=float(phi[1 + COLUMNS[i]]),
-                theta_0=float(np.exp(theta[1 + COLUMNS[i]])),
+                phi=float(phi[1 + intervals.columns[i]]),
+                theta_0=float(np.exp(theta[1 + intervals.columns[i]])),
                 requests=_pair(evidence.timed[:, op]),
                 events=(0, 0),
-                floor=_floor(evidence, op, int(intervals.edges[op, i]), float(theta[1 + COLUMNS[i]])),
+                floor=_floor(evidence, op, int(intervals.edges[op, i]), float(theta[1 + intervals.columns[i]])),
             )
         )
     return rows
