@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onejob.stats import design_effect, histogram, mixture
+from onejob.stats import confidence, design_effect, histogram, mixture
 from onejob.stats.confidence import running_mean_interval
 
 
@@ -55,6 +55,23 @@ def test_intervals_contain_the_running_mean_at_every_look() -> None:
         mean = np.cumsum(p) / np.arange(1, 301)
         missed += bool(((mean < low) | (mean > high)).any())
     assert missed / 400 <= 0.05
+
+
+@given(st.floats(1.0, 1e6), st.floats(0.0, 1.0), st.sampled_from([0.05, 0.005]))
+@settings(deadline=None, max_examples=100)
+def test_the_ends_of_an_interval_are_excluded_and_a_little_inside_is_not(n: float, mean: float, alpha: float) -> None:
+    """By the mixture itself, whatever way its boundary is looked for."""
+    low, high = (float(end[0]) for end in running_mean_interval(np.array([mean * n]), np.array([n]), alpha))
+    assert low <= mean <= high
+
+    def is_excluded(p: float, lambdas: np.ndarray) -> bool:
+        log_e = lambdas * mean * n - n * np.log1p(p * np.expm1(lambdas))
+        return bool(mixture.log_mean(log_e) >= np.log(2 / alpha) - 1e-6)
+
+    assert high == 1.0 or is_excluded(high, -confidence._STEPS)
+    assert low == 0.0 or is_excluded(low, confidence._STEPS)
+    if n > 100:
+        assert high == 1.0 or not is_excluded(high - max(0.02 * (high - mean), 2e-7), -confidence._STEPS)
 
 
 def test_without_requests_nothing_is_known() -> None:

@@ -1,5 +1,7 @@
 """Averaging e-processes in log space; an average of e-processes is one."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,8 +19,8 @@ def log_sum(log_e: Floats, axis: int | tuple[int, ...] = -1) -> Floats:
 def log_mean(log_e: Floats, axis: int | tuple[int, ...] = -1) -> Floats:
     """Log of the plain average of exp(log_e) along `axis`."""
     axes = (axis,) if isinstance(axis, int) else axis
-    size = np.prod([log_e.shape[a] for a in axes])
-    return log_sum(log_e, axis) - float(np.log(size))
+    size = math.prod(log_e.shape[a] for a in axes)
+    return log_sum(log_e, axis) - math.log(size)
 
 
 def log_weighted(log_e: Floats, weights: Floats) -> float:

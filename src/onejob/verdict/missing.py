@@ -17,7 +17,9 @@ from onejob.stats.confidence import running_mean_interval
 
 Floats = NDArray[np.float64]
 
-_FACTORS = np.geomspace(1.05, 2e4, 20)
+# Factors by which traffic may have to grow, looked for in two steps: to within a factor of 3, then to within 20 %.
+_COARSE = np.geomspace(1.05, 2e4, 10)
+_FINE = np.geomspace(1 / 3, 1.0, 7)
 _Z90 = 1.28
 
 
@@ -50,12 +52,26 @@ def missing_for_rates(
 
 def _factors_for_rates(rates: Rates, control: Floats, treatment: Floats, alpha: float) -> list[float | None]:
     """By which factor traffic must grow until the interval of treatment - control lies under the tolerance."""
-    shape = (len(control), len(_FACTORS))
-    n0, n1 = (np.maximum(1.0, rates.requests[:, arm, None]) * _FACTORS / rates.phi[:, None] for arm in (0, 1))
+    coarse = np.broadcast_to(_COARSE, (len(control), len(_COARSE)))
+    is_enough = _excludes(rates, control, treatment, coarse, alpha)
+    found = np.where(is_enough.any(axis=1), _COARSE[is_enough.argmax(axis=1)], np.nan)
+    known = np.flatnonzero(np.isfinite(found))
+    if len(known):
+        fine = np.maximum(_COARSE[0], found[known, None] * _FINE)
+        some = Rates(rates.events[known], rates.requests[known], rates.tolerance[known], rates.phi[known])
+        is_enough = _excludes(some, control[known], treatment[known], fine, alpha)
+        is_enough[:, -1] = True  # the coarse step found it so
+        found[known] = fine[np.arange(len(known)), is_enough.argmax(axis=1)]
+    return [float(factor) if np.isfinite(factor) else None for factor in found]
+
+
+def _excludes(rates: Rates, control: Floats, treatment: Floats, factors: Floats, alpha: float) -> NDArray[np.bool_]:
+    """With so many times the requests, does the interval of treatment - control lie under the tolerance?"""
+    n0, n1 = (np.maximum(1.0, rates.requests[:, arm, None]) * factors / rates.phi[:, None] for arm in (0, 1))
     low, _ = running_mean_interval((n0 * control[:, None]).ravel(), n0.ravel(), alpha / 2)
     _, high = running_mean_interval((n1 * treatment[:, None]).ravel(), n1.ravel(), alpha / 2)
-    is_enough = (high - low).reshape(shape) <= rates.tolerance[:, None]
-    return [float(_FACTORS[row.argmax()]) if row.any() else None for row in is_enough]
+    result: NDArray[np.bool_] = (high - low).reshape(factors.shape) <= rates.tolerance[:, None]
+    return result
 
 
 def missing_for_ratio(

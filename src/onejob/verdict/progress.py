@@ -1,6 +1,6 @@
 """What a look needs to say beyond the evidence: requests so far, the window compared, present traffic, first signs."""
 
-from collections import deque
+from collections import Counter, deque
 from datetime import UTC, datetime
 
 import numpy as np
@@ -25,6 +25,7 @@ class Progress:
         self.has_answered_before = False
         self._untimed = 0
         self._recent: deque[tuple[int, int, dict[int, int]]] = deque()
+        self._rates: Counter[int] = Counter()  # the sum of the recent ones
         self._lowest: dict[tuple[str, str], tuple[float, int]] = {}
         self._declared_total = 0
         self._declared_expected = 0.0
@@ -51,17 +52,18 @@ class Progress:
     def _remember_rate(self, rows: Counts, batch: EvidenceBatch) -> None:
         mine = rows.arm == TREATMENT
         by_operation = np.bincount(rows.operation[mine], weights=rows.count[mine]) if mine.any() else np.zeros(0)
-        self._recent.append((batch.bins_from, batch.bins_to, dict(enumerate(by_operation.astype(int).tolist()))))
+        seen = dict(enumerate(by_operation.astype(int).tolist()))
+        self._recent.append((batch.bins_from, batch.bins_to, seen))
+        self._rates.update(seen)
         while len(self._recent) > 1 and self._recent[0][1] < batch.bins_to - _RATE_WINDOW_S:
-            self._recent.popleft()
+            self._rates.subtract(self._recent.popleft()[2])
 
     def rate_per_s(self, operation: int | None) -> float:
         """Treatment's requests per second of late; of all operations when None."""
         span = self._recent[-1][1] - max(self._recent[0][0], self.window[0] or 0) if self._recent else 0
         if span <= 0:
             return 0.0
-        counts = (sum(r[2].values()) if operation is None else r[2].get(operation, 0) for r in self._recent)
-        return sum(counts) / span
+        return (self._rates.total() if operation is None else self._rates[operation]) / span
 
     def remember(self, row: Row, batch: EvidenceBatch) -> None:
         """Keep where the evidence was lowest: it has been rising for good since then."""
