@@ -1,6 +1,8 @@
 """Starting, stopping, crashing and upgrading a store."""
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -44,6 +46,21 @@ def test_a_second_server_on_the_directory_is_told_who_is_there(own_settings: Set
     finally:
         engine.close()
     open_engine(own_settings).close()
+
+
+def test_a_disk_that_takes_nothing_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    """A limit of no bytes a file stands for the full disk: the file can be made, and not be written."""
+    program = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from onejob.store.errors import StoreError; from onejob.store.lock import lock_data_dir\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "try: lock_data_dir(Path(sys.argv[1]))\n"
+        "except StoreError as error: print(error)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert told.startswith(f"Cannot write to the data directory {tmp_path}: ")
+    assert "Make room on its disk" in told
 
 
 def test_retention_and_promoted_attributes_follow_the_settings(own_settings: Settings) -> None:

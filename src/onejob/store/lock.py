@@ -45,6 +45,14 @@ def lock_data_dir(data_dir: Path) -> DataDirLock:
             f"The data directory {path.parent} is in use by another onejob server (process {owner}). "
             "Stop that one, or set ONEJOB_DATA_DIR to another directory."
         ) from error
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    return DataDirLock(path, fd)
+    lock = DataDirLock(path, fd)
+    try:
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        lock.release()
+        raise StoreError(
+            f"Cannot write to the data directory {data_dir}: {error.strerror}. "
+            "Make room on its disk, or set ONEJOB_DATA_DIR to another one."
+        ) from error
+    return lock
