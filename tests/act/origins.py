@@ -32,6 +32,17 @@ def _break_off(handler: http.server.BaseHTTPRequestHandler) -> None:
     _close(handler)
 
 
+def _never_end(handler: http.server.BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for _ in range(200):
+        handler.wfile.write(b"10\r\n" + b" " * 16 + b"\r\n")
+        time.sleep(0.05)
+
+
+def _answer_with(handler: http.server.BaseHTTPRequestHandler, body: bytes, header: str = "") -> None:
+    handler.wfile.write(f"HTTP/1.1 200 OK\r\n{header}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+
 BEHAVIOURS: dict[str, Callable[[http.server.BaseHTTPRequestHandler], None]] = {
     "answers": lambda handler: _answer(handler, 200),
     "fails": lambda handler: _answer(handler, 500),
@@ -39,6 +50,10 @@ BEHAVIOURS: dict[str, Callable[[http.server.BaseHTTPRequestHandler], None]] = {
     "closes": _close,
     "breaks off": _break_off,
     "hangs": lambda handler: time.sleep(5),
+    "never ends": _never_end,
+    "breaks its gzip": lambda handler: _answer_with(handler, b"no gzip", "Content-Encoding: gzip\r\n"),
+    "answers a list": lambda handler: _answer_with(handler, b"[1]"),
+    "answers other things": lambda handler: _answer_with(handler, b'{"entries": 5, "stats": [[7]]}'),
 }
 
 

@@ -175,9 +175,25 @@ def test_a_router_that_cannot_do_it_is_found_out_before_anything_moves(envoy: En
             wrong.close()
 
 
-def test_something_else_on_the_admin_port_is_told(envoy: Envoy, driver: EnvoyDriver) -> None:
-    with an_origin("answers", envoy.admin_port), pytest.raises(DriverMisconfiguredError, match="not Envoy's admin"):
-        driver.read_share()
+def test_a_cluster_that_is_not_in_the_route_is_found_out(envoy: Envoy, driver: EnvoyDriver) -> None:
+    """Its weight would be set and read by nobody, and a rollout that moves nothing would look like one that does."""
+    envoy.route["weighted_clusters"]["clusters"].pop()
+    told = "splits its traffic between control, not between control and treatment"
+    with envoy, pytest.raises(DriverMisconfiguredError, match=told):
+        driver.check()
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    ["answers", "fails", "never ends", "breaks its gzip", "answers a list", "answers other things"],
+)
+def test_something_else_on_the_admin_port_is_told(behaviour: str, envoy: Envoy, driver: EnvoyDriver) -> None:
+    with an_origin(behaviour, envoy.admin_port):
+        for ask in (driver.read_share, driver.read_counts, driver.check):
+            with pytest.raises(DriverMisconfiguredError, match=r"is not Envoy's admin interface \(.+\): correct"):
+                ask()
+            if behaviour == "never ends":
+                break
 
 
 def test_an_admin_interface_that_hangs_is_given_up_within_seconds(envoy: Envoy, driver: EnvoyDriver) -> None:
@@ -194,8 +210,17 @@ def test_an_admin_interface_that_hangs_is_given_up_within_seconds(envoy: Envoy, 
         ({"admin_url": "127.0.0.1:9901"}, "admin_url must look like"),
         ({"admin_url": "http://host:port"}, "admin_url must look like"),
         ({"admin_url": ""}, "Missing: admin_url"),
+        ({"admin_url": "http://exa mple:9901"}, "admin_url must look like"),
+        ({"admin_url": "http://a\x00b"}, "admin_url must look like"),
+        ({"admin_url": "http://" + "a" * 64 + ".example"}, "admin_url must look like"),
+        ({"admin_url": "http://.:9901"}, "admin_url must look like"),
+        ({"admin_url": "http://me:secret@127.0.0.1:9901"}, "without a password"),
+        ({"admin_url": "http://127.0.0.1:9901/?a=b"}, "admin_url must look like"),
         ({"runtime_dir": "relative"}, "absolute path"),
         ({"runtime_dir": "/does/not/exist"}, "existing folder"),
+        ({"runtime_dir": "/etc"}, "holds other things too"),
+        ({"runtime_dir": "/a\x00b"}, "existing folder|cannot be read"),
+        ({"runtime_key_prefix": "a" * 201}, "at most 200"),
         ({"runtime_key_prefix": "../etc"}, "runtime_key_prefix must be"),
         ({"control_cluster": "a/b"}, "control_cluster must be"),
         ({"control_cluster": "treatment"}, "two clusters"),

@@ -4,7 +4,6 @@ A step's limits say which damage must be excluded before more users meet the new
 leave much open, one that reaches many may not.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from itertools import pairwise
@@ -19,6 +18,7 @@ _LEAST_TIMEOUT_S = 1800.0  # a service with a request every few seconds needs ab
 _TIMEOUT_IN_HOLDS = 10.0
 _LEAST_SHARE = 0.0001  # one weight in 10,000
 _MOST_STEPS = 50
+_LARGEST = 1e300  # a larger integer is no float
 
 
 class OnTimeout(StrEnum):
@@ -68,7 +68,9 @@ def make_plan(
     on_timeout: str = OnTimeout.PAUSE,
 ) -> RolloutPlan:
     """A checked plan that ends at 100 %; without steps the default ones."""
-    chosen = tuple(steps) if steps else DEFAULT_STEPS
+    chosen = DEFAULT_STEPS if steps is None else tuple(steps)
+    if not chosen:
+        raise PlanError("steps is empty: leave it out for the default ones, or send at least one.")
     if len(chosen) > _MOST_STEPS:
         raise PlanError(f"A rollout has at most {_MOST_STEPS} steps, this one has {len(chosen)}.")
     shares = [step.share for step in chosen]
@@ -82,8 +84,14 @@ def make_plan(
 
 
 def _check_number(name: str, value: float, low: float, high: float, hint: str) -> None:
-    if not (math.isfinite(value) and low <= value <= high):
-        raise PlanError(f"{name} must be between {low:g} and {high:g} ({hint}), not {value:g}.")
+    if not low <= value <= high:  # false for NaN too
+        raise PlanError(f"{name} must be between {low:g} and {high:g} ({hint}), not {_shown(value)}.")
+
+
+def _shown(value: float) -> str:
+    if value != value:  # noqa: PLR0124 - as math.isnan, which cannot take every integer
+        return "no number"
+    return f"{value:g}" if abs(value) < _LARGEST else "a number that large"
 
 
 # Evidence of a step arrives with the exporters' delay: the last hold leaves time to take the promotion back.

@@ -34,18 +34,16 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from onejob.act.drivers import runtime_directory
 from onejob.act.drivers.base import ArmCounters
 from onejob.act.drivers.envoy_admin import EnvoyAdmin
-from onejob.act.errors import DriverMisconfiguredError, PlanError
+from onejob.act.drivers.envoy_config import weighted_clusters
+from onejob.act.drivers.envoy_settings import check_settings
+from onejob.act.errors import DriverMisconfiguredError
 from onejob.model.evidence import Arm
 
-SETTINGS = ("admin_url", "runtime_dir", "runtime_key_prefix", "control_cluster", "treatment_cluster")
-_OPTIONAL = "runtime_dir"
 _TOTAL_WEIGHT = 10_000
-_NAME = re.compile(r"[A-Za-z0-9_:|-]+(\.[A-Za-z0-9_:|-]+)*")
 # inotify is in force within 3 ms; the rest is for a machine that is busy.
 _PATIENCE_S = 0.5
 _PAUSE_S = 0.005
@@ -65,12 +63,12 @@ _STATS = (
 
 
 class EnvoyDriver:
-    """A TrafficDriver. Settings: see SETTINGS; all but `runtime_dir` are required."""
+    """A TrafficDriver. Settings: see `envoy_settings.py`; all but `runtime_dir` are required."""
 
     def __init__(self, settings: Mapping[str, str]) -> None:
-        _check_settings(settings)
+        check_settings(settings)
         self._admin = EnvoyAdmin(settings["admin_url"])
-        folder = settings.get(_OPTIONAL)
+        folder = settings.get("runtime_dir")
         self._folder = Path(folder) if folder else None
         self._clusters = {Arm.CONTROL: settings["control_cluster"], Arm.TREATMENT: settings["treatment_cluster"]}
         self._prefix = settings["runtime_key_prefix"]
@@ -85,10 +83,18 @@ class EnvoyDriver:
                     f"Envoy at {self._admin.url} has no cluster {cluster!r}: correct the rollout's control_cluster and "
                     "treatment_cluster, or Envoy's configuration."
                 )
-        if f'"runtime_key_prefix": "{self._prefix}"' not in self._admin.config():
+        splits = weighted_clusters(self._admin.config(), self._prefix)
+        if not splits:
             raise DriverMisconfiguredError(
                 f"No route of Envoy at {self._admin.url} has weighted_clusters with runtime_key_prefix "
                 f"{self._prefix!r}: add it to the route that is to be split."
+            )
+        wanted = set(self._clusters.values())
+        if not any(wanted <= names for names in splits):
+            raise DriverMisconfiguredError(
+                f"The route of Envoy at {self._admin.url} with runtime_key_prefix {self._prefix!r} splits its traffic "
+                f"between {', '.join(sorted(splits[0]))}, not between {' and '.join(sorted(wanted))}: correct the "
+                "rollout's control_cluster and treatment_cluster, or the route."
             )
 
     def set_share(self, share: float) -> None:
@@ -191,32 +197,3 @@ def _arm_counters(counters: Mapping[str, int], cluster: str) -> ArmCounters:
 def _in_stats(cluster: str) -> str:
     """Envoy writes a colon in a cluster's name as an underscore in its stats."""
     return cluster.replace(":", "_")
-
-
-def _check_settings(settings: Mapping[str, str]) -> None:
-    missing = [name for name in SETTINGS if name != _OPTIONAL and not settings.get(name)]
-    unknown = [name for name in settings if name not in SETTINGS]
-    if missing or unknown:
-        raise PlanError(
-            f"The envoy driver needs {', '.join(SETTINGS[:1] + SETTINGS[2:])}, and may have {_OPTIONAL}. "
-            + (f"Missing: {', '.join(missing)}. " if missing else "")
-            + (f"Unknown: {', '.join(unknown)}." if unknown else "")
-        )
-    if not _is_url(settings["admin_url"]):
-        raise PlanError(f"admin_url must look like http://127.0.0.1:9901, not {settings['admin_url']!r}.")
-    for name in ("runtime_key_prefix", "control_cluster", "treatment_cluster"):
-        if not _NAME.fullmatch(settings[name]):
-            raise PlanError(f"{name} must be words of letters, digits and _ : | - joined by dots: {settings[name]!r}.")
-    if settings["control_cluster"] == settings["treatment_cluster"]:
-        raise PlanError("control_cluster and treatment_cluster must be two clusters.")
-    folder = settings.get(_OPTIONAL)
-    if folder and not (Path(folder).is_absolute() and Path(folder).is_dir()):
-        raise PlanError(f"runtime_dir must be the absolute path of an existing folder, not {folder!r}.")
-
-
-def _is_url(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
-    except ValueError:
-        return False

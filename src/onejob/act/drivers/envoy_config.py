@@ -20,6 +20,21 @@ def weighted_route(prefix: str, control: str, treatment: str, timeout_s: float =
     }
 
 
+def weighted_clusters(config: object, prefix: str) -> list[set[str]]:
+    """The clusters of every route, anywhere in a dump of Envoy's configuration, that is split by this prefix."""
+    found: list[set[str]] = []
+    waiting = [config]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            if one.get("runtime_key_prefix") == prefix and isinstance(one.get("clusters"), list):
+                found.append({str(cluster.get("name")) for cluster in one["clusters"] if isinstance(cluster, dict)})
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+    return found
+
+
 def layered_runtime(runtime_dir: Path) -> dict[str, Any]:
     """Our directory, then the admin layer. The directory must exist when Envoy starts; what is in it need not."""
     return {

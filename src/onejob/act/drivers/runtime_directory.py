@@ -21,6 +21,7 @@ from pathlib import Path
 LINK = "current"
 SUBDIRECTORY = "envoy"
 _TREE = "weights-"
+_LOCK = ".lock"
 _KEPT_TREES = 2  # Envoy may still be reading the one before
 
 
@@ -43,10 +44,15 @@ def read_values(folder: Path, keys: tuple[str, ...]) -> tuple[str | None, ...]:
     return tuple(file.read_text().strip() if file.is_file() else None for file in files)
 
 
+def is_ours(path: Path) -> bool:
+    """Is this a file that `write_values` makes?"""
+    return path.name in (LINK, f"{LINK}.new", _LOCK) or path.name.startswith(_TREE)
+
+
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Two rollouts on one Envoy must not lose each other's values."""
-    with (folder / ".lock").open("w") as lock:
+    with (folder / _LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
