@@ -33,6 +33,7 @@ class Serving:
     environment: str = ""
     every_s: float = 0.5
     instance: str = "pod-1"
+    clock_ahead_s: int = 0
     source: str = "service.version"
 
 
@@ -86,29 +87,45 @@ class World:
 
     def _look(self, since: int, until: int) -> list[VersionSeen]:
         """What has arrived by now, five seconds after it happened."""
-        rows = [self._seen(serving, since, until) for serving in self.traffic]
-        return [row for row in rows if row is not None]
+        found: dict[tuple[str, ...], tuple[int, set[int]]] = {}
+        for serving in self.traffic:
+            key = (serving.service, serving.environment, serving.version, serving.build, serving.source)
+            count, bins = self._served(serving, since, until)
+            before, others = found.get(key, (0, set()))
+            found[key] = (before + count, others | bins)
+        return [_seen(key, count, bins) for key, (count, bins) in found.items() if bins]
 
-    def _seen(self, serving: Serving, since: int, until: int) -> VersionSeen | None:
-        base = START.timestamp()
+    def _served(self, serving: Serving, since: int, until: int) -> tuple[int, set[int]]:
+        """Requests in bins of [since, until), and those bins, by the clock of the host."""
+        base = START.timestamp() + serving.clock_ahead_s + serving.since
         earliest = math.ceil(since / BIN_S) * BIN_S - base
-        latest = min(math.ceil(until / BIN_S) * BIN_S - base - 1e-6, self.now_s - 5)
-        steps = int((serving.until - serving.since) / serving.every_s)
-        first = max(0, math.ceil((earliest - serving.since) / serving.every_s))
-        last = min(steps - 1, math.floor((latest - serving.since) / serving.every_s))
+        latest = math.ceil(until / BIN_S) * BIN_S - base - 1e-6
+        arrived = self.now_s - 5 - serving.since
+        first = max(0, math.ceil(earliest / serving.every_s))
+        last = min(
+            math.ceil((serving.until - serving.since) / serving.every_s) - 1,
+            math.floor(min(latest, arrived) / serving.every_s),
+        )
         if last < first:
-            return None
-        first_bin, last_bin = (
-            int((base + serving.since + step * serving.every_s) // BIN_S * BIN_S) for step in (first, last)
-        )
-        return VersionSeen(
-            service=serving.service,
-            environment=serving.environment,
-            version=serving.version,
-            build=serving.build,
-            version_source=serving.source,
-            first_bin=first_bin,
-            last_bin=last_bin,
-            count=last - first + 1,
-            instances=(serving.instance,),
-        )
+            return 0, set()
+        ends = (int((base + step * serving.every_s) // BIN_S * BIN_S) for step in (first, last))
+        if serving.every_s <= BIN_S:
+            begins, ends_at = ends
+            return last - first + 1, set(range(begins, ends_at + 1, BIN_S))
+        return last - first + 1, {int((base + n * serving.every_s) // BIN_S * BIN_S) for n in range(first, last + 1)}
+
+
+def _seen(key: tuple[str, ...], count: int, bins: set[int]) -> VersionSeen:
+    service, environment, version, build, source = key
+    return VersionSeen(
+        service=service,
+        environment=environment,
+        version=version,
+        build=build,
+        version_source=source,
+        first_bin=min(bins),
+        last_bin=max(bins),
+        bins=len(bins),
+        count=count,
+        instances=("pod-1",),
+    )

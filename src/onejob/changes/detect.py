@@ -1,7 +1,7 @@
 """Deployments seen in telemetry alone: a version that did not serve before, or one that had gone and comes back.
 
     rollup rows -> labels -> new to the service?  -> a deployment (not the first look at a service: a baseline)
-                          -> known, gone, is back? -> a deployment; of an old version: a rollback
+                          -> known, gone, is back? -> it may have been replaced meanwhile: `returns.py` finds out
                           -> known                 -> still serving: a restart, a scale-up, or nothing at all
 
 Pure: everything known comes in, everything found goes out.
@@ -16,17 +16,16 @@ from onejob.changes.sightings import Sighting, by_service, sightings
 from onejob.state.versions import KnownVersion
 from onejob.store.rollup import VersionSeen
 
-_EXPECTED_WHILE_GONE = 10  # requests; below it, silence may be chance
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """How long is long, in seconds.
 
-    `quiet_s`: a version not seen this long, while another was, has gone; no look may be longer, or it hides the gap.
+    `quiet_s`: a version not seen this long may have gone; no look may be longer, or it hides the gap.
     `together_s`: what appears within this time of a service's first sight (or a version's) belongs to it.
     """
 
+    bin_s: int
     quiet_s: float
     together_s: float
 
@@ -52,10 +51,19 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reappearance:
+    """A known version that was not seen for a while and is again: `before` is how it was known until then."""
+
+    before: KnownVersion
+    sighting: Sighting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What a look found: deployments that started, and every version as it is known from now on."""
+    """What a look found: new versions, versions that are back, and every version as it is known from now on."""
 
     starts: tuple[Start, ...]
+    back: tuple[Reappearance, ...]
     versions: tuple[KnownVersion, ...]
 
 
@@ -75,28 +83,33 @@ def detect(
     for version in known:
         known_at.setdefault((version.service, version.environment), []).append(version)
     starts: list[Start] = []
+    back: list[Reappearance] = []
     versions: list[KnownVersion] = []
     for place, rows in by_service(seen, default_environment).items():
         here = known_at.get(place, [])
         found = sightings(rows, here, (forming or {}).get(place, ()), timing.together_s)
         starts += _starts(place, here, found, timing)
+        back += _back(here, found, timing)
         versions += [_known_now(place, here, sighting) for sighting in found]
-    return Findings(starts=tuple(starts), versions=tuple(versions))
+    return Findings(starts=tuple(starts), back=tuple(back), versions=tuple(versions))
 
 
 def _starts(place: Place, known: list[KnownVersion], found: list[Sighting], timing: Timing) -> list[Start]:
     first_look = min([version.first_seen_at for version in known] + [sighting.first_at for sighting in found])
+    baseline_until = first_look + timedelta(seconds=timing.together_s)
+    labels = {version.version for version in known}
+    new = (sighting for sighting in found if sighting.label not in labels)
+    return [_new(place, known, sighting, found) for sighting in new if sighting.first_at > baseline_until]
+
+
+def _back(known: list[KnownVersion], found: list[Sighting], timing: Timing) -> list[Reappearance]:
     by_label = {version.version: version for version in known}
-    starts = []
-    for sighting in found:
-        before = by_label.get(sighting.label)
-        if before is not None:
-            replaced = _replaced_while_gone(before, sighting, known, timing)
-            if replaced is not None:
-                starts.append(_return(place, before, replaced, sighting, found))
-        elif sighting.first_at - first_look > timedelta(seconds=timing.together_s):
-            starts.append(_new(place, known, sighting, found))
-    return starts
+    pairs = ((by_label[sighting.label], sighting) for sighting in found if sighting.label in by_label)
+    return [
+        Reappearance(before=before, sighting=sighting)
+        for before, sighting in pairs
+        if (sighting.first_at - before.last_seen_at).total_seconds() >= timing.quiet_s
+    ]
 
 
 def _new(place: Place, known: list[KnownVersion], sighting: Sighting, found: list[Sighting]) -> Start:
@@ -113,45 +126,6 @@ def _new(place: Place, known: list[KnownVersion], sighting: Sighting, found: lis
         previous=previous.version if previous else None,
         is_concurrent=previous is not None and _serves(previous.version, found),
     )
-
-
-def _return(
-    place: Place, before: KnownVersion, replaced: KnownVersion, sighting: Sighting, found: list[Sighting]
-) -> Start:
-    return Start(
-        service=place[0],
-        environment=place[1],
-        version=sighting.label,
-        builds=sighting.builds,
-        at=sighting.first_at,
-        told_by=sighting.told_by,
-        previous=replaced.version,
-        is_concurrent=_serves(replaced.version, found),
-        is_return=True,
-        is_old=before.first_seen_at < replaced.first_seen_at,
-        gone_since=before.last_seen_at,
-    )
-
-
-def _replaced_while_gone(
-    before: KnownVersion, sighting: Sighting, known: list[KnownVersion], timing: Timing
-) -> KnownVersion | None:
-    """Who served while the version was gone; None if it never left, or left with everybody (an idle service)."""
-    if (sighting.first_at - before.last_seen_at).total_seconds() < timing.quiet_s:
-        return None
-    others = [other for other in known if _served_s(other, before, sighting) >= timing.quiet_s]
-    replaced = serving_now(others)
-    if replaced is None:
-        return None
-    expected = before.rate_per_s * _served_s(replaced, before, sighting)
-    return replaced if expected >= _EXPECTED_WHILE_GONE else None
-
-
-def _served_s(other: KnownVersion, before: KnownVersion, sighting: Sighting) -> float:
-    """How long another version served while this one was gone; when both were silent, nobody replaced anybody."""
-    begins = max(before.last_seen_at, other.first_seen_at)
-    ends = min(sighting.first_at, other.last_seen_at)
-    return (ends - begins).total_seconds()
 
 
 def _serves(label: str, found: list[Sighting]) -> bool:

@@ -5,21 +5,19 @@ minute, that finds new versions however late their spans arrive or however long 
 how much traffic each version has.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from onejob.changes.detect import Findings, Place, Start, Timing, detect
+from onejob.changes.detect import Findings, Place, Reappearance, Start, Timing, detect
 from onejob.changes.detected import Detections
+from onejob.changes.returns import Look, Question, Returns
 from onejob.config import Settings
 from onejob.model.deployment import Deployment, Source, Status
 from onejob.state.deployments import Deployments
 from onejob.state.events import Events
 from onejob.state.rollouts import Rollouts
 from onejob.state.versions import KnownVersion, KnownVersions
-from onejob.store.rollup import VersionSeen
-
-Look = Callable[[int, int], Iterable[VersionSeen]]  # Unix seconds [since, until)
 
 _LONG_LOOK_EVERY = timedelta(minutes=1)
 _LONG_LOOK = timedelta(hours=1)
@@ -47,7 +45,9 @@ class DetectLoop:
         self._detections = Detections(deployments, rollouts, events)
         self._long_look_at: datetime | None = None
         self._ticked_at: datetime | None = None
+        self._returns = Returns()
         self._timing = Timing(
+            bin_s=settings.bin_width_s,
             quiet_s=3 * settings.bin_width_s + 2 * settings.watermark_s,
             together_s=max(15.0, 2.0 * settings.bin_width_s),
         )
@@ -69,8 +69,7 @@ class DetectLoop:
             return []
         known = self._versions.all()
         findings = self._findings(known, now - (_FIRST_LOOK if was_away else _LONG_LOOK), now)
-        new = [start for start in findings.starts if not start.is_return]
-        found = self._record(new, now)
+        found = self._record(findings.starts, now)
         # A long look would close the gap of a version that came back, so it does not tell when one was last seen. But
         # after onejob was away nobody knows who was gone meanwhile: then it does, and no gap is claimed.
         renewed = list(findings.versions) if was_away else _without_last_seen(findings.versions, known)
@@ -81,9 +80,20 @@ class DetectLoop:
     def _short(self, now: datetime) -> list[Deployment]:
         known = self._versions.all()
         findings = self._findings(known, now - timedelta(seconds=self._timing.quiet_s), now)
-        found = self._record(findings.starts, now)
+        found = self._record([*findings.starts, *self._returned(findings.back, known, now)], now)
         self._versions.save([version for version in _without_rate(findings.versions, known) if version not in known])
         return found
+
+    def _returned(self, back: Iterable[Reappearance], known: list[KnownVersion], now: datetime) -> list[Start]:
+        """Versions that came back: those whose return was expected at once, the others when it is sure."""
+        question = Question(self._look, known, self._settings.default_environment, self._timing)
+        expected: list[Start] = []
+        for waiting in filter(None, map(question.replaced_meanwhile, back)):
+            if self._detections.is_expected(waiting.start):
+                expected.append(waiting.start)
+            else:
+                self._returns.wait_for(waiting)
+        return expected + self._returns.settled(question, now)
 
     def _findings(self, known: list[KnownVersion], since: datetime, now: datetime) -> Findings:
         seen = self._look(int(since.timestamp()), int((now + _CLOCKS_AHEAD).timestamp()))

@@ -52,6 +52,14 @@ class Detections:
             self.events.publish(changed)
         return deployment
 
+    def is_expected(self, start: Start) -> bool:
+        """Is a version that came back being deployed, or was it taken away on purpose when it was deployed last?"""
+        of_service = self.deployments.of_service(start.service, start.environment, limit=200)
+        if any(_is_start_of(found, start) for found in of_service):
+            return True
+        last = next((found for found in of_service if found.version == start.version), None)
+        return last is not None and last.status in (Status.FAILED, Status.ROLLED_BACK)
+
     def mark_first_seen(self, deployments: Iterable[Deployment], versions: Iterable[KnownVersion]) -> None:
         """Say of reported deployments when telemetry first showed their version."""
         known = {(version.service, version.environment, version.version): version for version in versions}

@@ -18,13 +18,17 @@ _SHORTEST_S = 300.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """A label that served entry traffic in [first_at, last_at]; `told_by` says what told it from others."""
+    """A label that served entry traffic in [first_at, last_at]; `told_by` says what told it from others.
+
+    `bins` is in how many bins it did: of several builds, the busiest one's.
+    """
 
     label: str
     builds: tuple[str, ...]
     told_by: str
     first_at: datetime
     last_at: datetime
+    bins: int
     count: int
 
     @property
@@ -97,6 +101,7 @@ def _merged(found: Sighting | None, row: VersionSeen, label: _Label) -> Sighting
             told_by="build" if BUILD_SEPARATOR in label.label and label.label != row.version else row.version_source,
             first_at=first_at,
             last_at=last_at,
+            bins=row.bins,
             count=row.count,
         )
     return replace(
@@ -104,5 +109,6 @@ def _merged(found: Sighting | None, row: VersionSeen, label: _Label) -> Sighting
         builds=builds,
         first_at=min(found.first_at, first_at),
         last_at=max(found.last_at, last_at),
+        bins=max(found.bins, row.bins),
         count=found.count + row.count,
     )

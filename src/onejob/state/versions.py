@@ -53,13 +53,17 @@ class KnownVersions:
         """Store versions as they are known now."""
         if not known:
             return
-        make = insert_sqlite if self._database.is_sqlite else insert_postgresql
+        statement = (insert_sqlite if self._database.is_sqlite else insert_postgresql)(versions)
+        renewed = {column.name: column for column in statement.excluded if column.name not in _KEY}
         with self._database.write() as connection:
-            for version in known:
-                values = {name: getattr(version, name) for name in KnownVersion.__slots__}
-                values["builds"] = json.dumps(version.builds)
-                statement = make(versions).values(values).on_conflict_do_update(index_elements=_KEY, set_=values)
-                connection.execute(statement)
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=_KEY, set_=renewed), [_to_row(one) for one in known]
+            )
+
+
+def _to_row(version: KnownVersion) -> dict[str, Any]:
+    values = {name: getattr(version, name) for name in KnownVersion.__slots__}
+    return values | {"builds": json.dumps(version.builds)}
 
 
 def _from_row(row: RowMapping) -> KnownVersion:

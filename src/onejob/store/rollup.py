@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from onejob.model.evidence import Cell
 from onejob.store.engine import Engine, Scalar
 from onejob.store.sql import read_query
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionSeen:
-    """A version that served entry traffic in the window. Bins are Unix seconds; `environment` is '' where unnamed."""
+    """A version that served entry traffic in the window; `environment` is '' where unnamed.
+
+    `first_bin` and `last_bin` are Unix seconds, `bins` is how many of the bins from one to the other it served in.
+    """
 
     service: str
     environment: str
@@ -23,6 +28,7 @@ class VersionSeen:
     version_source: str
     first_bin: int
     last_bin: int
+    bins: int
     count: int
     instances: tuple[str, ...]
 
@@ -67,40 +73,12 @@ def read_cells(
 ) -> list[Cell]:
     """Every version's requests in bins that start in [since, until), Unix seconds."""
     params = _scope(service, environment, default_environment, since, until)
-    return [
-        Cell(
-            operation=row["Operation"],
-            version=row["Version"],
-            build=row["Build"],
-            instance=row["Instance"],
-            bin_start=row["BinStart"],
-            count=row["Count"],
-            errors=row["Errors"],
-            sum_s=row["Sum"],
-            sum_sq_s2=row["SumSq"],
-            zeros=row["Zeros"],
-            buckets=dict(row["Buckets"]),
-        )
-        for row in _rows(engine, "read_cells", params)
-    ]
+    return _all(Cell, engine, "read_cells", params)
 
 
 def versions_seen(engine: Engine, *, since: int, until: int) -> list[VersionSeen]:
     """Who served entry traffic in bins that start in [since, until)."""
-    return [
-        VersionSeen(
-            service=row["ServiceName"],
-            environment=row["Environment"],
-            version=row["Version"],
-            build=row["Build"],
-            version_source=row["VersionSource"],
-            first_bin=row["FirstBin"],
-            last_bin=row["LastBin"],
-            count=row["Count"],
-            instances=tuple(row["Instances"]),
-        )
-        for row in _rows(engine, "versions_seen", {"since": since, "until": until})
-    ]
+    return _all(VersionSeen, engine, "versions_seen", {"since": since, "until": until})
 
 
 def totals(engine: Engine) -> Totals:
@@ -124,34 +102,12 @@ def series(
     """Counts per version in steps of `step_s`; all operations when `operation` is None."""
     params = _scope(service, environment, default_environment, since, until)
     params |= {"operation": operation or "", "step": step_s}
-    return [
-        SeriesPoint(
-            version=row["Version"],
-            build=row["Build"],
-            bin_start=row["BinStart"],
-            count=row["Count"],
-            errors=row["Errors"],
-            sum_s=row["Sum"],
-            zeros=row["Zeros"],
-            buckets=dict(row["Buckets"]),
-        )
-        for row in _rows(engine, "series", params)
-    ]
+    return _all(SeriesPoint, engine, "series", params)
 
 
 def clock_skew(engine: Engine, *, since: int) -> list[ClockSkew]:
     """Instances that sent impossible times since then (Unix seconds, whole hours)."""
-    return [
-        ClockSkew(
-            service=row["ServiceName"],
-            environment=row["Environment"],
-            instance=row["Instance"],
-            spans=row["Spans"],
-            earliest_s=row["Earliest"],
-            latest_s=row["Latest"],
-        )
-        for row in _rows(engine, "clock_skew", {"since": since - since % 3600})
-    ]
+    return _all(ClockSkew, engine, "clock_skew", {"since": since - since % 3600})
 
 
 def environment_filter(environment: str, default_environment: str) -> str:
@@ -167,6 +123,17 @@ def _scope(service: str, environment: str, default_environment: str, since: int,
         "since": since,
         "until": until,
     }
+
+
+def _all(kind: type[T], engine: Engine, query: str, params: Mapping[str, Scalar]) -> list[T]:
+    """A query whose columns are called like the fields of `kind`; its maps and lists become what the fields hold."""
+    rows = _rows(engine, query, params)
+    for row in rows:
+        row.update({name: held(row[name]) for name, held in _HELD.items() if name in row})
+    return [kind(**row) for row in rows]
+
+
+_HELD: dict[str, Callable[[Any], Any]] = {"buckets": dict, "instances": tuple}
 
 
 def _rows(engine: Engine, query: str, params: Mapping[str, Scalar]) -> list[dict[str, Any]]:

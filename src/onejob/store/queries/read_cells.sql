@@ -1,15 +1,15 @@
 SELECT
-    Operation,
-    Version,
-    Build,
-    Instance,
-    toUnixTimestamp(Bin) AS BinStart,
-    sum(Count) AS Count,
-    sum(Errors) AS Errors,
-    sum(Sum) AS Sum,
-    sum(SumSq) AS SumSq,
-    sum(Zeros) AS Zeros,
-    sumMap(Buckets) AS Buckets
+    Operation AS operation,
+    Version AS version,
+    Build AS build,
+    Instance AS instance,
+    toUnixTimestamp(Bin) AS bin_start,
+    sum(Count) AS count,
+    sum(Errors) AS errors,
+    sum(Sum) AS sum_s,
+    sum(SumSq) AS sum_sq_s2,
+    sum(Zeros) AS zeros,
+    sumMap(Buckets) AS buckets
 FROM operation_rollup
 WHERE ServiceName = {service:String}
     AND Environment IN ({environment:String}, {unnamed:String})
