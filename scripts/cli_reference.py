@@ -17,8 +17,8 @@ HEAD = """<!-- Made by `make docs` from src/onejob/cli; change that, not this pa
 
 # Command line
 
-`pip install onejob` is enough for every command but `serve` (`onejob[server]`) and `demo` (`onejob[demo]`). Commands
-talk to the server at `--url` or `ONEJOB_URL`.
+`pip install .` in a clone is enough for every command but `serve` (`pip install '.[server]'`) and `demo` (`'.[demo]'`).
+Commands talk to the server at `--url` or `ONEJOB_URL`.
 
 They end with 0, or with 1 if the server refused, 2 if the command line makes no sense, and 4 if something is not known
 or the server cannot be reached; [the gate](gate.md) gives 1 and 3 meanings of its own. What programs read is on

@@ -56,5 +56,6 @@ def require_extra(extra: str, modules: tuple[str, ...], command: str) -> None:
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
         raise MissingExtraError(
-            f"{command} needs what the small install leaves out ({', '.join(missing)}): pip install 'onejob[{extra}]'."
+            f"{command} needs what the small install leaves out ({', '.join(missing)}): "
+            f"pip install 'onejob[{extra}]', or '.[{extra}]' in a clone."
         )

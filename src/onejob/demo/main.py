@@ -38,7 +38,10 @@ def run(*, headless: bool, report: Path | None, seed: int, keep: bool) -> int:
 def _require_packages() -> None:
     missing = [name for name in _NEEDED if not _is_there(name)]
     if missing:
-        raise DemoError(f"It needs packages that are not installed ({', '.join(missing)}): pip install 'onejob[demo]'")
+        raise DemoError(
+            f"It needs packages that are not installed ({', '.join(missing)}): in a clone of onejob, `make demo` or "
+            "pip install '.[demo]'."
+        )
 
 
 def _is_there(name: str) -> bool:

