@@ -1,7 +1,6 @@
 """The API over a real state database, asked in memory."""
 
 import asyncio
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -9,61 +8,20 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from onejob.act.errors import RolloutRefusedError, RolloutUnknownError
-from onejob.act.plan import make_plan
+from act.builders import FakeRouter
+from onejob.act.controller import RolloutController
+from onejob.act.drivers import DRIVERS
 from onejob.config import Settings
-from onejob.model.rollout import Mode, Rollout, RolloutState, Step
 from onejob.state.database import Database
-from onejob.state.ids import new_id
+from onejob.state.deployments import Deployments
+from onejob.state.evidence import Evidences
 from onejob.state.rollouts import Rollouts
+from onejob.state.verdicts import Verdicts
 from onejob.web.api import router
 from onejob.web.services import Recompute, assemble
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 PROBLEM = "application/problem+json"
-
-
-class NotedRollouts:
-    """A controller that moves no traffic, and keeps its rollouts in the real database."""
-
-    def __init__(self, rollouts: Rollouts) -> None:
-        self._rollouts = rollouts
-        self.commands: list[tuple[str, str, str]] = []
-
-    def start(
-        self,
-        deployment_id: str,
-        driver: str,
-        settings: Mapping[str, str],
-        steps: tuple[Step, ...] | None = None,
-        mode: Mode | None = None,
-        *,
-        on_timeout: str = "pause",
-        force: bool = False,
-    ) -> Rollout:
-        """Holds at its first step."""
-        plan = make_plan(driver, settings, mode=mode or Mode.OBSERVE, steps=steps, on_timeout=on_timeout)
-        rollout = Rollout(
-            id=new_id("rol", NOW),
-            deployment_id=deployment_id,
-            plan=plan,
-            state=RolloutState.HOLDING,
-            step=0,
-            share=plan.steps[0].share,
-            step_started_at=NOW,
-        )
-        self._rollouts.add(rollout)
-        return rollout
-
-    def command(self, rollout_id: str, command: str, actor: str) -> Rollout:
-        """Refuses to resume what is not held."""
-        rollout = self._rollouts.get(rollout_id)
-        if rollout is None:
-            raise RolloutUnknownError("There is no such rollout.")
-        if command == "resume":
-            raise RolloutRefusedError("It is not paused: nothing to resume.")
-        self.commands.append((rollout_id, command, actor))
-        return rollout
 
 
 @cache
@@ -75,14 +33,21 @@ def _application() -> FastAPI:
 
 
 class Api:
-    """Requests to all routes of the API; `now` is its clock."""
+    """Requests to all routes of the API; `now` is its clock, and a driver called `fake` moves traffic in memory."""
 
     def __init__(self, database: Database, recompute: Recompute | None = None) -> None:
         self.now = NOW
-        self.controller = NotedRollouts(Rollouts(database))
-        self.services = assemble(
-            Settings(), database, controller=self.controller, recompute=recompute, clock=lambda: self.now
+        self.router = FakeRouter()
+        clock = lambda: self.now  # noqa: E731
+        controller = RolloutController(
+            rollouts=Rollouts(database),
+            deployments=Deployments(database),
+            verdicts=Verdicts(database),
+            evidences=Evidences(database),
+            drivers={**DRIVERS, "fake": self.router},
+            clock=clock,
         )
+        self.services = assemble(Settings(), database, controller=controller, recompute=recompute, clock=clock)
         self.app = _application()
         self.app.state.services = self.services
 

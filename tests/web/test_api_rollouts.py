@@ -29,27 +29,28 @@ def test_a_rollout_is_started_shown_and_commanded(api: Api) -> None:
     deployment = api.start()
     body = {
         "deployment_id": deployment["id"],
-        "driver": "envoy",
+        "driver": "fake",
         "settings": {"admin": "http://127.0.0.1:1", "port": 1},
     }
     started = api.post("/rollouts", body | {"steps": [{"share": 0.1, "hold_s": 20}], "mode": "act"})
     assert started.status_code == 201
     document = started.json()
-    assert (document["mode"], document["driver"], document["state"]) == ("act", "envoy", "holding")
+    assert (document["mode"], document["driver"], document["state"]) == ("act", "fake", "holding")
     assert document["settings"] == {"admin": "http://127.0.0.1:1", "port": "1"}
     assert [step["share"] for step in document["steps"]] == [0.1, 1.0]
     assert document["steps"][0]["error_limit"] == 0.3
     assert api.get(f"/rollouts/{document['id']}").json() == document
     assert api.get(f"/deployments/{deployment['id']}").json()["rollout"] == document
 
-    assert api.post(f"/rollouts/{document['id']}/abort", {"actor": "mo"}).status_code == 200
     assert api.post(f"/rollouts/{document['id']}/hold").status_code == 200
-    assert api.controller.commands == [(document["id"], "abort", "mo"), (document["id"], "hold", "api")]
+    aborted = api.post(f"/rollouts/{document['id']}/abort", {"actor": "mo"}).json()
+    assert [made["reason"] for made in aborted["transitions"]][-3:-1] == ["hold by api", "abort by mo"]
+    assert api.router.log == [0.1, 0.0]
 
 
 def test_a_rollout_that_cannot_be_gets_a_problem(api: Api) -> None:
     known = api.start()["id"]
-    body = {"deployment_id": known, "driver": "envoy"}
+    body = {"deployment_id": known, "driver": "fake"}
     assert api.post("/rollouts", body | {"deployment_id": "dep_unknown"}).status_code == 404
     assert api.post("/rollouts", body | {"steps": [{"share": 2, "hold_s": 1}]}).status_code == 422
     assert api.post("/rollouts", body | {"mode": "yolo"}).status_code == 422

@@ -1,19 +1,19 @@
 """What the faces (API, pages) work with, as one immutable object that `app.py` fills and tests fill differently.
 
-The judge, the rollout controller and the intake are known here by what is asked of them only.
+The judge and the intake are known here by what is asked of them only.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
 from onejob import __version__
+from onejob.act.controller import RolloutController
 from onejob.changes.reported import Reports
 from onejob.config import Settings
 from onejob.model.deployment import Deployment
 from onejob.model.evidence import EvidenceBatch
-from onejob.model.rollout import Mode, Rollout, Step
 from onejob.model.verdict import Verdict
 from onejob.state.database import Database
 from onejob.state.deployments import Deployments
@@ -31,30 +31,16 @@ def utc_now() -> datetime:
 
 
 class IntakeControl(Protocol):
-    """Telemetry coming in."""
+    """Telemetry coming in, on the ports it really listens on."""
+
+    @property
+    def grpc_port(self) -> int: ...
+
+    @property
+    def http_port(self) -> int: ...
 
     def stats(self) -> object:
         """A dataclass or mapping of counts: what was spooled, stored, refused."""
-
-
-class RolloutControl(Protocol):
-    """Who moves traffic."""
-
-    def start(
-        self,
-        deployment_id: str,
-        driver: str,
-        settings: Mapping[str, str],
-        steps: tuple[Step, ...] | None = None,
-        mode: Mode | None = None,
-        *,
-        on_timeout: str = "pause",
-        force: bool = False,
-    ) -> Rollout:
-        """Begin a rollout; what is not said takes its default. `force` ships what was judged worse before."""
-
-    def command(self, rollout_id: str, command: str, actor: str) -> Rollout:
-        """`promote`, `hold`, `resume` or `abort`, and who said so."""
 
 
 Recompute = Callable[[Deployment, Iterable[EvidenceBatch]], Verdict]
@@ -77,9 +63,16 @@ class Services:
     engine: Engine | None
     intake: IntakeControl | None
     recompute: Recompute | None
-    controller: RolloutControl | None
+    controller: RolloutController | None
     clock: Callable[[], datetime] = utc_now
     version: str = __version__
+
+    @property
+    def otlp_ports(self) -> tuple[int, int]:
+        """(gRPC, HTTP): what is really listened on, as a setting of 0 means any free port."""
+        if self.intake is None:
+            return self.settings.otlp_grpc_port, self.settings.otlp_http_port
+        return self.intake.grpc_port, self.intake.http_port
 
 
 def assemble(
@@ -89,7 +82,7 @@ def assemble(
     engine: Engine | None = None,
     intake: IntakeControl | None = None,
     recompute: Recompute | None = None,
-    controller: RolloutControl | None = None,
+    controller: RolloutController | None = None,
     events: Events | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> Services:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Response
 
+from onejob.act.controller import RolloutController
 from onejob.act.errors import RolloutRefusedError, RolloutUnknownError
 from onejob.act.plan import make_step
 from onejob.web.api.answers import answer
@@ -13,7 +14,7 @@ from onejob.web.api.parameters import Uses
 from onejob.web.api.problems import ProblemRoute, Responses
 from onejob.web.api.requests import CommandBody, RolloutBody
 from onejob.web.api.schemas import Problem, RolloutDocument
-from onejob.web.services import RolloutControl, Services
+from onejob.web.services import Services
 
 router = APIRouter(
     prefix="/api/v1/rollouts", tags=["rollouts"], route_class=ProblemRoute, responses={422: {"model": Problem}}
@@ -65,7 +66,7 @@ def command(
     return answer(rollout_document(rollout))
 
 
-def _controller(services: Services) -> RolloutControl:
+def _controller(services: Services) -> RolloutController:
     if services.controller is None:
         raise RolloutRefusedError("This server moves no traffic: start one with the judge (`onejob serve`).")
     return services.controller

@@ -3,7 +3,7 @@
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from onejob.state.codec import to_plain
 from onejob.state.errors import StateError
@@ -20,7 +20,7 @@ router = APIRouter(tags=["server"], route_class=ProblemRoute)
 
 
 @router.get("/api/v1/status", responses={200: {"model": StatusDocument}, 503: {"model": Problem}})
-def status(services: Uses) -> Response:
+def status(request: Request, services: Uses) -> Response:
     """Version, what is stored, what is on its way, and whether the engine answers."""
     found = _totals(services.engine)
     settings = services.settings
@@ -37,9 +37,9 @@ def status(services: Uses) -> Response:
             },
             "intake": _stats(services.intake),
             "ports": {
-                "web": settings.web_port,
-                "otlp_grpc": settings.otlp_grpc_port,
-                "otlp_http": settings.otlp_http_port,
+                "web": request.url.port or settings.web_port,
+                "otlp_grpc": services.otlp_ports[0],
+                "otlp_http": services.otlp_ports[1],
             },
             "spans_stored": found.spans if found else None,
             "services": found.services if found else None,

@@ -125,11 +125,10 @@ class ProductData:
         return Telemetry(spans=spans, services=sorted(services), otlp_grpc=grpc, otlp_http=http)
 
     def _endpoints(self) -> tuple[str, str]:
-        settings, intake = self._services.settings, self._services.intake
+        settings = self._services.settings
         host = "127.0.0.1" if settings.listen_host in {"0.0.0.0", "::", ""} else settings.listen_host  # noqa: S104
         host = f"[{host}]" if ":" in host else host
-        grpc = getattr(intake, "grpc_port", settings.otlp_grpc_port)
-        http = getattr(intake, "http_port", settings.otlp_http_port)
+        grpc, http = self._services.otlp_ports
         return f"http://{host}:{grpc}", f"http://{host}:{http}"
 
     def command(self, rollout_id: str, command: Command) -> None:
