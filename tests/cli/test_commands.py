@@ -11,7 +11,7 @@ import pytest
 
 from onejob.cli.options import read_duration_s
 
-from .conftest import COMMAND, Replay, Run, a_deployment, a_verdict
+from .conftest import COMMAND, Replay, Run, a_deployment, a_gate, a_signal, a_verdict
 
 DEPLOYMENT = "/api/v1/deployments/dep_1"
 ROLLOUT = {
@@ -105,11 +105,29 @@ def test_version(onejob: Run) -> None:
 
 
 def test_status_says_what_is_stored(onejob: Run, replay: Replay) -> None:
-    document = {"version": "0.1.0", "engine": {"kind": "embedded", "up": True}, "spans_stored": 12, "intake": None}
+    intake = {"accepted_spans": 12345, "accepted_requests": 1, "spooled_spans": 7, "spooled_bytes": 1500, "lag_s": 4.2}
+    state = {"kind": "sqlite", "deployments": 1}
+    document = {
+        "version": "0.1.0",
+        "engine": {"kind": "embedded", "up": True},
+        "state": state,
+        "spans_stored": 12345,
+        "intake": intake | {"refused": {"TryLater": 2}, "trouble": ""},
+    }
     replay.on("GET", "/api/v1/status", (200, document))
     result = onejob("status", url=replay.url)
     assert result.returncode == 0, result.stderr
-    assert "embedded, up" in result.stdout
+    said = dict(line.split("  ", 1) for line in result.stdout.splitlines())
+    assert {name: text.strip() for name, text in said.items()} == {
+        "server": replay.url,
+        "version": "0.1.0",
+        "engine": "embedded, up",
+        "state": "sqlite, 1 deployment",
+        "spans stored": "12,345",
+        "accepted": "12,345 spans in 1 request since it started",
+        "on their way": "7 spans, 1.5 kB, the oldest for 4 s",
+        "refused": "2 requests: TryLater",
+    }
     assert json.loads(onejob("status", "--json", url=replay.url).stdout) == document
 
 
@@ -138,8 +156,47 @@ def test_verdict_show_names_cause_and_concentration(onejob: Run, replay: Replay)
     verdict = a_verdict(explanation={"attributes": [attribute], "calls": [call]})
     replay.on("GET", DEPLOYMENT, (200, a_deployment(verdict=verdict)))
     result = onejob("verdict", "show", "dep_1", url=replay.url)
-    assert "tenant.size=large (98% of the damage" in result.stdout
-    assert "POST /orders > SELECT price: more, 1 -> 41 calls a request" in result.stdout
+    assert "tenant.size = large (98 % of the damage, 41 times as likely)" in result.stdout
+    assert "POST /orders > SELECT price: more calls, 1 -> 41 a request" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ({"kind": "failing", "error_rate_control": 0.0, "error_rate_treatment": 0.5}, "0 % -> 50 % of its calls fail"),
+        ({"kind": "slower", "each_control_s": 0.003, "each_treatment_s": 0.0254}, "slower, 3 ms -> 25.4 ms a call"),
+        ({"kind": "waiting", "added_s": 0.148}, "waiting, +148 ms a request"),
+    ],
+)
+def test_verdict_show_says_of_a_cause_what_changed(
+    onejob: Run, replay: Replay, call: dict[str, object], words: str
+) -> None:
+    verdict = a_verdict(explanation={"attributes": [], "calls": [{"path": ["GET /"], "is_cause": True} | call]})
+    replay.on("GET", DEPLOYMENT, (200, a_deployment(verdict=verdict)))
+    assert f"GET /: {words}" in onejob("verdict", "show", "dep_1", url=replay.url).stdout
+
+
+@pytest.mark.parametrize("command", [("verdict", "show"), ("verdict", "recompute"), ("deployment", "show")])
+def test_a_verdict_is_asked_for_by_service_and_version(onejob: Run, replay: Replay, command: tuple[str, ...]) -> None:
+    gate = a_gate("worse") | {"deployment_id": "dep_1"}
+    replay.on("GET", "/api/v1/gate", (200, gate))
+    replay.on("GET", DEPLOYMENT, (200, a_deployment()))
+    replay.on("POST", f"{DEPLOYMENT}/recompute", (200, {"same": True, "verdict": a_verdict()}))
+    result = onejob(*command, "checkout", "1.42.0", "--environment", "production", url=replay.url)
+    assert result.returncode == 0, result.stderr
+    assert replay.requests[0][1] == "/api/v1/gate?service=checkout&version=1.42.0&environment=production"
+    assert "1.41.3, 1 instance, 9,000 requests" in result.stdout or command[0] == "deployment"
+    assert "+38 % (+27 % to +51 %)" in result.stdout
+
+
+def test_a_terminal_without_utf_8_loses_no_sign(replay: Replay) -> None:
+    better = a_signal(state="better", effect=0.6, low=0.5, high=0.7)
+    replay.on("GET", DEPLOYMENT, (200, a_deployment(verdict=a_verdict(signals=[better]))))
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "ONEJOB_URL": replay.url}
+    shown = subprocess.run(
+        [*COMMAND, "verdict", "show", "dep_1"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "-40 % (-50 % to -30 %)" in shown.stdout
 
 
 @pytest.mark.parametrize(("same", "code"), [(True, 0), (False, 1)])
@@ -167,12 +224,28 @@ def test_a_rollout_starts_with_steps_and_settings(onejob: Run, replay: Replay) -
 
 
 @pytest.mark.parametrize("command", ["promote", "hold", "resume", "abort"])
-def test_a_person_can_step_in(onejob: Run, replay: Replay, command: str) -> None:
+@pytest.mark.parametrize("which", [("rol_1",), ("dep_1",), ("checkout", "1.42.0")])
+def test_a_person_can_step_in(onejob: Run, replay: Replay, command: str, which: tuple[str, ...]) -> None:
+    replay.on("GET", "/api/v1/gate", (200, a_gate("undecided", rollout=ROLLOUT)))
+    replay.on("GET", DEPLOYMENT, (200, a_deployment(rollout=ROLLOUT)))
     replay.on("POST", f"/api/v1/rollouts/rol_1/{command}", (200, ROLLOUT))
-    result = onejob("rollout", command, "rol_1", "--actor", "me", url=replay.url)
+    result = onejob("rollout", command, *which, "--actor", "me", url=replay.url)
     assert result.returncode == 0, result.stderr
-    assert replay.requests[0][2] == {"actor": "me"}
-    assert "1 of 2" in result.stdout
+    assert replay.requests[-1] == ("POST", f"/api/v1/rollouts/rol_1/{command}", {"actor": "me"})
+    assert "step 1 of 2, holding, 10 % of the traffic on the new version; acting by itself" in result.stdout
+
+
+def test_a_deployment_without_a_rollout_says_how_to_start_one(onejob: Run, replay: Replay) -> None:
+    replay.on("GET", "/api/v1/gate", (200, a_gate("undecided")))
+    result = onejob("rollout", "show", "checkout", "1.42.0", url=replay.url)
+    assert result.returncode == 4
+    assert "checkout 1.42.0 has no rollout: start one with `onejob rollout start`" in result.stderr
+
+
+def test_an_observing_rollout_says_that_it_moves_nothing(onejob: Run, replay: Replay) -> None:
+    replay.on("GET", "/api/v1/rollouts/rol_1", (200, ROLLOUT | {"mode": "observe", "share": 0.0}))
+    result = onejob("rollout", "show", "rol_1", url=replay.url)
+    assert "10 % of the traffic would be on the new version; observing, so it moves nothing" in result.stdout
 
 
 def test_a_command_to_a_rollout_is_never_sent_twice(onejob: Run, replay: Replay) -> None:

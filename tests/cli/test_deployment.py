@@ -1,10 +1,11 @@
 """Reporting deployments from a pipeline, and looking at them."""
 
 import json
+import re
 
 import pytest
 
-from .conftest import Replay, Run, a_deployment, a_gate
+from .conftest import Replay, Run, a_deployment, a_gate, a_verdict
 
 DEPLOYMENTS = "/api/v1/deployments"
 ID = "dep_1k85ndju2r2f259u6pvq"
@@ -88,6 +89,7 @@ def test_progress_reports_the_share(onejob: Run, replay: Replay) -> None:
         ("start", "checkout", "1", "--strategy", "yolo"),
         ("start", "checkout"),
         ("finish", "checkout"),
+        ("progress", "checkout", "1"),
         ("finish", "dep_/../../status"),
         ("finish", "a", "b", "c"),
     ],
@@ -123,6 +125,25 @@ def test_the_list_is_lines_with_tabs_where_nobody_looks(onejob: Run, replay: Rep
     assert "verdict=worse" in target
     assert "since=2026-03-01T00%3A00%3A00Z" in target
     assert "view=summary" in target
+
+
+def test_a_list_without_an_answer_says_what_to_do(onejob: Run, replay: Replay) -> None:
+    replay.on("GET", DEPLOYMENTS, (200, {"items": [], "next_cursor": None}))
+    result = onejob("deployment", "list", "--service", "nobody", url=replay.url)
+    assert (result.returncode, result.stdout) == (0, "")
+    assert "No deployment fits." in result.stderr
+
+
+def test_show_has_times_and_shares_in_words(onejob: Run, replay: Replay) -> None:
+    signals = [{"operation": "*", "signal": "shortfall", "state": "undecided", "effect": None, "missing": None}]
+    started = {"traffic_share": 0.125, "started_at": "2020-03-01T12:00:00.123456Z"}
+    replay.on("GET", ONE, (200, a_deployment(**started, verdict=a_verdict(signals=signals))))
+    lines = onejob("deployment", "show", ID, url=replay.url).stdout.splitlines()
+    (began,) = (line for line in lines if line.startswith("started"))
+    assert re.fullmatch(r"started +2020-03-01 12:00:00 UTC \(\d+ d ago\)", began)
+    assert "traffic share     12.5 %" in lines
+    assert "status            in progress" in lines
+    assert lines[-1].split("\t")[:3] == ["? undecided", "all requests", "missing answers"]
 
 
 def test_show_leads_with_the_sentence(onejob: Run, replay: Replay) -> None:

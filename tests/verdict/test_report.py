@@ -131,7 +131,18 @@ def test_what_is_still_open_for_the_same_operation_is_said() -> None:
 
 def test_an_open_end_of_an_interval_is_not_invented() -> None:
     assert "rose 38 % (at least 27 %)" in said(a_verdict(a_signal(high=None)))
-    assert "rose 38 %." in said(a_verdict(a_signal(low=None, high=None)))
+
+
+@pytest.mark.parametrize("ends", [{"low": None, "high": None}, {"low": 0.93, "high": 1.9}, {"low": 0.93, "high": None}])
+def test_a_sure_change_whose_interval_still_holds_none_does_not_read_like_a_doubt(
+    ends: dict[str, float | None],
+) -> None:
+    assert "POST /orders p95 rose 38 % (how much is still open)." in said(a_verdict(a_signal(**ends)))
+    errors = {"signal": "errors", "effect_kind": EffectKind.DIFFERENCE, "control": 0.0, "treatment": 0.02}
+    points = {name: end and end - 1 for name, end in ends.items()}
+    assert "errors rose from 0 % to 2 % (how much is still open)." in said(
+        a_verdict(a_signal(**(errors | {"effect": 0.02} | points)))
+    )
 
 
 def test_better_reads_downwards() -> None:
@@ -142,13 +153,14 @@ def test_better_reads_downwards() -> None:
 
 
 def test_errors_of_an_operation_and_of_the_router_read_differently() -> None:
-    errors = a_signal(signal="errors", effect_kind=EffectKind.DIFFERENCE, control=0.0, treatment=0.12, effect=0.12)
+    points = {"effect_kind": EffectKind.DIFFERENCE, "effect": 0.12, "low": 0.05, "high": 0.2}
+    errors = a_signal(signal="errors", control=0.0, treatment=0.12, **points)
     assert "POST /orders errors rose from 0 % to 12 %" in said(a_verdict(errors))
     router = replace(errors, operation="*")
     assert "12 % of its requests failed at the router (0 % before)" in said(a_verdict(router))
     silent = replace(router, signal="shortfall", treatment=1.0)
     assert "100 % of its requests got no answer" in said(a_verdict(silent))
-    fewer = replace(errors, state=State.BETTER, control=0.12, treatment=0.01, effect=-0.11)
+    fewer = replace(errors, state=State.BETTER, control=0.12, treatment=0.01, effect=-0.11, low=-0.2, high=-0.05)
     assert "errors fell from 12 % to 1 %" in said(a_verdict(fewer, state=State.BETTER))
 
 

@@ -251,6 +251,7 @@ def test_the_whole_verdict_and_its_explanation_are_there_and_strict_json(api: Ap
     assert found["control"]["versions"] == ["1"]
     first, second = found["signals"]
     assert (first["effect"], first["high"], first["low"]) == (None, None, 1.27)
+    assert (first["decided_by"], second["decided_by"]) == ("interval", None)
     assert second["missing"] == {
         "largest_excluded": 1.6,
         "requests": 1200,

@@ -239,3 +239,18 @@ def test_a_deployment_without_control_says_how_to_get_one() -> None:
     assert page.evidence is None
     assert page.charts is None
     assert any("canary" in line for line in page.waiting)
+
+
+def test_a_row_says_by_what_it_was_decided() -> None:
+    """Evidence and interval are two tests: a sure rise may have an interval that still holds "same"."""
+    sized = a_signal()
+    crossing = a_signal(operation="GET /cart", low=0.95, high=1.9)
+    rows = {row.operation: row for row in evidence.view(a_verdict(signals=(sized, crossing)), Choice()).rows}
+    assert rows["POST /orders"].comment == "beyond tolerance"
+    assert rows["GET /cart"].comment == "risen, size still open"
+    assert rows["GET /cart"].title.startswith(
+        "decided by its evidence; this interval, from a wider test, is still open"
+    )
+    for signal, words in ((sized, "all of it lies beyond"), (crossing, "from a wider test, still reaches “same”")):
+        facts = {fact.question: fact.answer for fact in sure.view(a_verdict(), signal).facts}
+        assert words in facts["Decided by"]

@@ -6,16 +6,28 @@ from typing import Annotated, Literal
 import typer
 
 from onejob.cli.client import Api, Document
-from onejob.cli.lookup import deployment_id
+from onejob.cli.errors import UsageError
+from onejob.cli.lookup import Which, deployment_id
 from onejob.cli.options import DEFAULT_URL, Environment, Json, Url, read_share, read_time
-from onejob.cli.output import ago, note, print_fields, print_json, print_table, verdict_mark
+from onejob.cli.output import (
+    ago,
+    in_words,
+    is_terminal,
+    moment,
+    note,
+    print_fields,
+    print_json,
+    print_table,
+    share,
+    verdict_mark,
+)
+from onejob.cli.rollout import where_it_is
 from onejob.cli.signals import HEADINGS, signal_rows
 
 app = typer.Typer(no_args_is_help=True, help="Report deployments, and look at them.", rich_markup_mode=None)
 PATH = "api/v1/deployments"
 COLUMNS = ("id", "verdict", "service", "version", "environment", "started", "sentence")
 
-Which = Annotated[list[str], typer.Argument(metavar="ID | SERVICE VERSION", show_default=False)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the id and nothing else.")]
 At = Annotated[str | None, typer.Option("--finished-at", help="ISO 8601; now unless said.")]
 Commit = Annotated[str | None, typer.Option(help="The commit it was built from.")]
@@ -76,6 +88,8 @@ def progress(
     as_json: Json = False,
 ) -> None:
     """Report which share of the traffic it gets now."""
+    if traffic_share is None:
+        raise UsageError("Say which share of the traffic it gets now: --traffic-share 10%.")
     body = {"traffic_share": read_share(traffic_share)}
     _report(url, which, environment, body, quiet=quiet, as_json=as_json)
 
@@ -137,8 +151,7 @@ def list_(
     if as_json:
         print_json(page)
         return
-    now = datetime.now(UTC)
-    print_table(COLUMNS, [_row(item, now) for item in page.get("items", [])])
+    _print_list(page.get("items") or [])
     if page.get("next_cursor"):
         note(f"There are more: --cursor {page['next_cursor']}")
 
@@ -156,30 +169,21 @@ def show(which: Which, environment: Environment = None, url: Url = DEFAULT_URL, 
 
 def print_deployment(document: Document, server_url: str) -> None:
     """The sentence first, then the facts, then the evidence."""
-    verdict = document.get("verdict") or {}
-    names = (
-        "id",
-        "service",
-        "environment",
-        "version",
-        "previous_version",
-        "strategy",
-        "source",
-        "status",
-        "started_at",
-    )
-    more = ("finished_at", "traffic_share", "commit", "repository", "actor", "url")
-    rollout = document.get("rollout") or {}
+    verdict, now = document.get("verdict") or {}, datetime.now(UTC)
     print_fields(
         [
             ("verdict", f"{verdict_mark(verdict)}: {verdict.get('sentence', '')}"),
-            *((name.replace("_", " "), document.get(name)) for name in names + more),
-            (
-                "rollout",
-                f"{rollout['id']}: {rollout.get('state')} at {rollout.get('share', 0):.0%}" if rollout else None,
-            ),
+            *((name, document.get(name)) for name in ("service", "environment", "version")),
+            ("previous version", document.get("previous_version")),
+            *((name, in_words(document.get(name))) for name in ("strategy", "source", "status")),
+            ("started", moment(document.get("started_at"), now)),
+            ("finished", moment(document.get("finished_at"), now)),
+            ("traffic share", share(document.get("traffic_share"))),
+            *((name, document.get(name)) for name in ("commit", "repository", "actor", "url")),
+            ("rollout", where_it_is(document["rollout"]) if document.get("rollout") else None),
             *(("note", sentence) for sentence in document.get("notes") or ()),
             ("page", f"{server_url}/deployments/{document.get('id')}"),
+            ("id", document.get("id")),
         ]
     )
     rows = signal_rows(verdict.get("signals") or [])
@@ -204,10 +208,22 @@ def _print_report(document: Document, *, quiet: bool, as_json: bool) -> None:
     previous = document.get("previous_version")
     note(
         f"{document.get('service')} {document.get('version')} in {document.get('environment')}: "
-        f"{str(document.get('status', '')).replace('_', ' ')}" + (f", after {previous}" if previous else "")
+        f"{in_words(document.get('status'))}" + (f", after {previous}" if previous else "")
     )
     for sentence in document.get("notes") or ():
         note(sentence)
+
+
+def _print_list(items: list[Document]) -> None:
+    """To a person by name; to a script with the id, which names one of several deployments of a version."""
+    if not items:
+        note("No deployment fits. Report one with `onejob deployment start`, or ask for more with fewer options.")
+    now = datetime.now(UTC)
+    rows = [_row(item, now) for item in items]
+    if is_terminal():
+        print_table(COLUMNS[1:], [row[1:] for row in rows])
+    else:
+        print_table(COLUMNS, rows)
 
 
 def _row(document: Document, now: datetime) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from onejob import words
 from onejob.cli.client import Api, Document
 from onejob.cli.errors import CliError
-from onejob.cli.output import clean, duration, is_terminal, note, table, verdict_mark
+from onejob.cli.output import clean, is_terminal, note, table, verdict_mark
 from onejob.cli.signals import HEADINGS, signal_rows
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _line_per_change(waiting: Waiting) -> Show:
         sentence = _sentence(look)
         if said[-1:] != [sentence]:
             said.append(sentence)
-            note(f"[{duration(waited_s)} of {duration(waiting.timeout_s)}] {sentence}")
+            note(f"[{_waited(waiting, waited_s)}] {sentence}")
 
     return show
 
@@ -79,11 +80,15 @@ def _screen(waiting: Waiting, look: Seen, waited_s: float) -> "Group":
     from rich.text import Text
 
     head = Text(f"{clean(waiting.service)} {clean(waiting.version)}", style="bold")
-    left = Text(f"waiting {duration(waited_s)} of {duration(waiting.timeout_s)}", style="dim")
+    left = Text(f"waiting {_waited(waiting, waited_s)}", style="dim")
     rows = signal_rows(_signals(waiting.api, look.document))
     evidence = [table(HEADINGS, rows[:_MOST_ROWS])] if rows else []
     more = [Text(f"and {len(rows) - _MOST_ROWS} more", style="dim")] if len(rows) > _MOST_ROWS else []
     return Group(head, Text(_sentence(look)), *evidence, *more, left)
+
+
+def _waited(waiting: Waiting, waited_s: float) -> str:
+    return f"{words.elapsed(waited_s)} of {words.elapsed(waiting.timeout_s)}"
 
 
 def _signals(api: Api, document: Document | None) -> list[dict[str, Any]]:

@@ -1,10 +1,22 @@
-"""Which deployment is meant: its id, or the latest one of a version of a service."""
+"""Which deployment, or which rollout, is meant: its id, or the latest one of a version of a service."""
+
+from typing import Annotated
+
+import typer
 
 from onejob.cli.client import Api, Document
-from onejob.cli.errors import UsageError
+from onejob.cli.errors import UnknownError, UsageError
 from onejob.cli.output import clean
 
 ID_PREFIX = "dep_"
+ROLLOUT_PREFIX = "rol_"
+
+Which = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SERVICE VERSION | ID", help="The latest deployment of a version, or one by its id.", show_default=False
+    ),
+]
 
 
 def deployment_id(api: Api, words: list[str], environment: str | None) -> str:
@@ -14,7 +26,23 @@ def deployment_id(api: Api, words: list[str], environment: str | None) -> str:
             return path_part(one)
         case [service, version]:
             return str(gate_document(api, service, version, environment)["deployment_id"])
-    raise UsageError(f"Say which deployment: its id ({ID_PREFIX}...), or SERVICE VERSION.")
+    raise UsageError(f"Say which deployment: SERVICE VERSION, or its id ({ID_PREFIX}...).")
+
+
+def rollout_id(api: Api, words: list[str], environment: str | None) -> str:
+    """`rol_...`, or that of the deployment meant by SERVICE VERSION or `dep_...`."""
+    match words:
+        case [one] if one.startswith(ROLLOUT_PREFIX):
+            return path_part(one)
+        case [one] if one.startswith(ID_PREFIX):
+            name, document = one, api.get(f"api/v1/deployments/{path_part(one)}")
+        case [service, version]:
+            name, document = f"{service} {version}", gate_document(api, service, version, environment)
+        case _:
+            raise UsageError(f"Say which rollout: SERVICE VERSION, or its id ({ROLLOUT_PREFIX}...).")
+    if document.get("rollout") is None:
+        raise UnknownError(f"{clean(name)} has no rollout: start one with `onejob rollout start`.")
+    return str(document["rollout"]["id"])
 
 
 def gate_document(api: Api, service: str, version: str, environment: str | None) -> Document:

@@ -1,5 +1,6 @@
 """The commands, put together. Imports here decide how long `onejob --help` takes: no HTTP, no tables, no server."""
 
+import codecs
 import sys
 from typing import Annotated
 
@@ -35,11 +36,24 @@ def _root(
     """Says for every deployment, within minutes, whether production got better or worse for users."""
 
 
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    """What an encoding does not have, said with what it has."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    return "".join(_INSTEAD.get(letter, "?") for letter in lost), error.end
+
+
+_PLAINER = "onejob.plainer"
+_INSTEAD = {"−": "-", "–": "-", "×": "x", "÷": "/", "µ": "u", "∞": "inf"}
+codecs.register_error(_PLAINER, _plainer)
+
+
 def main() -> None:
     """The command `onejob`."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal without UTF-8 is no reason to fail
+            stream.reconfigure(errors=_PLAINER)  # a terminal without UTF-8 is no reason to fail, or to lose a sign
     try:
         app()
     except CliError as error:

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from onejob import words
+
 if TYPE_CHECKING:
     from rich.table import Table
 
 MARKS = {"worse": "x worse", "undecided": "? undecided", "no_worse": "= no worse", "better": "+ better"}
 STYLES = {"worse": "bold red", "undecided": "yellow", "no_worse": "cyan", "better": "green"}
-_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def clean(value: object) -> str:
@@ -84,22 +85,25 @@ def parse_time(text: str | None) -> datetime | None:
 
 
 def ago(text: str | None, now: datetime) -> str:
-    """`12 min ago`."""
+    """`12 min ago`; empty for no time."""
     moment = parse_time(text)
-    if moment is None:
-        return ""
-    seconds = (now - moment).total_seconds()
-    return f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
+    return words.ago(moment, now) if moment else ""
 
 
-def duration(seconds: float) -> str:
-    """`90` -> `1 min 30 s`: the two largest units, but days and hours stand alone."""
-    whole = round(seconds)
-    for size, unit in _UNITS:
-        if whole >= size:
-            rest = f" {whole % 60} s" if unit == "min" and whole % 60 else ""
-            return f"{whole // size} {unit}{rest}"
-    return "0 s"
+def moment(text: str | None, now: datetime) -> str:
+    """`2026-03-01 12:00:00 UTC (12 min ago)`; empty for no time."""
+    found = parse_time(text)
+    return f"{words.absolute(found)} ({words.ago(found, now)})" if found else ""
+
+
+def share(fraction: float | None) -> str:
+    """`0.1` -> `10 %`; empty where nothing is known."""
+    return "" if fraction is None else words.percent(fraction)
+
+
+def in_words(name: object) -> str:
+    """`in_progress` -> `in progress`."""
+    return str(name or "").replace("_", " ")
 
 
 def verdict_mark(verdict: dict[str, Any] | None) -> str:

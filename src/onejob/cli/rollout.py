@@ -4,21 +4,35 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from onejob import words
 from onejob.cli.client import Api, Document
 from onejob.cli.errors import UsageError
-from onejob.cli.lookup import deployment_id, path_part
+from onejob.cli.lookup import Which as Deployment
+from onejob.cli.lookup import deployment_id, rollout_id
 from onejob.cli.options import DEFAULT_URL, Environment, Json, Url, read_duration_s, read_share
-from onejob.cli.output import print_fields, print_json, print_table
+from onejob.cli.output import in_words, note, parse_time, print_fields, print_json, print_table, share
 
 app = typer.Typer(no_args_is_help=True, help="Move traffic step by step, and step in.", rich_markup_mode=None)
 PATH = "api/v1/rollouts"
-Id = Annotated[str, typer.Argument(metavar="ID", help="The rollout's id.")]
+MODES = {
+    "observe": "observing, so it moves nothing",
+    "advise": "advising, so a person moves it",
+    "act": "acting by itself",
+}
+Which = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SERVICE VERSION | ID",
+        help="The rollout of the latest deployment of a version, or one by its id.",
+        show_default=False,
+    ),
+]
 Actor = Annotated[str | None, typer.Option(help="Who says so; kept with the rollout.")]
 
 
 @app.command()
 def start(
-    which: Annotated[list[str], typer.Argument(metavar="ID | SERVICE VERSION", help="The deployment.")],
+    which: Deployment,
     environment: Environment = None,
     driver: Annotated[str, typer.Option(help="Who moves the traffic.")] = "envoy",
     setting: Annotated[
@@ -53,59 +67,86 @@ def start(
     if as_json:
         print_json(rollout)
         return
-    print(rollout["id"])
+    print(rollout["id"], flush=True)
+    note(where_it_is(rollout))
+    if rollout.get("trouble"):
+        note(str(rollout["trouble"]))
 
 
 @app.command()
-def show(rollout: Id, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+def show(which: Which, environment: Environment = None, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     """Show where a rollout is, and every transition it made."""
-    _print(Api(url).get(f"{PATH}/{path_part(rollout)}"), as_json)
+    api = Api(url)
+    _print(api.get(f"{PATH}/{rollout_id(api, which, environment)}"), as_json)
 
 
 @app.command()
-def promote(rollout: Id, actor: Actor = None, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+def promote(
+    which: Which, environment: Environment = None, actor: Actor = None, url: Url = DEFAULT_URL, as_json: Json = False
+) -> None:
     """Send all traffic to the new version now."""
-    _command("promote", rollout, actor, url, as_json)
+    _command("promote", which, environment, actor, url, as_json)
 
 
 @app.command()
-def hold(rollout: Id, actor: Actor = None, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+def hold(
+    which: Which, environment: Environment = None, actor: Actor = None, url: Url = DEFAULT_URL, as_json: Json = False
+) -> None:
     """Stay at the current step until `resume`. A worse verdict still aborts."""
-    _command("hold", rollout, actor, url, as_json)
+    _command("hold", which, environment, actor, url, as_json)
 
 
 @app.command()
-def resume(rollout: Id, actor: Actor = None, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+def resume(
+    which: Which, environment: Environment = None, actor: Actor = None, url: Url = DEFAULT_URL, as_json: Json = False
+) -> None:
     """Go on after `hold`."""
-    _command("resume", rollout, actor, url, as_json)
+    _command("resume", which, environment, actor, url, as_json)
 
 
 @app.command()
-def abort(rollout: Id, actor: Actor = None, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+def abort(
+    which: Which, environment: Environment = None, actor: Actor = None, url: Url = DEFAULT_URL, as_json: Json = False
+) -> None:
     """Send all traffic back to the old version now."""
-    _command("abort", rollout, actor, url, as_json)
+    _command("abort", which, environment, actor, url, as_json)
 
 
-def _command(command: str, rollout: str, actor: str | None, url: str, as_json: bool) -> None:
+def where_it_is(rollout: Document) -> str:
+    """`step 1 of 3, holding at 10 %, acting by itself`."""
+    steps, mode = rollout.get("steps") or (), str(rollout.get("mode"))
+    would = " would be" if mode == "observe" else ""
+    return (
+        f"step {rollout.get('step', 0) + 1} of {len(steps)}, {in_words(rollout.get('state'))}, "
+        f"{share(_share(rollout))} of the traffic{would} on the new version; {MODES.get(mode, mode)}"
+    )
+
+
+def _share(rollout: Document) -> float:
+    """The share in force; an observer's is the one that its last transition stands for."""
+    made = rollout.get("transitions") or ()
+    return float(made[-1].get("share", 0)) if rollout.get("mode") == "observe" and made else rollout.get("share", 0.0)
+
+
+def _command(
+    command: str, which: list[str], environment: str | None, actor: str | None, url: str, as_json: bool
+) -> None:
+    api = Api(url)
     body = {"actor": actor} if actor else {}
-    _print(Api(url).post(f"{PATH}/{path_part(rollout)}/{command}", body), as_json)
+    _print(api.post(f"{PATH}/{rollout_id(api, which, environment)}/{command}", body), as_json)
 
 
 def _print(rollout: Document, as_json: bool) -> None:
     if as_json:
         print_json(rollout)
         return
-    steps = rollout.get("steps") or []
     print_fields(
         [
-            ("id", rollout.get("id")),
-            ("deployment", rollout.get("deployment_id")),
-            ("state", rollout.get("state")),
-            ("share", f"{rollout.get('share', 0):.0%}"),
-            ("step", f"{rollout.get('step', 0) + 1} of {len(steps)}"),
-            ("mode", rollout.get("mode")),
+            ("rollout", where_it_is(rollout)),
             ("driver", rollout.get("driver")),
             ("trouble", rollout.get("trouble")),
+            ("id", rollout.get("id")),
+            ("deployment", rollout.get("deployment_id")),
         ]
     )
     print_table(("at", "from", "to", "share", "reason"), [_row(each) for each in rollout.get("transitions") or ()])
@@ -113,11 +154,12 @@ def _print(rollout: Document, as_json: bool) -> None:
 
 def _row(transition: Document) -> tuple[str, ...]:
     would = " (would have)" if transition.get("is_dry_run") else ""
+    at = parse_time(transition.get("at"))
     return (
-        str(transition.get("at", "")),
-        str(transition.get("from_state", "")),
-        f"{transition.get('to_state', '')}{would}",
-        f"{transition.get('share', 0):.0%}",
+        words.absolute(at) if at else "",
+        in_words(transition.get("from_state")),
+        f"{in_words(transition.get('to_state'))}{would}",
+        share(transition.get("share")),
         str(transition.get("reason", "")),
     )
 

@@ -2,10 +2,13 @@
 
 from typing import Any
 
-from onejob.cli.output import MARKS, duration
+from onejob import words
+from onejob.cli.output import MARKS
+from onejob.model.verdict import EffectKind, Missing
 
 HEADINGS = ("verdict", "operation", "signal", "control", "treatment", "effect", "missing")
 _WORST_FIRST = ("worse", "undecided", "better", "no_worse")
+_EVERYWHERE = "*"
 
 
 def signal_rows(signals: list[dict[str, Any]]) -> list[tuple[str, ...]]:
@@ -19,50 +22,35 @@ def _rank(state: Any) -> int:
 
 
 def _row(signal: dict[str, Any]) -> tuple[str, ...]:
-    name = str(signal.get("signal", ""))
-    is_latency = name.startswith("latency")
-    value = _seconds if is_latency else _percent
+    name, operation = str(signal.get("signal", "")), str(signal.get("operation", ""))
+    kind = EffectKind(signal.get("effect_kind", "ratio" if words.is_latency(name) else "difference"))
     return (
         MARKS.get(str(signal.get("state")), str(signal.get("state"))),
-        str(signal.get("operation", "")),
-        name,
-        value(signal.get("control")),
-        value(signal.get("treatment")),
-        _effect(signal, is_ratio=signal.get("effect_kind", "ratio" if is_latency else "difference") == "ratio"),
-        _missing(signal.get("missing")),
+        "all requests" if operation == _EVERYWHERE else operation,
+        words.signal_name(name),
+        *(words.signal_value(name, signal.get(arm)) for arm in ("control", "treatment")),
+        _effect(signal, kind),
+        _left(signal, kind),
     )
 
 
-def _effect(signal: dict[str, Any], *, is_ratio: bool) -> str:
+def _effect(signal: dict[str, Any], kind: EffectKind) -> str:
     effect, low, high = (signal.get(name) for name in ("effect", "low", "high"))
     if effect is None:
         return ""
-    change = _ratio if is_ratio else _points
-    interval = f" ({change(low)} to {change(high)})" if low is not None and high is not None else ""
-    return change(effect) + interval
+    interval = words.interval(kind, low, high)
+    return words.effect(kind, effect) + (f" ({interval})" if interval else "")
+
+
+def _left(signal: dict[str, Any], kind: EffectKind) -> str:
+    """What is not known of it yet."""
+    if signal.get("state") == "undecided":
+        return _missing(signal.get("missing"))
+    return words.size_still_open(signal.get("effect"), kind) if signal.get("decided_by") == "evidence" else ""
 
 
 def _missing(missing: dict[str, Any] | None) -> str:
-    if not missing or missing.get("requests") is None:
-        return ""
-    wait = missing.get("seconds_p50")
-    return f"{missing['requests']:,} requests" + (f", about {duration(wait)}" if wait is not None else "")
-
-
-def _seconds(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value * 1000:.3g} ms" if value < 1 else f"{value:.3g} s"
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value * 100:.3g} %"
-
-
-def _points(value: float) -> str:
-    return f"{value * 100:+.3g} points"
-
-
-def _ratio(value: float) -> str:
-    """1.38 -> +38 %; from three times on the factor says it better."""
-    return f"x{value:.3g}" if value >= 3 else f"{(value - 1) * 100:+.3g} %"
+    if missing is None:
+        return words.what_is_missing(None)
+    known = {name: missing.get(name) for name in Missing.__slots__}
+    return words.what_is_missing(Missing(**known))

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from onejob import words
 from onejob.cli.client import Api, Document
 from onejob.cli.options import DEFAULT_URL, Json, Url
 from onejob.cli.output import ago, print_fields, print_json
@@ -21,16 +22,41 @@ def status(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
 
 
 def _fields(document: Document) -> list[tuple[str, object]]:
-    engine, state = document.get("engine") or {}, document.get("state") or {}
-    ports, intake = document.get("ports") or {}, document.get("intake") or {}
+    engine, state, ports = (document.get(name) or {} for name in ("engine", "state", "ports"))
     return [
         ("version", document.get("version")),
         ("engine", f"{engine.get('kind')}, {'up' if engine.get('up') else 'down: it is being started again'}"),
-        ("state", f"{state.get('kind')}, {state.get('deployments')} deployments"),
-        ("spans stored", document.get("spans_stored")),
-        ("services", document.get("services")),
+        ("state", f"{state.get('kind')}, {words.plural(state.get('deployments') or 0, 'deployment')}"),
+        ("spans stored", _count(document.get("spans_stored"))),
+        ("services", _count(document.get("services"))),
         ("last span", ago(document.get("last_span_at"), datetime.now(UTC))),
         ("OTLP/gRPC port", ports.get("otlp_grpc")),
         ("OTLP/HTTP port", ports.get("otlp_http")),
-        *((f"intake {name.replace('_', ' ')}", value) for name, value in intake.items()),
+        *_intake(document.get("intake") or {}),
     ]
+
+
+def _intake(intake: Document) -> list[tuple[str, object]]:
+    """Since the server started; what went well is one line, what did not is there only if it happened."""
+    if not intake:
+        return []
+    spans, requests = intake.get("accepted_spans", 0), intake.get("accepted_requests", 0)
+    waiting = f"{words.plural(intake.get('spooled_spans', 0), 'span')}, {_megabytes(intake.get('spooled_bytes', 0))}"
+    refused = (f"{words.plural(n, 'request')}: {why}" for why, n in (intake.get("refused") or {}).items())
+    return [
+        ("accepted", f"{words.plural(spans, 'span')} in {words.plural(requests, 'request')} since it started"),
+        ("on their way", f"{waiting}, the oldest for {words.elapsed(intake.get('lag_s') or 0)}"),
+        ("sent again", _count(intake.get("repeated_requests") or None)),
+        ("rejected spans", _count(intake.get("rejected_spans") or None)),
+        *(("refused", sentence) for sentence in refused),
+        ("dead letters", _count(intake.get("dead_letters") or None)),
+        ("trouble", intake.get("trouble")),
+    ]
+
+
+def _count(number: int | None) -> str:
+    return "" if number is None else words.count(number)
+
+
+def _megabytes(size: int) -> str:
+    return f"{words.plain(size / 1e6)} MB" if size >= 1e6 else f"{words.plain(size / 1e3)} kB"

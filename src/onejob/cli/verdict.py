@@ -1,25 +1,28 @@
 """`onejob verdict`: what was decided, and whether the stored counts still say so."""
 
-from typing import Annotated
+from datetime import UTC, datetime
 
 import typer
 
+from onejob import words
 from onejob.cli.client import Api, Document
 from onejob.cli.deployment import PATH
 from onejob.cli.errors import EXIT_FAILED
-from onejob.cli.lookup import path_part
-from onejob.cli.options import DEFAULT_URL, Json, Url
-from onejob.cli.output import note, print_fields, print_json, print_table, verdict_mark
+from onejob.cli.lookup import Which, deployment_id
+from onejob.cli.options import DEFAULT_URL, Environment, Json, Url
+from onejob.cli.output import in_words, moment, note, print_fields, print_json, print_table, verdict_mark
 from onejob.cli.signals import HEADINGS, signal_rows
 
+READ_TIMEOUT_S = 120.0  # a day of a busy service is folded again
+
 app = typer.Typer(no_args_is_help=True, help="Show verdicts, and recompute them.", rich_markup_mode=None)
-Id = Annotated[str, typer.Argument(metavar="ID", help="The deployment's id.")]
 
 
 @app.command()
-def show(deployment: Id, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+def show(which: Which, environment: Environment = None, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     """Show the verdict of a deployment with its evidence and its explanation."""
-    document = Api(url).get(f"{PATH}/{path_part(deployment)}").get("verdict") or {}
+    api = Api(url)
+    document = api.get(f"{PATH}/{deployment_id(api, which, environment)}").get("verdict") or {}
     if as_json:
         print_json(document)
         return
@@ -27,9 +30,10 @@ def show(deployment: Id, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
 
 
 @app.command()
-def recompute(deployment: Id, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+def recompute(which: Which, environment: Environment = None, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     """Compute the verdict again from the counts stored with it. Exit code 1 if it is not the same document."""
-    answer = Api(url).post(f"{PATH}/{path_part(deployment)}/recompute", is_repeatable=True)
+    api = Api(url, read_timeout_s=READ_TIMEOUT_S)
+    answer = api.post(f"{PATH}/{deployment_id(api, which, environment)}/recompute", is_repeatable=True)
     if as_json:
         print_json(answer)
     else:
@@ -41,12 +45,15 @@ def recompute(deployment: Id, url: Url = DEFAULT_URL, as_json: Json = False) -> 
 
 def print_verdict(verdict: Document) -> None:
     """The sentence, what it stands on, and why it came out as it did."""
+    now = datetime.now(UTC)
     arms = {arm: verdict.get(arm) or {} for arm in ("control", "treatment")}
     print_fields(
         [
             ("verdict", f"{verdict_mark(verdict)}: {verdict.get('sentence', '')}"),
             ("reason", verdict.get("reason")),
-            *((name.replace("_", " "), verdict.get(name)) for name in ("judged_at", "decided_at", "first_visible_at")),
+            ("judged", _judged(verdict, now)),
+            ("decided", moment(verdict.get("decided_at"), now)),
+            ("first visible", moment(verdict.get("first_visible_at"), now)),
             *((arm, _arm(found)) for arm, found in arms.items() if found),
             *(("left out", sentence) for sentence in verdict.get("left_out") or ()),
             *_explained(verdict.get("explanation") or {}),
@@ -57,20 +64,37 @@ def print_verdict(verdict: Document) -> None:
         print_table(HEADINGS, rows)
 
 
+def _judged(verdict: Document, now: datetime) -> str:
+    at = moment(verdict.get("judged_at"), now)
+    return f"{at}, for the last time" if at and verdict.get("is_final") else at
+
+
 def _arm(arm: Document) -> str:
     versions = ", ".join(map(str, arm.get("versions") or ()))
-    return f"{versions}, {len(arm.get('instances') or ())} instances, {arm.get('requests', 0):,} requests"
+    instances = words.plural(len(arm.get("instances") or ()), "instance")
+    return f"{versions}, {instances}, {words.plural(arm.get('requests', 0), 'request')}"
 
 
 def _explained(explanation: Document) -> list[tuple[str, object]]:
     attributes = [
-        f"{found['name']}={found['value']} ({found['coverage']:.0%} of the damage, x{found['lift']:.3g} as likely)"
+        f"{found['name']} = {found['value']} "
+        f"({words.percent(found['coverage'])} of the damage, {words.plain(found['lift'])} times as likely)"
         for found in explanation.get("attributes") or ()
     ]
-    calls = [
-        f"{' > '.join(found['path'])}: {found['kind']}, {found['calls_control']:.3g} -> "
-        f"{found['calls_treatment']:.3g} calls a request"
-        for found in explanation.get("calls") or ()
-        if found.get("is_cause")
-    ]
+    calls = [_call(found) for found in explanation.get("calls") or () if found.get("is_cause")]
     return [*(("concentrated in", found) for found in attributes[:3]), *(("cause", found) for found in calls)]
+
+
+def _call(call: Document) -> str:
+    where = " > ".join(call["path"])
+    match call["kind"]:
+        case "more":
+            before, after = (words.plain(call[f"calls_{arm}"]) for arm in ("control", "treatment"))
+            return f"{where}: more calls, {before} -> {after} a request"
+        case "failing":
+            before, after = (words.percent(call.get(f"error_rate_{arm}")) for arm in ("control", "treatment"))
+            return f"{where}: {before} -> {after} of its calls fail"
+        case "slower":
+            before, after = (words.seconds(call.get(f"each_{arm}_s")) for arm in ("control", "treatment"))
+            return f"{where}: slower, {before} -> {after} a call"
+    return f"{where}: {in_words(call['kind'])}, {words.added(call.get('added_s') or 0.0)} a request"

@@ -30,6 +30,18 @@ class EffectKind(StrEnum):
     DIFFERENCE = "difference"
 
 
+class DecidedBy(StrEnum):
+    """What made a signal's state.
+
+    `interval`: all of it lies beyond the tolerance, or within. `evidence`: chance is excluded and the estimate is
+    beyond the tolerance, but the interval, a wider test of its own, still reaches into it: that there is an effect is
+    known, how large it is not yet.
+    """
+
+    INTERVAL = "interval"
+    EVIDENCE = "evidence"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
     """What an undecided signal lacks: the largest effect excluded so far, and what it takes to exclude `tolerance`.

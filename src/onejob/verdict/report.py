@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from onejob.model.deployment import Deployment, Strategy
 from onejob.model.explanation import CallChange, CallKind, Explanation
 from onejob.model.verdict import EffectKind, Reason, SignalResult, State, Verdict
+from onejob.verdict.basis import excludes_same
 from onejob.verdict.signals import EVERYWHERE
 
 _LONGEST_ETA_S = 7 * 86_400
@@ -47,7 +48,7 @@ def _change(s: SignalResult) -> str:
         verb = "rose" if (s.effect or 0) > 0 else "fell"
         if s.operation == EVERYWHERE:
             return f"{percent(s.treatment)} of its {what} ({percent(s.control)} before)"
-        return f"{where}{what} {verb} from {percent(s.control)} to {percent(s.treatment)}"
+        return f"{where}{what} {verb} from {percent(s.control)} to {percent(s.treatment)}{_openness(s)}"
     change = (s.effect or 1.0) - 1
     verb = "rose" if change > 0 else "fell"
     return f"{where}{s.signal.removeprefix('latency_')} {verb} {_relative(s, change)}"
@@ -57,10 +58,15 @@ def _relative(s: SignalResult, change: float) -> str:
     """The size with its interval; of an open one, the end that says the least that is sure."""
     near, far = (s.low, s.high) if change > 0 else (s.high, s.low)
     ends = [percent(e - 1 if change > 0 else 1 - e) for e in (near, far) if e is not None]
-    if len(ends) == 2:
-        return f"{percent(abs(change))} ({ends[0]} to {ends[1]})"
-    is_sure = near is not None and (near > 1 if change > 0 else near < 1)
-    return percent(abs(change)) + (f" (at least {ends[0]})" if is_sure else "")
+    size = percent(abs(change))
+    if near is None or not excludes_same(s):
+        return size + _openness(s)
+    return f"{size} ({ends[0]} to {ends[1]})" if far is not None else f"{size} (at least {ends[0]})"
+
+
+def _openness(s: SignalResult) -> str:
+    """A change that is sure, while the interval of its size still holds none: its ends would read as a doubt."""
+    return "" if excludes_same(s) else " (how much is still open)"
 
 
 def _because(explanation: Explanation | None) -> str:

@@ -10,6 +10,7 @@ from onejob.model.verdict import Reason, State, Verdict
 from onejob.state.codec import Plain, iso, to_plain
 from onejob.state.deployments import DeploymentRecord
 from onejob.state.verdicts import VerdictChange
+from onejob.verdict.basis import decided_by
 
 _NO_NUMBER: Callable[[float], Plain] = lambda _: None  # noqa: E731  JSON has no infinity: null, "not known"
 
@@ -32,6 +33,8 @@ def verdict_document(record: DeploymentRecord, verdict: Verdict | None) -> dict[
     """A verdict on the deployment, with its explanation; before there is one, an honest `undecided`."""
     document = _not_judged(record.deployment) if verdict is None else _plain(verdict)
     document.pop("deployment_id", None)
+    for row, signal in zip(document["signals"], verdict.signals if verdict else (), strict=True):
+        row["decided_by"] = decided_by(signal)
     document["is_final"] = record.is_final
     document["explanation"] = explanation_document(record.explanation)
     return document

@@ -7,7 +7,7 @@ from typing import Any
 from onejob.model.deployment import Deployment
 from onejob.model.explanation import AttributeValue, CallChange, CarryingOperation, ExemplarTrace
 from onejob.model.rollout import Mode, RolloutState, Step, Transition
-from onejob.model.verdict import ArmSummary, Reason, SignalResult, State
+from onejob.model.verdict import ArmSummary, DecidedBy, Reason, SignalResult, State
 from onejob.state.verdicts import VerdictChange
 
 
@@ -21,6 +21,13 @@ class ExplanationDocument:
     calls: list[CallChange]
     traces: list[ExemplarTrace]
     notes: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalDocument(SignalResult):
+    """One signal of one operation; `decided_by` is null while it is undecided."""
+
+    decided_by: DecidedBy | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +46,7 @@ class VerdictDocument:
     first_visible_at: datetime | None
     control: ArmSummary | None
     treatment: ArmSummary | None
-    signals: list[SignalResult]
+    signals: list[SignalDocument]
     left_out: list[str]
     explanation: ExplanationDocument
     log_evidence: float | None = None
@@ -65,6 +72,7 @@ class RolloutDocument:
     share: float
     step_started_at: datetime
     transitions: list[Transition]
+    trouble: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

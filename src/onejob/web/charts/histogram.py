@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from onejob.web.charts.scale import Linear, Tick, area, path
-from onejob.web.pages.words import seconds
+from onejob.words import seconds
 
 WIDTH, HEIGHT = 600, 150
 _TOP, _FLOOR = 24, 130

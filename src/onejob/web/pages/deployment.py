@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
+from onejob import words
 from onejob.model.deployment import Deployment, Source, Status
 from onejob.model.verdict import Verdict
 from onejob.state.deployments import DeploymentRecord as Record
 from onejob.store.rollup import SeriesPoint
 from onejob.verdict.signals import EVERYWHERE
 from onejob.web.charts import histogram, over_time
-from onejob.web.pages import evidence, explained, rollout, series, sure, words
+from onejob.web.pages import evidence, explained, rollout, series, sure
 from onejob.web.pages.evidence import Choice
 from onejob.web.pages.listing import fate, state_words
 from onejob.web.pages.sentence import Part, headline_and_rest, names_in, set_sentence

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from onejob.model.verdict import SignalResult
 from onejob.state.deployments import DeploymentFilter, DeploymentRecord
+from onejob.verdict.basis import decided_by
 from onejob.web.pages.data import PageData
 
 _MOST_ROWS = 10_000
@@ -45,16 +46,17 @@ def _deployment(record: DeploymentRecord) -> list[object]:
 def evidence(signals: Sequence[SignalResult]) -> str:
     """One row per signal; seconds for latencies, fractions for rates."""
     head = [
-        "operation", "signal", "verdict", "control", "treatment", "effect_kind", "effect", "low", "high", "tolerance",
-        "control_requests", "treatment_requests", "log_evidence", "log_evidence_better", "phi", "theta_0", "weight",
+        "operation", "signal", "verdict", "decided_by", "control", "treatment", "effect_kind", "effect", "low", "high",
+        "tolerance", "control_requests", "treatment_requests", "log_evidence", "log_evidence_better", "phi",
+        "theta_0", "weight",
     ]  # fmt: skip
     return _line(head) + "".join(_line(_signal(one)) for one in signals)
 
 
 def _signal(one: SignalResult) -> list[object]:
     return [
-        one.operation, one.signal, one.state.value, one.control, one.treatment, one.effect_kind.value, one.effect,
-        one.low, one.high, one.tolerance, one.control_requests, one.treatment_requests, one.log_evidence,
+        one.operation, one.signal, one.state.value, decided_by(one), one.control, one.treatment, one.effect_kind.value,
+        one.effect, one.low, one.high, one.tolerance, one.control_requests, one.treatment_requests, one.log_evidence,
         one.log_evidence_better, one.phi, one.theta_0, one.weight,
     ]  # fmt: skip
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from onejob.model.verdict import EffectKind, SignalResult, State, Verdict
+from onejob import words
+from onejob.model.verdict import DecidedBy, EffectKind, SignalResult, State, Verdict
+from onejob.verdict.basis import decided_by
 from onejob.verdict.signals import EVERYWHERE
 from onejob.web.charts import interval
 from onejob.web.charts.interval import Plot
 from onejob.web.charts.scale import Tick
-from onejob.web.pages import words
 from onejob.web.pages.filters import deployment_link
 
 _FIRST = 12
@@ -141,6 +142,8 @@ def is_known(signal: SignalResult) -> bool:
 def _comment(signal: SignalResult) -> str:
     if signal.state is State.UNDECIDED:
         return words.what_is_missing(signal.missing)
+    if decided_by(signal) is DecidedBy.EVIDENCE:
+        return words.size_still_open(signal.effect, signal.effect_kind)
     if signal.state is State.BETTER and signal.effect_kind is EffectKind.RATIO and signal.effect:
         return f"{words.plain(round((1 - signal.effect) * 100))} % faster"
     return {State.WORSE: "beyond tolerance", State.NO_WORSE: "within tolerance"}.get(signal.state, "fewer errors")
@@ -151,6 +154,8 @@ def _title(signal: SignalResult) -> str:
     kind = signal.effect_kind
     known = words.interval(kind, signal.low, signal.high) or "nothing known yet"
     requests = f"{words.count(signal.control_requests)} and {words.count(signal.treatment_requests)} requests"
+    if decided_by(signal) is DecidedBy.EVIDENCE:
+        known = f"decided by its evidence; this interval, from a wider test, is still open: {known}"
     return f"{known}; tolerated {words.effect(kind, signal.tolerance)}; {requests}"
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from onejob import words
 from onejob.model.explanation import AttributeValue, CallChange, CallKind, ExemplarTrace, Explanation
 from onejob.web.charts import waterfall
-from onejob.web.pages import words
 from onejob.web.pages.filters import deployment_link
 from onejob.web.pages.sentence import calls, short_label
 

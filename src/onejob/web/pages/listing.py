@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from onejob import words
 from onejob.model.deployment import Deployment, Source, Status
 from onejob.model.rollout import Rollout, RolloutState
 from onejob.model.verdict import State, Verdict
@@ -11,7 +12,7 @@ from onejob.state.deployments import DeploymentRecord as Record
 from onejob.state.deployments import FilterChoices
 from onejob.state.timeline import Mark
 from onejob.web.charts import lanes
-from onejob.web.pages import filters, words
+from onejob.web.pages import filters
 from onejob.web.pages.data import Records
 from onejob.web.pages.filters import Query
 from onejob.web.pages.sentence import Part, headline_and_rest, names_in, set_sentence, without_subject

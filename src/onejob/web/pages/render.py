@@ -8,9 +8,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from onejob import __version__
+from onejob import __version__, words
 from onejob.web.charts.scale import number
-from onejob.web.pages import filters, words
+from onejob.web.pages import filters
 
 _WEB = Path(__file__).resolve().parent.parent
 # C0 and C1 controls break HTML; directional overrides make a text read as another one.

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from onejob import words
 from onejob.model.deployment import Deployment
 from onejob.model.rollout import Mode, Rollout, RolloutState, Transition
 from onejob.model.verdict import State, Verdict
-from onejob.web.pages import words
 
 _RUNNING = {RolloutState.PENDING, RolloutState.HOLDING, RolloutState.PAUSED, RolloutState.ABORTING}
 _COMMANDS = {

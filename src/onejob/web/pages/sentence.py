@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from onejob.model.deployment import Deployment
 from onejob.model.explanation import Explanation
 from onejob.model.verdict import Verdict
-from onejob.web.pages.words import plain, shorten
+from onejob.words import plain, shorten
 
 _QUIET = re.compile(r"\([^()]{1,60}\)")
 # In a list there is no explanation at hand that would say what is a name: statements and `name = value` are.

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from onejob import words
 from onejob.model.deployment import Deployment
 from onejob.model.evidence import Arm
 from onejob.model.rollout import Rollout
@@ -14,7 +15,6 @@ from onejob.stats import histogram as exponential
 from onejob.store.rollup import SeriesPoint
 from onejob.verdict.arms import is_version
 from onejob.web.charts import histogram, over_time
-from onejob.web.pages import words
 from onejob.web.pages.rollout import times_at_steps
 
 _MOST_POINTS = 60

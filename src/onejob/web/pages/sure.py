@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from onejob.model.verdict import ArmSummary, SignalResult, Verdict
+from onejob import words
+from onejob.model.verdict import ArmSummary, DecidedBy, SignalResult, State, Verdict
+from onejob.verdict.basis import decided_by, excludes_same
 from onejob.verdict.signals import EVERYWHERE
-from onejob.web.pages import words
 
 _KINDS = {"concurrent": "which served at the same time, so that whatever happened meanwhile happened to both"}
 
@@ -78,6 +79,9 @@ def _of_signal(signal: SignalResult) -> Iterator[Fact]:
         answer=f"{name}: {odds(signal.log_evidence)} for worse, {odds(signal.log_evidence_better)} for better; "
         f"weight {words.percent(signal.weight, 2)}; tolerated {words.effect(signal.effect_kind, signal.tolerance)}.",
     )
+    basis = _basis(signal)
+    if basis:
+        yield Fact(question="Decided by", answer=basis)
     yield Fact(
         question="Noise",
         answer=f"A request counts as {words.plain(1 / signal.phi if signal.phi else 1.0, 2)} of an independent one "
@@ -87,6 +91,21 @@ def _of_signal(signal: SignalResult) -> Iterator[Fact]:
         question="Instances",
         answer=f"Odds up to {words.plain(signal.theta_0, 3)} times control's are put down to instances that differ "
         "(theta₀); only what is beyond counts as evidence. More instances of both versions make it smaller.",
+    )
+
+
+def _basis(signal: SignalResult) -> str:
+    match decided_by(signal):
+        case None:
+            return ""
+        case DecidedBy.INTERVAL:
+            where = "within" if signal.state is State.NO_WORSE else "beyond"
+            return f"Its interval: all of it lies {where} the tolerance."
+    reaches = "the tolerance" if excludes_same(signal) else "“same”"
+    has_interval = signal.low is not None or signal.high is not None
+    why = f"its interval, from a wider test, still reaches {reaches}" if has_interval else "it has no interval"
+    return (
+        f"The evidence: chance is excluded, and the estimate is beyond the tolerance. How large it is is open: {why}."
     )
 
 

@@ -1,13 +1,13 @@
 """Numbers and times in words."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from onejob import words
 from onejob.model.verdict import EffectKind, Missing
-from onejob.web.pages import words
 
-from .builders import NOW
+NOW = datetime(2026, 11, 24, 14, 15, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

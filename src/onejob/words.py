@@ -173,6 +173,12 @@ def what_is_missing(missing: Missing | None) -> str:
     return "not foreseeable yet"
 
 
+def size_still_open(effect: float | None, kind: EffectKind) -> str:
+    """Of a change that is sure while its size is not: `risen, size still open`."""
+    same = 0.0 if kind is EffectKind.DIFFERENCE else 1.0
+    return f"{'fallen' if effect is not None and effect < same else 'risen'}, size still open"
+
+
 def shorten(text: str, limit: int = 80) -> str:
     """Cut in the middle, where names differ least; the template keeps the whole in a title."""
     if len(text) <= limit:
