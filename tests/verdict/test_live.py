@@ -204,6 +204,33 @@ def test_the_share_counts_once_it_is_steady(engine: Engine, database: Database, 
     assert [b.share for b in Evidences(database).read(deployment.id)] == [None, None, None, 0.5]
 
 
+def test_an_old_deployment_is_looked_at_seldom_but_not_while_its_traffic_is_moved(
+    engine: Engine, database: Database, settings: Settings
+) -> None:
+    """At an hour, a look every ten seconds is enough; a new one beside it is looked at every time, and first."""
+    old = reported(database, id="dep_old")
+    loop = a_loop(engine, database, settings)
+    looks(loop, 3600)
+    new = a_deployment(started_at=moment(3600), service=a_service(), id="dep_new")
+    Deployments(database).add(new)
+    seen = {second: [look.deployment.id for look in looks(loop, 3600 + second)] for second in range(1, 12)}
+    assert [second for second, ids in seen.items() if old.id in ids] == [11]
+    assert all(ids[0] == new.id for ids in seen.values())
+
+    step = Step(share=0.5, hold_s=60, error_limit=0.3, latency_limit=3, timeout_s=600)
+    rollout = Rollout(
+        id="rol_1",
+        deployment_id=old.id,
+        plan=RolloutPlan(driver="envoy", settings={}, steps=(step,), mode=Mode.ACT),
+        state=RolloutState.HOLDING,
+        step=0,
+        share=0.5,
+        step_started_at=moment(3611),
+    )
+    Rollouts(database).add(rollout)
+    assert [look.deployment.id for look in looks(loop, 3612)] == [old.id, new.id]
+
+
 def test_an_engine_that_is_away_delays_a_look_and_loses_nothing(
     engine: Engine, database: Database, settings: Settings
 ) -> None:
