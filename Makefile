@@ -9,6 +9,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 UV := .tools/bin/uv
 COVERAGE := --cov=onejob.stats --cov=onejob.verdict --cov-branch --cov-report=term:skip-covered --cov-fail-under=95
+# Tests wait for components more than they compute: four at a time keep two cores busy. A worker that is done takes tests
+# from the one that has most left.
+BESIDE := -n 4 --dist worksteal
 # Quick ones that start no component; `make test` runs them all.
 UNIT := tests/benchmarks tests/stats tests/verdict/test_judge.py tests/verdict/test_report.py tests/test_repository.py \
 	$(addprefix tests/act/test_,$(addsuffix .py,gate limits plan rollout))
@@ -31,8 +34,13 @@ check: .venv/.dev ## format, lint, types, imports and unit tests, in under a min
 	$(BIN)/lint-imports
 	$(BIN)/pytest -m "not slow" $(UNIT) $(ARGS)
 
-test: .venv/.dev .venv/.system ## everything; without ARGS also the coverage of what decides verdicts
-	$(BIN)/pytest $(or $(ARGS),$(COVERAGE))
+test: .venv/.dev .venv/.system ## everything, four at a time; without ARGS also the coverage of what decides verdicts
+ifdef ARGS
+	$(BIN)/pytest $(ARGS)
+else
+	$(BIN)/pytest $(BESIDE) -m "not alone" $(COVERAGE)
+	$(BIN)/pytest -m alone
+endif
 
 bench-verdict: .venv/.dev ## the verdict beside its peers: ARGS=--quick, ARGS="--data DIR"
 	$(BIN)/python -m bench.verdict $(ARGS)

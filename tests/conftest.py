@@ -5,10 +5,14 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
 
 from onejob.state.database import Database
 from state_postgres import Postgres, running_postgres
+from state_sqlite import Template, unsynced
+
+# No test speaks TLS, and reading the certificates of all authorities takes every HTTP client 40 ms: let it find none.
+os.environ.pop("SSL_CERT_FILE", None)
+os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -28,23 +32,33 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """An empty SQLite state database, to be copied."""
+    return Template(tmp_path_factory.mktemp("template") / "state.db")
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def state_url(request: pytest.FixtureRequest, template: Template, tmp_path: Path) -> str:
     """The address of an empty database whose tables are up to date, on both kinds."""
     if request.param == "postgresql":
         return str(request.getfixturevalue("postgres").emptied())
-    url = f"sqlite:///{tmp_path}/state.db"
-    database = Database(url)
-    database.migrate()
-    database.close()
-    return url
+    return template.copy(tmp_path / "state.db")
 
 
 @pytest.fixture
 def state_database(state_url: str) -> Iterator[Database]:
     """An empty state database, on both kinds."""
-    database = Database(state_url)
-    if database.is_sqlite:  # no test pulls the plug, and waiting for the disk is most of what they would do
-        event.listen(database.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
-    yield database
+    yield from _opened(state_url)
+
+
+@pytest.fixture
+def sqlite_database(template: Template, tmp_path: Path) -> Iterator[Database]:
+    """An empty state database, where its kind does not matter."""
+    yield from _opened(template.copy(tmp_path / "state.db"))
+
+
+def _opened(url: str) -> Iterator[Database]:
+    database = Database(url)
+    yield unsynced(database) if database.is_sqlite else database
     database.close()

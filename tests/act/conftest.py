@@ -1,21 +1,14 @@
-import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from tests.act.envoys import Envoy
 from tests.act.facts import Facts
+from tests.ports import free_ports
+from tests.waiting import PATIENT_S
 
 from onejob.act.drivers import EnvoyDriver
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
+from onejob.state.database import Database
 
 
 @pytest.fixture
@@ -27,16 +20,16 @@ def envoy(tmp_path: Path) -> Iterator[Envoy]:
 
 
 @pytest.fixture
-def driver(envoy: Envoy) -> Iterator[EnvoyDriver]:
-    """The driver of that Envoy."""
-    made = EnvoyDriver(envoy.settings)
+def driver(envoy: Envoy, monkeypatch: pytest.MonkeyPatch) -> Iterator[EnvoyDriver]:
+    """The driver of that Envoy, for which a second is not too long to answer."""
+    with monkeypatch.context() as patch:
+        patch.setattr("onejob.act.drivers.envoy_admin._TIMEOUT", PATIENT_S)
+        made = EnvoyDriver(envoy.settings)
     yield made
     made.close()
 
 
 @pytest.fixture
-def facts(tmp_path: Path) -> Iterator[Facts]:
+def facts(sqlite_database: Database) -> Facts:
     """A migrated state database."""
-    made = Facts.open(tmp_path / "state.db")
-    yield made
-    made.database.close()
+    return Facts.over(sqlite_database)

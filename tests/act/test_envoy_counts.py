@@ -1,11 +1,10 @@
 """What Envoy's counters say of versions that misbehave in every way we know, with real ones."""
 
-import time
-
 import pytest
 from tests.act.builders import T0, after
-from tests.act.envoys import Envoy
+from tests.act.envoys import SHORT_TIMEOUT_S, Envoy
 from tests.act.origins import an_origin
+from tests.waiting import PATIENT_S
 
 from onejob.act.drivers import ArmCounters, EnvoyDriver
 from onejob.act.sampling import Sampler
@@ -13,15 +12,17 @@ from onejob.model.evidence import Arm, RouterCount
 
 
 def counts_of_treatment(
-    envoy: Envoy, driver: EnvoyDriver, behaviour: str, client_timeout_s: float = 3.0
+    envoy: Envoy, driver: EnvoyDriver, behaviour: str, client_timeout_s: float = PATIENT_S
 ) -> RouterCount:
     """Five requests to a version that behaves so, as the sample of one look."""
+    if behaviour == "hangs" and client_timeout_s == PATIENT_S:
+        envoy.route["timeout"] = f"{SHORT_TIMEOUT_S}s"
     sampler = Sampler()
     with envoy, an_origin(behaviour, envoy.treatment_port):
         driver.set_share(1.0)
         assert sampler.sample(driver.read_counts(), 1.0, T0) == []
         envoy.send(5, client_timeout_s)
-        time.sleep(0.05)
+        envoy.wait_until_idle()
         _, treatment = sampler.sample(driver.read_counts(), 1.0, after(1))
     return treatment
 

@@ -4,11 +4,13 @@ import json
 import os
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tests.act.envoys import PREFIX, Envoy
 from tests.act.origins import an_origin
+from tests.waiting import PATIENT_S
 
 from onejob.act.drivers import EnvoyDriver
 from onejob.act.errors import DriverMisconfiguredError, DriverUnreachableError, PlanError
@@ -26,6 +28,7 @@ def test_traffic_is_split_as_told_and_the_share_is_read_back(envoy: Envoy, drive
         assert 60 <= codes[500] <= 140, "200 requests at 50 %: six standard deviations"
 
 
+@pytest.mark.alone
 def test_a_change_is_in_force_within_milliseconds(envoy: Envoy, driver: EnvoyDriver) -> None:
     with envoy:
         took = []
@@ -70,9 +73,13 @@ def test_weights_told_to_an_envoy_that_is_away_are_in_force_when_it_comes_back(
         assert driver.read_share() == 0.0
 
 
-def test_an_override_somebody_left_is_taken_away(envoy: Envoy, driver: EnvoyDriver) -> None:
+def test_an_override_somebody_left_is_taken_away(
+    envoy: Envoy, driver: EnvoyDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with envoy:
-        driver.set_share(0.1)
+        with monkeypatch.context() as patch:
+            patch.setattr("onejob.act.drivers.envoy._PATIENCE_S", PATIENT_S)  # for Envoy to see the directory change
+            driver.set_share(0.1)
         envoy.override(control="0", treatment="100")
         assert driver.read_share() == 1.0
 
@@ -196,8 +203,9 @@ def test_something_else_on_the_admin_port_is_told(behaviour: str, envoy: Envoy, 
                 break
 
 
-def test_an_admin_interface_that_hangs_is_given_up_within_seconds(envoy: Envoy, driver: EnvoyDriver) -> None:
-    with an_origin("hangs", envoy.admin_port):
+@pytest.mark.alone
+def test_an_admin_interface_that_hangs_is_given_up_within_seconds(envoy: Envoy) -> None:
+    with an_origin("hangs", envoy.admin_port), closing(EnvoyDriver(envoy.settings)) as driver:
         began = time.monotonic()
         with pytest.raises(DriverUnreachableError):
             driver.read_share()

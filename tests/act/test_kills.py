@@ -4,13 +4,14 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.act.builders import T0
 from tests.act.envoys import Envoy
 from tests.act.facts import Facts
+from tests.waiting import wait_until
 
 from onejob.act.drivers import EnvoyDriver
 from onejob.act.plan import make_plan, make_step
@@ -20,7 +21,6 @@ from onejob.model.rollout import Mode, Rollout, RolloutState
 from onejob.state.ids import new_id
 
 SHARES = (0.1, 0.3, 0.5, 0.8, 1.0)
-LONGEST_S = 60.0
 
 
 class Controller:
@@ -37,7 +37,7 @@ class Controller:
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.communicate(timeout=5)
+            self._process.communicate(timeout=60)
             self._process = None
 
 
@@ -53,13 +53,6 @@ def a_stored_rollout(facts: Facts, envoy: Envoy) -> Rollout:
     rollout = begin(new_id("rol", T0), facts.deployed().id, plan, T0)
     facts.rollouts.add(rollout)
     return rollout
-
-
-def wait_for(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LONGEST_S
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.mark.slow
@@ -84,7 +77,7 @@ def test_killed_again_and_again_a_rollout_still_ends_where_it_must(
         assert driver.read_share() in (None, *SHARES), "never anything that was not planned"
 
     controller.start()
-    wait_for(lambda: current().state is RolloutState.PROMOTED)
+    wait_until(lambda: current().state is RolloutState.PROMOTED, "promoting")
     controller.kill()
     reached = [t.share for t in current().transitions if t.from_state is RolloutState.PENDING]
     assert sorted(set(reached)) == sorted(SHARES)
@@ -101,20 +94,25 @@ def test_a_worse_verdict_wins_through_kills_of_both(
     verdict = tmp_path / "state.verdict"
     verdict.write_text("undecided")
     rollout = a_stored_rollout(facts, envoy)
+
+    def current() -> Rollout:
+        return facts.rollouts.get(rollout.id) or rollout
+
     envoy.start()
     controller.start()
-    wait_for(lambda: driver.read_share() == 0.1)
+    wait_until(lambda: driver.read_share() == 0.1, "the first step")
 
     envoy.kill()
     verdict.write_text("worse")
-    wait_for(lambda: (facts.rollouts.get(rollout.id) or rollout).state is RolloutState.ABORTING)
-    wait_for(lambda: (envoy.runtime_dir / "current/envoy/split/checkout/treatment").read_text() == "0")
+    wait_until(lambda: current().state is RolloutState.ABORTING, "aborting")
+    told = envoy.runtime_dir / "current/envoy/split/checkout/treatment"
+    wait_until(lambda: told.read_text() == "0", "telling Envoy")
     controller.kill()
     envoy.start()
     assert driver.read_share() == 0.0, "told while Envoy was away, in force from its first request"
     controller.start()
 
-    wait_for(lambda: (facts.rollouts.get(rollout.id) or rollout).state is RolloutState.ABORTED)
+    wait_until(lambda: current().state is RolloutState.ABORTED, "the end of the abort")
     deployment = facts.deployments.get(rollout.deployment_id)
     assert deployment is not None
     assert deployment.status is Status.ROLLED_BACK

@@ -8,9 +8,14 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from waiting import PATIENT_S
+
+from .warm import WarmCommand
 
 COMMAND = (sys.executable, "-c", "from onejob.cli import main; main()")
 Answer = tuple[int, Any]
@@ -68,16 +73,22 @@ def replay() -> Iterator[Replay]:
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+@pytest.fixture(scope="session")
+def warm_command() -> Iterator[WarmCommand]:
+    """A process that has imported what the commands need."""
+    command = WarmCommand()
+    yield command
+    command.stop()
+
+
 @pytest.fixture
-def onejob() -> Run:
+def onejob(warm_command: WarmCommand, tmp_path: Path) -> Run:
     """Run the command in a process of its own."""
 
-    def run(*arguments: str, url: str | None = None, timeout: float = 60) -> "subprocess.CompletedProcess[str]":
+    def run(*arguments: str, url: str | None = None, timeout: float = PATIENT_S) -> "subprocess.CompletedProcess[str]":
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ONEJOB_")}
         environment |= {"ONEJOB_URL": url} if url else {}
-        return subprocess.run(
-            [*COMMAND, *arguments], env=environment, capture_output=True, text=True, timeout=timeout, check=False
-        )
+        return warm_command.run(list(arguments), environment, tmp_path, timeout)
 
     return run
 

@@ -15,7 +15,7 @@ from onejob.demo.performance import open_house
 from onejob.demo.story import Story
 from onejob.demo.truth import broken
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.alone, pytest.mark.e2e, pytest.mark.slow]
 
 
 @pytest.mark.timeout(400)

@@ -9,7 +9,7 @@ from tests.demo.conftest import OpenShop, Span
 
 from onejob.demo.shop.variant import Breakdown, Variant
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 PRICES = "SELECT product_id, price FROM prices WHERE product_id = ANY(%s)"
 

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from otlp_builders import a_payload, a_span
+from ports import free_ports
 
 from .conftest import EXPORT
 from .server_process import ServerProcess
@@ -88,8 +89,8 @@ def assert_each_once(server: ServerProcess, clients: Clients) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_killing_the_server_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    server = ServerProcess(data_dir=str(tmp_path), otlp_grpc_port=0, otlp_http_port=0, flush_interval_s=0.2)
-    ports = {"otlp_grpc_port": server.grpc_port, "otlp_http_port": server.http_port}
+    ports = dict(zip(("otlp_grpc_port", "otlp_http_port"), free_ports(2), strict=True))
+    server = ServerProcess(data_dir=str(tmp_path), flush_interval_s=0.2, **ports)
     clients, draw = Clients(server.grpc_port, server.http_port), random.Random(1)
 
     with clients.sending():

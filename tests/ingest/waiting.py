@@ -1,17 +1,10 @@
-"""Waiting for what happens in another thread or process."""
-
-import time
-from collections.abc import Callable
+"""What has arrived in the engine."""
 
 from onejob.store.engine import Engine
 from onejob.store.errors import EngineUnavailable
+from waiting import wait_until
 
-
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen in {timeout_s} s"
-        time.sleep(0.02)
+__all__ = ["counted", "stored", "wait_until"]
 
 
 def stored(engine: Engine, service: str) -> int:

@@ -3,13 +3,14 @@ to.
 """
 
 import os
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+from ports import free_ports
 
 _CONFIG = """<clickhouse>
   <listen_host>127.0.0.1</listen_host>
@@ -35,7 +36,7 @@ class ClickHouseNode:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._port = _free_port()
+        (self._port,) = free_ports(1)
         folder = home / ".clickhouse-local"
         folder.mkdir(parents=True)
         (folder / "config.xml").write_text(_CONFIG.format(port=self._port, home=home))
@@ -80,9 +81,3 @@ class ClickHouseNode:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -4,8 +4,11 @@ import base64
 import json
 import math
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -17,6 +20,7 @@ from onejob.store.rollup import clock_skew, read_cells, series, totals, versions
 from onejob.store.sql import array_of_strings
 from otlp_builders import a_moment, a_payload, a_request, a_service, a_span, attributes_of
 
+Answer = TypeVar("Answer")
 ALL_TIME = {"since": 946_684_800, "until": 4_000_000_000}
 HOSTILE = "<script>alert('x')</script> \"quoted\" back\\slash NUL\0 é 😀 ${x} {y:String}"
 
@@ -281,15 +285,19 @@ def test_an_http_server_that_answers_500_failed_and_404_did_not(engine: Engine) 
     assert sum(cell.errors for cell in cells_of(engine, service)) == 3
 
 
-@pytest.mark.parametrize("start_ns", [0, 1_000, a_moment() // 1_000, a_moment() // 10**9, a_moment(-400 * 86_400)])
+@pytest.mark.parametrize(
+    "start_ns",
+    [0, 1_000, a_moment() // 1_000, a_moment() // 10**9, a_moment(-400 * 86_400)],
+    ids=["none", "at once", "microseconds", "seconds", "a year ahead"],
+)
 def test_impossible_times_are_kept_out_of_the_bins_and_told(engine: Engine, start_ns: int) -> None:
-    service = a_service()
+    service, began = a_service(), int(time.time()) - 60
     resource = {"service.instance.id": "skewed"}
 
     engine.insert_traces(a_payload(a_span(start_ns=start_ns), service=service, resource=resource), a_service())
 
     assert cells_of(engine, service) == []
-    (told,) = [skew for skew in clock_skew(engine, since=int(time.time()) - 60) if skew.service == service]
+    (told,) = [skew for skew in clock_skew(engine, since=began) if skew.service == service]
     assert (told.instance, told.spans) == ("skewed", 1)
 
 
@@ -421,12 +429,20 @@ def test_an_empty_request_stores_nothing(engine: Engine) -> None:
     assert engine.query(question, {"service": service}).column("n").to_pylist() == [0]
 
 
+def until_it_has_time(ask: Callable[[], Answer]) -> Answer:
+    """An engine on a busy machine may put off whoever waits for too many others; asking again is what it says to do."""
+    while True:
+        with suppress(EngineUnavailable):
+            return ask()
+
+
 def test_many_threads_insert_and_ask_at_once(engine: Engine) -> None:
     service = a_service()
 
     def work(number: int) -> int:
-        engine.insert_traces(a_payload(*(a_span() for _ in range(20)), service=service), f"{service}-{number}")
-        return len(spans_of(engine, service))
+        payload = a_payload(*(a_span() for _ in range(20)), service=service)
+        until_it_has_time(lambda: engine.insert_traces(payload, f"{service}-{number}"))
+        return len(until_it_has_time(lambda: spans_of(engine, service)))
 
     with ThreadPoolExecutor(8) as pool:
         assert all(seen >= 20 for seen in pool.map(work, range(16)))

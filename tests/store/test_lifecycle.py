@@ -12,6 +12,7 @@ from onejob.config import Settings
 from onejob.store.chdb import ChdbEngine
 from onejob.store.engine import Engine, open_engine
 from onejob.store.errors import DataDirLocked, EngineUnavailable, SchemaMismatch, StoreError
+from onejob.store.lock import lock_data_dir
 from onejob.store.migrate import promoted_column
 from onejob.store.rollup import totals
 from otlp_builders import a_payload, a_service, a_span
@@ -187,8 +188,9 @@ def test_a_directory_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> N
         open_engine(Settings(data_dir=tmp_path / "file" / "data"))
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1/onejob", "postgres://x", "127.0.0.1:8123"])
-def test_a_clickhouse_that_does_not_answer_is_named(tmp_path: Path, url: str) -> None:
-    with pytest.raises(StoreError, match="ONEJOB_STORE_URL"):
-        open_engine(Settings(data_dir=tmp_path, store_url=url))
+def test_a_clickhouse_that_does_not_answer_is_named_and_locks_nobody_out(tmp_path: Path) -> None:
+    for url in ("http://127.0.0.1:1/onejob", "postgres://x", "127.0.0.1:8123"):
+        with pytest.raises(StoreError, match="ONEJOB_STORE_URL"):
+            open_engine(Settings(data_dir=tmp_path, store_url=url))
+        lock_data_dir(tmp_path).release()
     open_engine(Settings(data_dir=tmp_path)).close()

@@ -8,9 +8,10 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from onejob.web.app import build
+from waiting import PATIENT_S
 
 from .builders import Lists
 
@@ -50,6 +51,7 @@ def browser() -> Iterator[Browser]:
     """
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert path, "Chromium is missing: apt-get install chromium"
+    expect.set_options(timeout=PATIENT_S * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
         yield browser
@@ -72,5 +74,5 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 def page(context: BrowserContext) -> Page:
     """An empty tab."""
     page = context.new_page()
-    page.set_default_timeout(8000)
+    page.set_default_timeout(PATIENT_S * 1000)
     return page

@@ -1,8 +1,6 @@
 """Deployments over REST, on both kinds of database."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,12 +19,9 @@ def api(state_database: Database) -> Api:
 
 
 @pytest.fixture
-def picky_api(tmp_path: Path) -> Iterator[Api]:
+def picky_api(sqlite_database: Database) -> Api:
     """For what is refused before any database is asked."""
-    database = Database(f"sqlite:///{tmp_path}/state.db")
-    database.migrate()
-    yield Api(database)
-    database.close()
+    return Api(sqlite_database)
 
 
 def test_a_start_is_recorded_with_honest_defaults(api: Api) -> None:

@@ -251,6 +251,7 @@ def test_snippets_can_be_copied(browser: Browser, site: Site) -> None:
     context.close()
 
 
+@pytest.mark.alone
 def test_the_first_paint_is_quick(page: Page, site: Site) -> None:
     base = site(Lists(some_history()))
     page.goto(base)

@@ -29,12 +29,14 @@ from onejob.state.verdicts import Verdicts
 log = logging.getLogger(__name__)
 
 _MOST_AT_ONCE = 8
-# A look takes milliseconds, or up to 5 s when the router hangs; such a look goes on while the next ticks pass it by.
-_PATIENCE_S = 1.0
 
 
 class RolloutController:
-    """Thread-safe. `judge_interval_s` is how often verdicts are renewed; three times that, and one is stale."""
+    """Thread-safe. `judge_interval_s` is how often verdicts are renewed; three times that, and one is stale.
+
+    A look takes milliseconds, or up to 5 s when the router hangs. A tick waits `patience_s` for the looks it began; one
+    that takes longer goes on while the next ticks pass it by.
+    """
 
     def __init__(
         self,
@@ -48,12 +50,14 @@ class RolloutController:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         default_mode: Mode = Mode.OBSERVE,
         judge_interval_s: float = 10.0,
+        patience_s: float = 1.0,
     ) -> None:
         self._rollouts = rollouts
         self._deployments = deployments
         self._verdicts = verdicts
         self._clock = clock
         self._default_mode = default_mode
+        self._patience_s = patience_s
         self._attendant = Attendant(
             rollouts=rollouts,
             deployments=deployments,
@@ -106,12 +110,12 @@ class RolloutController:
             return self._look(rollout_id, now)
 
     def tick(self, now: datetime) -> None:
-        """Look at every active rollout; returns within about a second whatever the routers do."""
+        """Look at every active rollout; returns within `patience_s` whatever the routers do."""
         with self._tick_lock:
             for rollout in self._rollouts.active():
                 if rollout.id not in self._running:
                     self._running[rollout.id] = self._threads.submit(self._look_and_log, rollout.id, now)
-            wait(self._running.values(), timeout=_PATIENCE_S)
+            wait(self._running.values(), timeout=self._patience_s)
             self._running = {key: future for key, future in self._running.items() if not future.done()}
 
     def close(self) -> None:
