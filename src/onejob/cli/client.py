@@ -47,6 +47,10 @@ class Api:
         """`is_repeatable`: the server takes the same request twice as one, so it may be sent again."""
         return self._send("POST", path, json=dict(body or {}), is_repeatable=is_repeatable)
 
+    def send_bytes(self, path: str, content: bytes, media_type: str) -> Document:
+        """POST what is no JSON, to an address that takes the same twice as one."""
+        return self._send("POST", path, content=content, headers={"content-type": media_type})
+
     def patch(self, path: str, body: Mapping[str, Any]) -> Document:
         """Sets fields, so it may be sent again."""
         return self._send("PATCH", path, json=dict(body))

@@ -20,11 +20,16 @@ class Door:
     counters: Counters
     max_request_bytes: int
 
-    def check_and_spool(self, body: bytes, check: Callable[[bytes], Accepted]) -> tuple[Accepted, Future[bool] | None]:
-        """The future is done once the request is on disk; None when there is nothing to store. Raises IntakeError."""
+    def check_and_spool(
+        self, body: bytes, check: Callable[[bytes], Accepted], *, for_good: bool = False
+    ) -> tuple[Accepted, Future[bool] | None]:
+        """The future is done once the request is on disk; None when there is nothing to store. Raises IntakeError.
+
+        `for_good`: recognise the request whenever it comes again, not for a while only.
+        """
         try:
             accepted = check(body)
-            waiting = self.spool.append(accepted.payload, accepted.spans) if accepted.spans else None
+            waiting = self.spool.append(accepted.payload, accepted.spans, for_good=for_good) if accepted.spans else None
         except IntakeError as error:
             self.counters.count_refused(type(error).__name__)
             raise

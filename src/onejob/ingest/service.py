@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from onejob.ingest.backfill import Backfill, Retention, Taken
 from onejob.ingest.counters import Counters, IntakeStats
 from onejob.ingest.door import Door
 from onejob.ingest.flusher import Flusher, FlushPolicy
@@ -32,6 +34,7 @@ class Intake:
             self._spool = Spool(settings.data_dir.resolve() / "spool" / "spool.db", limits)
             undo.callback(self._spool.close)
             door = Door(self._spool, self._counters, settings.max_request_bytes)
+            self._backfill = Backfill(door, _retention(settings), lambda: datetime.now(UTC))
             self._grpc = GrpcServer(door, settings.listen_host, settings.otlp_grpc_port)
             undo.callback(self._grpc.stop)
             self._http = HttpServer(OtlpHttpApp(door), settings.listen_host, settings.otlp_http_port)
@@ -64,6 +67,10 @@ class Intake:
         self._flusher.stop()
         self._spool.close()
 
+    def backfill(self, kind: str, bodies: Sequence[bytes]) -> Taken:
+        """Requests of the past, `json` or `protobuf`; see `Backfill`."""
+        return self._backfill.take(kind, bodies)
+
     def stats(self) -> IntakeStats:
         counters, spool = self._counters, self._spool
         oldest = None if self._is_stopped else spool.oldest_received_at()
@@ -83,6 +90,11 @@ class Intake:
             last_span_at=_utc(counters.last_at),
             trouble=self._flusher.trouble,
         )
+
+
+def _retention(settings: Settings) -> Retention:
+    traces, counts = (timedelta(days=d) for d in (settings.traces_retention_days, settings.rollup_retention_days))
+    return Retention(traces=traces, counts=max(traces, counts))
 
 
 def _utc(seconds: float | None) -> datetime | None:

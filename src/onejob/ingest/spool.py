@@ -104,14 +104,21 @@ class Spool:
 
     # --- what comes in -------------------------------------------------------------------------------------------
 
-    def append(self, payload: bytes, spans: int) -> Future[bool]:
-        """Done once the request is on disk; True if it is new, False if it was here already. Raises TryLater."""
+    def append(self, payload: bytes, spans: int, *, for_good: bool = False) -> Future[bool]:
+        """Done once the request is on disk; True if it is new, False if it was here already. Raises TryLater.
+
+        It is recognised for `retry_digest_s`; when it comes `for_good`, so are its repetitions that do, ever after.
+        """
         self._refuse_if_full(len(payload))
         digest = hashlib.blake2b(payload, digest_size=16).digest()
         now = time.time()
 
         def run(connection: sqlite3.Connection) -> bool:
+            remember = "INSERT OR IGNORE INTO imported VALUES (?)"
+            is_known = for_good and connection.execute(remember, (digest,)).rowcount == 0
             if connection.execute("INSERT OR IGNORE INTO digests VALUES (?, ?)", (digest, now)).rowcount == 0:
+                return False
+            if is_known:
                 return False
             connection.execute(
                 "INSERT INTO requests (received_at, spans, size, payload) VALUES (?, ?, ?, ?)",

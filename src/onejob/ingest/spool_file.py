@@ -12,7 +12,7 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-_TABLES = ("identity", "requests", "batches", "dead_letters")
+_TABLES = ("identity", "requests", "batches", "dead_letters", "imported")
 _ID_GAP = 1_000_000  # ids handed out after what was rescued: a token must never be used for two batches
 
 

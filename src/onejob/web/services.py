@@ -3,7 +3,7 @@
 The judge and the intake are known here by what is asked of them only.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -12,6 +12,7 @@ from onejob import __version__
 from onejob.act.controller import RolloutController
 from onejob.changes.reported import Reports
 from onejob.config import Settings
+from onejob.ingest.backfill import Taken
 from onejob.model.deployment import Deployment
 from onejob.model.evidence import EvidenceBatch
 from onejob.model.verdict import Verdict
@@ -41,6 +42,9 @@ class IntakeControl(Protocol):
 
     def stats(self) -> object:
         """A dataclass or mapping of counts: what was spooled, stored, refused."""
+
+    def backfill(self, kind: str, bodies: Sequence[bytes]) -> Taken:
+        """Take requests of the past, `json` or `protobuf`."""
 
 
 Recompute = Callable[[Deployment, Iterable[EvidenceBatch]], Verdict]

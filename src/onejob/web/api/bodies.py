@@ -4,6 +4,7 @@ Asking for the content type is more than tidiness: a page of another origin can 
 """
 
 from fastapi import Request
+from starlette.types import Receive, Scope
 
 MAX_BODY_BYTES = 64 * 1024
 
@@ -20,14 +21,18 @@ class BodyError(Exception):
 class BoundedRequest(Request):
     """A request whose body is read up to a limit, whatever its Content-Length says."""
 
+    def __init__(self, scope: Scope, receive: Receive, limit: int = MAX_BODY_BYTES) -> None:
+        super().__init__(scope, receive)
+        self._limit = limit
+
     async def body(self) -> bytes:
         if not hasattr(self, "_body"):
             chunks, size = [], 0
             async for chunk in self.stream():
                 size += len(chunk)
-                if size > MAX_BODY_BYTES:
+                if size > self._limit:
                     raise BodyError(
-                        413, "Body too large", f"The body is larger than {MAX_BODY_BYTES // 1024} KiB: send less."
+                        413, "Body too large", f"The body is larger than {self._limit // 1024} KiB: send less."
                     )
                 chunks.append(chunk)
             self._body = b"".join(chunks)
@@ -38,8 +43,13 @@ async def check_body(request: BoundedRequest) -> None:
     """Refuse a body that is too large, compressed, or not said to be JSON."""
     if request.method not in ("POST", "PATCH", "PUT") or not await request.body():
         return
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise BodyError(415, "Compressed body", "Send the body without Content-Encoding.")
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = plain_media_type(request)
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise BodyError(415, "Not JSON", f"The body is {media_type or 'unnamed'}: send Content-Type: application/json.")
+
+
+def plain_media_type(request: Request) -> str:
+    """What the body is said to be; compressed ones are refused."""
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise BodyError(415, "Compressed body", "Send the body without Content-Encoding.")
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()

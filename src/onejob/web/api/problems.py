@@ -43,14 +43,18 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 class ProblemRoute(APIRoute):
     """A route whose errors are problem documents."""
 
+    async def read(self, request: Request) -> Request:
+        """The request, once its body is read and turned out to be one that this route takes."""
+        bounded = BoundedRequest(request.scope, request.receive)
+        await check_body(bounded)
+        return bounded
+
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
 
         async def handle_or_explain(request: Request) -> Response:
             try:
-                bounded = BoundedRequest(request.scope, request.receive)
-                await check_body(bounded)
-                return await handle(bounded)
+                return await handle(await self.read(request))
             except RequestValidationError as error:
                 return _invalid(error)
             except HTTPException as error:

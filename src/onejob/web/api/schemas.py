@@ -145,6 +145,34 @@ class StatusDocument:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RefusedRequest:
+    """The request at this place of the body was not taken, and why."""
+
+    index: int
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportDocument:
+    """What became of a body's requests; all but `requests` and `refused` count spans.
+
+    `requests` were dealt with; with `wait_s`, send those after them again that much later. `spans` are stored;
+    `repeated` had been imported before; `invalid` have impossible ids; `expired` are too old to be kept and were left
+    out; of those `fading` the counts are kept, but the spans themselves soon deleted.
+    """
+
+    requests: int
+    spans: int
+    repeated: int
+    invalid: int
+    expired: int
+    fading: int
+    refused: list[RefusedRequest]
+    wait_s: int | None
+    wait_why: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class FieldProblem:
     """What is wrong with one field."""
 

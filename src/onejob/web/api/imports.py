@@ -1,0 +1,75 @@
+"""Telemetry of the past, as `onejob import` sends it: many OTLP requests in one body, each judged by itself.
+
+Problem: a file has a million requests, and of one that is wrong its place must be told. Solution: a body holds as many
+requests as fit, and the answer says what became of each that is not simply stored. A body that is sent again after a
+lost answer stores nothing twice.
+"""
+
+from dataclasses import asdict
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from onejob.web.api.answers import answer
+from onejob.web.api.bodies import BodyError, BoundedRequest, plain_media_type
+from onejob.web.api.parameters import Uses
+from onejob.web.api.problems import ProblemRoute, problem
+from onejob.web.api.schemas import ImportDocument, Problem
+
+_LINES, _PROTOBUF = "application/x-ndjson", "application/x-protobuf"
+_ROOM = 2**20  # beside one request of the largest size: for prefixes, and small ones sent together
+
+
+class _ImportRoute(ProblemRoute):
+    """Takes bodies as large as the intake does, of two kinds that no form of another site can send."""
+
+    async def read(self, request: Request) -> Request:
+        services = request.app.state.services
+        bounded = BoundedRequest(request.scope, request.receive, services.settings.max_request_bytes + _ROOM)
+        await bounded.body()
+        if plain_media_type(bounded) not in (_LINES, _PROTOBUF):
+            raise BodyError(
+                415, "Not OTLP", f"Send OTLP/JSON, a request per line, as {_LINES}, or protobuf as {_PROTOBUF}."
+            )
+        return bounded
+
+
+router = APIRouter(tags=["server"], route_class=_ImportRoute)
+
+
+@router.post(
+    "/api/v1/import",
+    responses={200: {"model": ImportDocument}, 400: {"model": Problem}, 503: {"model": Problem}},
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {_LINES: {"schema": {"type": "string"}}, _PROTOBUF: {"schema": {"type": "string"}}},
+        }
+    },
+)
+async def take(request: Request, services: Uses) -> Response:
+    """Store spans of the past.
+
+    As NDJSON, an ExportTraceServiceRequest per line; as protobuf, each after its length in 4 bytes, big-endian.
+    """
+    if services.intake is None:
+        return problem(503, "No intake here", "This server takes no telemetry: send it to one that does.")
+    body = await request.body()
+    if plain_media_type(request) == _LINES:
+        kind, bodies = "json", body.split(b"\n")
+        bodies = bodies if bodies[-1] else bodies[:-1]
+    else:
+        kind, bodies = "protobuf", _framed(body)
+    return answer(asdict(await run_in_threadpool(services.intake.backfill, kind, bodies)))
+
+
+def _framed(body: bytes) -> list[bytes]:
+    bodies: list[bytes] = []
+    at = 0
+    while at < len(body):
+        end = at + 4 + int.from_bytes(body[at : at + 4], "big")
+        if end > len(body):
+            raise BodyError(400, "Cut off", f"The body ends within its request {len(bodies) + 1}: send it whole.")
+        bodies.append(body[at + 4 : end])
+        at = end
+    return bodies
