@@ -183,6 +183,17 @@ def test_what_is_wrong_with_a_file_is_said(
     assert "Traceback" not in result.stderr
 
 
+def test_metrics_and_logs_among_the_lines_are_left_out_and_counted(
+    server: RunningServer, onejob: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "telemetry.jsonl"
+    file.write_bytes(json_lines(some_requests(a_service(), 1)) + b'{"resourceMetrics": []}\n\n{"resourceLogs": []}\n')
+    result = onejob("import", str(file), url=server.url)
+    assert result.returncode == 0, result.stderr
+    assert "2 spans out of 3 requests" in result.stdout
+    assert "2 requests: of metrics or logs" in result.stdout
+
+
 def test_a_file_that_is_not_there_is_a_usage_error(server: RunningServer, onejob: Run, tmp_path: Path) -> None:
     result = onejob("import", str(tmp_path / "none"), url=server.url)
     assert result.returncode == 2

@@ -22,7 +22,7 @@ _MOST_PROBLEMS = 20  # shown; the others are counted
 _TELL_EVERY_S = 10.0
 _LOOK_EVERY_S = 0.2
 _LONGEST_WAIT_S = 2.0  # the server empties its spool all the time, and nobody else's spans depend on this one
-_COUNTS = ("spans", "repeated", "invalid", "expired", "fading")
+_COUNTS = ("empty", "spans", "repeated", "invalid", "expired", "fading")
 
 
 @dataclass
@@ -193,6 +193,7 @@ def _report(api: Api, sums: _Sums, as_json: bool) -> None:
                 ("stored", f"{sums.counts['spans']:,} spans out of {sums.requests:,} requests"),
                 ("stored before", _spans(sums.counts["repeated"])),
                 ("refused", _spans(sums.counts["invalid"], "with impossible ids")),
+                ("without spans", _requests(sums.counts["empty"])),
                 ("problems", sums.problems or None),
             ]
         )
@@ -207,6 +208,10 @@ def _report(api: Api, sums: _Sums, as_json: bool) -> None:
             f"{sums.counts['expired']:,} spans are older than counts are kept (ONEJOB_ROLLUP_RETENTION_DAYS) and were "
             "not stored. Raise the setting and import again to have them."
         )
+
+
+def _requests(count: int) -> str | None:
+    return f"{count:,} requests: of metrics or logs, or empty" if count else None
 
 
 def _spans(count: int, what: str = "") -> str | None:

@@ -32,14 +32,16 @@ class Refused:
 
 @dataclass(slots=True, kw_only=True)
 class Taken:
-    """What became of the requests sent; all but `requests` and `refused` count spans.
+    """What became of the requests sent.
 
-    `requests` is how many were dealt with; the rest is to be sent again after `wait_s`. `spans` are on disk now;
+    `requests` is how many were dealt with; the rest is to be sent again after `wait_s`. `empty` of them hold no spans.
+    The others count spans: `spans` are on disk now;
     `repeated` were there before; `invalid` have ids that cannot be. `expired` are older than any retention and were
     left out; `fading` are stored, but older than the retention of spans: their counts stay, they themselves do not.
     """
 
     requests: int = 0
+    empty: int = 0
     spans: int = 0
     repeated: int = 0
     invalid: int = 0
@@ -100,6 +102,7 @@ class Backfill:
             return self._without_expired(accepted, counted)
 
         accepted, done = self.door.check_and_spool(body, without_expired, for_good=True)
+        taken.empty += accepted.spans + counted.invalid + counted.expired == 0
         taken.invalid += counted.invalid
         taken.expired += counted.expired
         return [_Waiting(accepted, counted.fading, done)] if done is not None else []

@@ -154,14 +154,16 @@ class RefusedRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportDocument:
-    """What became of a body's requests; all but `requests` and `refused` count spans.
+    """What became of a body's requests.
 
-    `requests` were dealt with; with `wait_s`, send those after them again that much later. `spans` are stored;
+    `requests` were dealt with; with `wait_s`, send those after them again that much later. `empty` of them hold no
+    spans. The others count spans: `spans` are stored;
     `repeated` had been imported before; `invalid` have impossible ids; `expired` are too old to be kept and were left
     out; of those `fading` the counts are kept, but the spans themselves soon deleted.
     """
 
     requests: int
+    empty: int
     spans: int
     repeated: int
     invalid: int
