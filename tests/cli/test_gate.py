@@ -118,7 +118,9 @@ def test_json_is_the_servers_document_with_the_exit_code(onejob: Run, replay: Re
 def test_ctrl_c_is_no_verdict(replay: Replay) -> None:
     replay.on("GET", GATE, (200, a_gate("undecided")))
     command = [*COMMAND, "gate", "checkout", "1.42.0", "--timeout", "1h", "--interval", "30s", "--url", replay.url]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    # Tests that run in the background of a shell inherit an ignored Ctrl-C; a pipeline's terminal does not.
+    listening = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listening) as process:  # noqa: PLW1509
         while not replay.requests:
             time.sleep(0.05)
         time.sleep(0.5)

@@ -143,7 +143,7 @@ def test_a_disk_that_takes_too_long_is_unavailable_and_retried(monkeypatch: pyte
     monkeypatch.setattr(otlp_grpc, "_COMMIT_TIMEOUT_S", 0.01)
 
     class SlowSpool:
-        def append(self, _payload: bytes, _spans: int) -> "Future[bool]":
+        def append(self, _payload: bytes, _spans: int, *, for_good: bool = False) -> "Future[bool]":
             return Future()
 
     server = GrpcServer(Door(SlowSpool(), Counters(), 2**20), "127.0.0.1", 0)  # type: ignore[arg-type]
