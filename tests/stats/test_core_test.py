@@ -126,17 +126,19 @@ def test_evidence_is_summed_per_group_and_never_across() -> None:
     assert together == pytest.approx(np.stack([single[:, group == g].sum(axis=1) for g in range(7)], axis=1))
 
 
-def test_evidence_is_the_same_whichever_way_equal_margins_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(8)
-    n0, n1 = rng.integers(1, 60, 50), rng.integers(1, 60, 50)
-    k = rng.integers(1, n0 + n1)
-    x = np.clip(k // 2, np.maximum(0, k - n0), np.minimum(k, n1))
-    arguments = (Bins(n0, n1, k, x, np.zeros(50)), np.arange(50) % 5, 5)
-    usual = log_evidence(*arguments)
+@pytest.mark.parametrize("dense", [10, 20_000_000])
+def test_a_series_of_bins_is_the_sum_of_its_bins(monkeypatch: pytest.MonkeyPatch, dense: int) -> None:
+    """Whether equal margins are looked for or not; with empty and one-sided bins, and those where all fail."""
     monkeypatch.setattr(core_test, "_FEW", 0)
-    assert log_evidence(*arguments) == pytest.approx(usual)
-    monkeypatch.setattr(core_test, "_DENSE", 10)
-    assert log_evidence(*arguments) == pytest.approx(usual)
+    monkeypatch.setattr(core_test, "_DENSE", dense)
+    rng = np.random.default_rng(8)
+    n0, n1 = rng.integers(0, 20, (5, 80)), rng.integers(0, 6, (5, 80))
+    k = np.minimum(rng.integers(0, 26, (5, 80)), n0 + n1)
+    x = np.clip(k // 2, np.maximum(0, k - n0), np.minimum(k, n1))
+    theta = np.array([0.0, 0.39, 0.1, 0.39, 0.0])
+    single = [log_evidence_per_bin(Bins(n0[g], n1[g], k[g], x[g], np.full(80, theta[g]))).sum(axis=1) for g in range(5)]
+    found = core_test.log_evidence_of_series(n0, n1, k, x, theta)
+    assert found == pytest.approx(np.stack(single, axis=1), abs=1e-9)
 
 
 @pytest.mark.parametrize("n", [300, 3_000, 15_000])

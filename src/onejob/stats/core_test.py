@@ -27,8 +27,8 @@ Floats = NDArray[np.float64]
 # the loss against the best single point under log(12) nats, and it shrinks as neighbours share the evidence.
 LOG_RATIOS: Floats = np.array([0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.3, 1.7, 2.2, 3.0, 4.0, 5.0])
 
-_DENSE = 20_000_000  # entries of a lookup table that still beats sorting
-_FEW = 4_096  # bins that are not worth searching for equal margins
+_DENSE = 20_000_000  # entries of a table of margins; busier bins hardly ever have equal ones
+_FEW = 4_096  # bins that are not worth looking for equal margins in
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,47 @@ def log_evidence(bins: Bins, groups: Ints, size: int, *, log_ratios: Floats = LO
     if not len(used):
         return np.zeros((2, size, len(log_ratios)))
     some, group = bins.at(used), groups[used]
-    costs = _summed_costs(some, group, size, log_ratios)
+    costs = _added(_costs(some, log_ratios), group, size)
     events = np.stack([np.bincount(group, weights=x, minlength=size) for x in (some.x1, some.k - some.x1)])
     result: Floats = events[:, :, None] * log_ratios - costs
     return result
+
+
+def log_evidence_of_series(
+    n0: Ints, n1: Ints, k: Ints, x1: Ints, log_theta_0: Floats, *, log_ratios: Floats = LOG_RATIOS
+) -> Floats:
+    """`log_evidence` where each group is a row of bins: (groups, bins), log_theta_0 (groups,) -> (2, groups, ratios).
+
+    Small bins repeat a lot: C_j is computed once per distinct margin, and multiplied by how often a group has it.
+    """
+    size, bins = k.shape
+    thetas, theta = np.unique(log_theta_0, return_inverse=True)
+    sizes = (int(n0.max(initial=0)) + 1, int(n1.max(initial=0)) + 1, int(k.max(initial=0)) + 1, len(thetas))
+    if k.size <= _FEW or float(np.prod([float(s) for s in sizes])) > _DENSE:
+        columns = Bins(n0.reshape(-1), n1.reshape(-1), k.reshape(-1), x1.reshape(-1), np.repeat(log_theta_0, bins))
+        return log_evidence(columns, np.repeat(np.arange(size), bins), size, log_ratios=log_ratios)
+    key = n0 * sizes[1]
+    for radix, digit in ((1, n1), (sizes[2], k), (sizes[3], theta.reshape(-1, 1))):
+        key *= radix
+        key += digit
+    margins, times = _margins(key, sizes, thetas)
+    events = np.stack([x1.sum(axis=1), (k - x1).sum(axis=1)]).astype(float)
+    result: Floats = events[:, :, None] * log_ratios - times @ _costs(margins, log_ratios)
+    return result
+
+
+def _margins(key: Ints, sizes: tuple[int, int, int, int], thetas: Floats) -> tuple[Bins, Floats]:
+    """The distinct margins of packed `key` (groups, bins), and how often each group has each."""
+    is_present = np.zeros(np.prod(sizes), dtype=bool)
+    is_present[key] = True
+    present = np.flatnonzero(is_present)
+    rank = np.zeros(len(is_present), dtype=np.int64)
+    rank[present] = np.arange(len(present))
+    which = rank[key]
+    which += np.arange(len(key))[:, None] * len(present)
+    times = np.bincount(which.reshape(-1), minlength=len(key) * len(present)).reshape(len(key), -1)
+    n0, n1, k, theta = np.unravel_index(present, sizes)
+    return Bins(n0, n1, k, np.zeros_like(k), thetas[theta]), times.astype(float)
 
 
 def log_evidence_per_bin(bins: Bins, *, log_ratios: Floats = LOG_RATIOS) -> Floats:
@@ -73,19 +110,6 @@ def log_evidence_per_bin(bins: Bins, *, log_ratios: Floats = LOG_RATIOS) -> Floa
     events = np.stack([some.x1, some.k - some.x1])
     out[:, used] = events[:, :, None] * log_ratios - _costs(some, log_ratios)
     return out
-
-
-def _summed_costs(bins: Bins, group: Ints, size: int, log_ratios: Floats) -> Floats:
-    """Sum of C_j per side and group. C_j is computed once per distinct margin, as small bins repeat a lot."""
-    if len(group) <= _FEW:
-        return _added(_costs(bins, log_ratios), group, size)
-    first, which = _distinct(bins)
-    costs = _costs(bins.at(first), log_ratios)
-    if size * len(first) > _DENSE:
-        return _added(costs[:, which], group, size)
-    times = np.bincount(group * len(first) + which, minlength=size * len(first)).reshape(size, len(first))
-    result: Floats = times.astype(float) @ costs
-    return result
 
 
 def _added(costs: Floats, group: Ints, size: int) -> Floats:
@@ -101,23 +125,3 @@ def _costs(bins: Bins, log_ratios: Floats) -> Floats:
     """C_j of each bin, for both sides: shape (2, bins, ratios)."""
     arms = ((bins.n0, bins.n1), (bins.n1, bins.n0))
     return np.stack([log_normaliser_growth(n0, n1, bins.k, bins.log_theta_0, log_ratios) for n0, n1 in arms])
-
-
-def _distinct(bins: Bins) -> tuple[Ints, Ints]:
-    """A bin of each distinct margin, and which of them each bin has; without sorting where a table will do."""
-    n0, n1, k = bins.n0, bins.n1, bins.k
-    thetas, theta = bins.log_theta_0[:1], np.zeros(len(n0), dtype=np.int64)
-    if bins.log_theta_0.min() < bins.log_theta_0.max():
-        thetas, theta = np.unique(bins.log_theta_0, return_inverse=True)
-    sizes = (int(n0.max()) + 1, int(n1.max()) + 1, int(k.max()) + 1, len(thetas))
-    if float(np.prod([float(s) for s in sizes])) > _DENSE:
-        keys = np.stack([n0, n1, k, theta], axis=1)
-        _, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-        return first, which.reshape(-1)
-    key = ((n0 * sizes[1] + n1) * sizes[2] + k) * sizes[3] + theta
-    place = np.full(int(np.prod(sizes)), -1, dtype=np.int64)
-    place[key] = np.arange(len(key))
-    present = np.flatnonzero(place >= 0)
-    rank = np.empty_like(place)
-    rank[present] = np.arange(len(present))
-    return place[present], rank[key]

@@ -67,47 +67,54 @@ def table(rows: Counts, values: Ints, operations: int) -> Ints:
     return np.bincount(key, weights=values, minlength=size).astype(np.int64).reshape(2, operations, rows.bins)
 
 
-def levels(rows: Counts, edges: Ints) -> Ints:
-    """Per filled bucket: how many of its operation's thresholds it lies beyond.
+def exceedances(rows: Counts, edges: Ints, operations: int) -> Ints:
+    """Requests slower than each threshold: shape (arm, operation, 1 + threshold, bin); index 0: all timed.
 
-    `edges`: positions (operation, threshold), -1 for none; they rise with the quantile, so the number says which.
+    `edges`: positions (operation, threshold), -1 for none; they rise with the quantile.
     """
+    levels = edges.shape[1] + 1
+    first = (rows.arm * operations + rows.operation) * levels * rows.bins + rows.bin
+    key = first[rows.bucket_row]
+    key += (_levels(edges) * rows.bins).reshape(-1)[_places(rows)]
+    flat = np.bincount(key, weights=rows.bucket_count, minlength=2 * operations * levels * rows.bins)
+    counted = flat.astype(np.int64).reshape(2, operations, levels, rows.bins)
+    for level in range(levels - 2, -1, -1):  # from how many lie between two thresholds to how many lie beyond one
+        counted[:, :, level] += counted[:, :, level + 1]
+    return counted
+
+
+def exceedances_by_cell(rows: Counts, edges: Ints) -> Ints:
+    """The same per cell: shape (cells, thresholds)."""
+    levels = edges.shape[1] + 1
+    key = rows.bucket_row * levels + _levels(edges).reshape(-1)[_places(rows)]
+    flat = np.bincount(key, weights=rows.bucket_count, minlength=len(rows.arm) * levels)
+    at_level = flat.astype(np.int64).reshape(-1, levels)
+    return at_level[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
+
+
+def _levels(edges: Ints) -> Ints:
+    """How many thresholds each position of a histogram lies beyond: shape (operation, SIZE)."""
     known = np.where(edges < 0, histogram.SIZE, edges)
-    beyond = (np.arange(histogram.SIZE)[None, None, :] > known[:, :, None]).sum(axis=1)
-    result: Ints = beyond.reshape(-1)[rows.operation[rows.bucket_row] * histogram.SIZE + rows.bucket_position]
+    result: Ints = (np.arange(histogram.SIZE)[None, None, :] > known[:, :, None]).sum(axis=1)
     return result
 
 
-def exceedances(rows: Counts, level: Ints, operations: int, thresholds: int) -> Ints:
-    """Requests slower than each threshold: shape (arm, operation, threshold, bin)."""
-    of_cell = (rows.arm * operations + rows.operation) * (thresholds + 1) * rows.bins + rows.bin
-    key = of_cell[rows.bucket_row] + level * rows.bins
-    size = 2 * operations * (thresholds + 1) * rows.bins
-    at_level = np.bincount(key, weights=rows.bucket_count, minlength=size)
-    return _beyond(at_level.astype(np.int64).reshape(2, operations, thresholds + 1, rows.bins), axis=2)
-
-
-def exceedances_by_cell(rows: Counts, level: Ints, thresholds: int) -> Ints:
-    """The same per cell: shape (cells, thresholds)."""
-    key = rows.bucket_row * (thresholds + 1) + level
-    size = len(rows.arm) * (thresholds + 1)
-    at_level = np.bincount(key, weights=rows.bucket_count, minlength=size)
-    return _beyond(at_level.astype(np.int64).reshape(-1, thresholds + 1), axis=1)
-
-
-def _beyond(at_level: Ints, axis: int) -> Ints:
-    """From how many lie at each level to how many lie at it or above; level 0 is beyond no threshold."""
-    summed = np.flip(np.flip(at_level, axis).cumsum(axis=axis), axis)
-    return summed[:, 1:] if axis == 1 else summed[:, :, 1:]
+def _places(rows: Counts) -> Ints:
+    """Where the filled buckets are in the histograms of all operations, laid end to end."""
+    places = (rows.operation * histogram.SIZE)[rows.bucket_row]
+    places += rows.bucket_position
+    return places
 
 
 def histograms(rows: Counts, operations: int, keep: NDArray[np.bool_] | None = None) -> Ints:
     """Dense histograms per (arm, operation), of the cells in `keep` (all when None)."""
-    cell = rows.bucket_row
-    start = (rows.arm * operations + rows.operation) * histogram.SIZE
-    weights = rows.bucket_count if keep is None else rows.bucket_count * keep[cell]
-    size = 2 * operations * histogram.SIZE
-    flat = np.bincount(start[cell] + rows.bucket_position, weights=weights, minlength=size)
+    cell, position, count = rows.bucket_row, rows.bucket_position, rows.bucket_count
+    if keep is not None:
+        kept = np.flatnonzero(keep[cell])
+        cell, position, count = cell[kept], position[kept], count[kept]
+    key = ((rows.arm * operations + rows.operation) * histogram.SIZE)[cell]
+    key += position
+    flat = np.bincount(key, weights=count, minlength=2 * operations * histogram.SIZE)
     return flat.astype(np.int64).reshape(2, operations, histogram.SIZE)
 
 

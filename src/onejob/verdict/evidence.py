@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from onejob.model.evidence import JudgeSettings
 from onejob.stats import core_test, histogram
-from onejob.stats.core_test import Bins
 from onejob.verdict import counts
 from onejob.verdict.counts import CONTROL, TREATMENT, Counts
 from onejob.verdict.noise import Noise
@@ -93,35 +92,29 @@ class Evidence:
 
     def consume(self, rows: Counts) -> None:
         """Add the evidence of bins that the present thresholds, phi and theta_0 apply to; then learn from them."""
-        totals, events, level = self._table(rows)
+        totals, events = self._table(rows)
         self._test(totals, events)
         self._tally(rows, totals, events)
-        self.noise.learn(rows, level, totals[CONTROL], events[CONTROL])
+        self.noise.learn(rows, self.edges, totals[CONTROL], events[CONTROL])
 
     def _due_at(self) -> float:
         return max(2 * _LEAST_BEYOND, _REFREEZE * self._frozen_at)
 
-    def _table(self, rows: Counts) -> tuple[Ints, Ints, Ints]:
-        """Requests of shape (arm, operation, 2, bin): all, and timed; events (arm, operation, signal, bin); levels."""
+    def _table(self, rows: Counts) -> tuple[Ints, Ints]:
+        """Requests of shape (arm, operation, 2, bin), all and timed; and events (arm, operation, signal, bin)."""
         totals = np.stack([counts.table(rows, v, self.operations) for v in (rows.count, rows.timed)], axis=2)
-        level = counts.levels(rows, self.edges)
-        events = np.empty((2, self.operations, _SIGNALS, rows.bins), dtype=np.int64)
+        events = counts.exceedances(rows, self.edges, self.operations)
         events[:, :, ERRORS] = counts.table(rows, rows.errors, self.operations)
-        events[:, :, 1:] = counts.exceedances(rows, level, self.operations, len(QUANTILES))
-        return totals, events, level
+        return totals, events
 
     def _test(self, totals: Ints, events: Ints) -> None:
         phi, log_theta_0 = self.phi(), self.log_theta_0()
         all_at_once = events.size <= 2 * _AT_ONCE
         for signals in [np.arange(_SIGNALS)] if all_at_once else np.arange(_SIGNALS)[:, None]:
-            shape = (self.operations * len(signals), totals.shape[3])
-            n0, n1 = totals[:, :, np.minimum(signals, 1)].reshape(2, -1)
-            x0, x1 = events[:, :, signals].reshape(2, -1)
-            theta = np.broadcast_to(log_theta_0[:, signals].reshape(-1, 1), shape).reshape(-1)
-            groups = np.repeat(np.arange(shape[0]), shape[1])
-            added = core_test.log_evidence(Bins(n0, n1, x0 + x1, x1, theta), groups, shape[0])
-            added = added.reshape(2, self.operations, len(signals), -1)
-            self.log_e[:, :, signals] += added / phi[None, :, signals, None]
+            n0, n1 = totals[:, :, np.minimum(signals, 1)].reshape(2, -1, totals.shape[3])
+            x0, x1 = events[:, :, signals].reshape(2, -1, totals.shape[3])
+            added = core_test.log_evidence_of_series(n0, n1, x0 + x1, x1, log_theta_0[:, signals].reshape(-1))
+            self.log_e[:, :, signals] += added.reshape(2, len(phi), len(signals), -1) / phi[None, :, signals, None]
 
     def _tally(self, rows: Counts, totals: Ints, events: Ints) -> None:
         n, timed = totals[:, :, 0], totals[:, :, 1]
@@ -130,8 +123,10 @@ class Evidence:
         self.errors += (events[:, :, ERRORS] * both).sum(axis=2)
         both_timed = (timed[CONTROL] > 0) & (timed[TREATMENT] > 0)
         self.timed += (timed * both_timed).sum(axis=2)
-        self.histogram += counts.histograms(rows, self.operations, both_timed[rows.operation, rows.bin])
-        self._control_histogram += counts.histograms(rows, self.operations)[CONTROL]
+        everything = counts.histograms(rows, self.operations)
+        alone = counts.histograms(rows, self.operations, ~both_timed[rows.operation, rows.bin])
+        self.histogram += everything - alone
+        self._control_histogram += everything[CONTROL]
         self.control_seen += int(n[CONTROL].sum())
 
 

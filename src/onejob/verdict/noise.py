@@ -80,16 +80,16 @@ class Noise:
         self._requests[:, :, 1:] = 0.0
         self._log_theta_0 = None
 
-    def learn(self, rows: Counts, level: Ints, totals: Ints, events: Ints) -> None:
+    def learn(self, rows: Counts, edges: Ints, totals: Ints, events: Ints) -> None:
         """From control's instances against each other; `totals` (operation, 2, bin) and `events` are all of control's.
 
-        Signal 0 is of all requests, the others are exceedances of timed ones, at the `level` of each filled bucket.
+        Signal 0 is of all requests, the others are timed ones beyond `edges` (operation, threshold).
         """
         self._count_instances(rows)
         control = np.flatnonzero(rows.arm == CONTROL)
         if not len(control) or rows.instance[control].min() == rows.instance[control].max():
             return
-        beyond = counts.exceedances_by_cell(rows, level, self._signals - 1)
+        beyond = counts.exceedances_by_cell(rows, edges)
         stride = 1 + len(control) // _MOST_CELLS
         if stride > 1:
             control = control[rows.bin[control] % stride == 0]
