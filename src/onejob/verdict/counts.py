@@ -132,7 +132,7 @@ class Placement:
 
 
 def place(deployment: Deployment, cells: Sequence[Cell], where: Placement) -> Counts:
-    """Columns of the cells that belong to an arm. Cells outside the batch's bins are the caller's mistake."""
+    """Columns of the cells that belong to an arm; all of them lie in the bins (see `clean`)."""
     started = deployment.started_at.timestamp()
     mine = [(c, arm) for c in cells if (arm := arm_of(deployment, c)) is not None]
     # A treatment that answers before its deployment began is being tried out, not shipped.
@@ -146,7 +146,7 @@ def place(deployment: Deployment, cells: Sequence[Cell], where: Placement) -> Co
         bin=_ints([(c.bin_start - where.bins_from) // where.bin_width_s for c, _ in mine]),
         instance=_ints([where.instances[instance_key(c)] for c, _ in mine]),
         count=_ints([c.count for c, _ in mine]),
-        errors=_ints([min(c.errors, c.count) for c, _ in mine]),
+        errors=_ints([c.errors for c, _ in mine]),
         timed=_ints([_timed(c) if t else 0 for (c, _), t in zip(mine, timed, strict=True)]),
         bucket_row=_ints([row for row, c in buckets for _ in range(len(c.buckets) + 1)]),
         bucket_position=histogram.position(

@@ -14,6 +14,7 @@ from onejob.model.evidence import Cell, EvidenceBatch, JudgeSettings
 from onejob.model.verdict import ArmSummary, Reason, SignalResult, State, Verdict
 from onejob.verdict import counts, report, signals
 from onejob.verdict.arms import arm_of, bystanders
+from onejob.verdict.clean import Cleaner
 from onejob.verdict.counts import CONTROL, TREATMENT, Counts, InstanceKey, instance_key
 from onejob.verdict.decide import decide, overall
 from onejob.verdict.evidence import Evidence
@@ -37,6 +38,7 @@ class Judge:
         self._instances: dict[InstanceKey, int] = {}
         self._mature_from: dict[InstanceKey, float] = {}
         self._log_start: int | None = None
+        self._cleaner = Cleaner()
         self._evidence = Evidence()
         self._intervals = LatencyIntervals(self.settings.alpha)
         self._router = RouterEvidence()
@@ -53,6 +55,7 @@ class Judge:
         if batch.seq != self.next_seq:
             raise ValueError(f"batch {batch.seq} of {batch.deployment_id} given where {self.next_seq} is next")
         self.next_seq, self.bins_to = batch.seq + 1, batch.bins_to
+        batch = replace(batch, cells=self._cleaner.clean(batch))
         if batch.settings is not None:
             self._adopt(batch.settings)
         self._register(batch)
@@ -158,7 +161,8 @@ class Judge:
         """The rows as the verdict carries them, worst first."""
         numbers = self._operations.numbers
         waiting = [row for row, state in zip(rows, states, strict=True) if state is State.UNDECIDED]
-        rates = [0.0 if batch.finished else self._progress.rate_per_s(numbers.get(row.operation)) for row in waiting]
+        is_over = batch.finished or self._progress.is_alone
+        rates = [0.0 if is_over else self._progress.rate_per_s(numbers.get(row.operation)) for row in waiting]
         missing = iter(signals.lacking(waiting, self.settings, rates))
         results = []
         for row, state in zip(rows, states, strict=True):
@@ -206,7 +210,7 @@ class Judge:
             alpha=self.settings.alpha,
             window_start=_time(self._progress.window[0]),
             window_end=_time(self._progress.window[1]),
-            left_out=(*self._left_out.values(), *self._progress.left_out()),
+            left_out=(*self._left_out.values(), *self._cleaner.left_out(), *self._progress.left_out()),
             engine_version=f"onejob {__version__}",
         )
 

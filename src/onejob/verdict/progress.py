@@ -13,6 +13,8 @@ _RATE_WINDOW_S = 60
 # A surplus voids a comparison only when it is large and beyond doubt.
 _SURPLUS_RATIO = 1.5
 _SURPLUS_SD = 6.0
+# A control that was not seen for so long, while treatment was, is gone: longer than quiet spells at low traffic.
+_SILENT_S = 120
 
 
 class Progress:
@@ -23,6 +25,7 @@ class Progress:
         self.instances: tuple[set[int], set[int]] = (set(), set())
         self.window: tuple[int | None, int | None] = (None, None)
         self.has_answered_before = False
+        self._last_answer: list[int | None] = [None, None]  # end of the last bin with requests
         self._untimed = 0
         self._recent: deque[tuple[int, int, dict[int, int]]] = deque()
         self._rates: Counter[int] = Counter()  # the sum of the recent ones
@@ -38,6 +41,8 @@ class Progress:
             if arm == TREATMENT or self.requests[TREATMENT] or (rows.arm == TREATMENT).any():
                 self.requests[arm] += int(rows.count[mine].sum())
                 self.instances[arm].update(rows.instance[mine].tolist())
+            if mine.any():
+                self._last_answer[arm] = batch.bins_from + (int(rows.bin[mine].max()) + 1) * batch.bin_width_s
         treatment = rows.arm == TREATMENT
         self._untimed += int((rows.count - rows.timed)[treatment].sum())
         if treatment.any():
@@ -86,8 +91,23 @@ class Progress:
         surplus = self.requests[TREATMENT] - expected
         return surplus > _SURPLUS_SD * sd and self.requests[TREATMENT] > _SURPLUS_RATIO * expected
 
+    @property
+    def is_alone(self) -> bool:
+        """Has control ceased to serve beside treatment?"""
+        control, treatment = self._last_answer
+        return control is not None and treatment is not None and treatment - control >= _SILENT_S
+
     def left_out(self) -> list[str]:
         """Sentences about what was not compared."""
-        if not self._untimed:
-            return []
-        return [f"{self._untimed} requests in the start-up time of new instances were left out of latency."]
+        sentences = []
+        if self._untimed:
+            sentences.append(
+                f"{self._untimed} requests in the start-up time of new instances were left out of latency."
+            )
+        control = self._last_answer[CONTROL]
+        if self.is_alone and control is not None:
+            since = datetime.fromtimestamp(control, UTC)
+            sentences.append(
+                f"The old version has not answered since {since:%H:%M:%S} UTC; nothing is compared since then."
+            )
+        return sentences

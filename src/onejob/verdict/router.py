@@ -62,7 +62,7 @@ class RouterEvidence:
         for sample in samples:
             pairs.setdefault(sample.sampled_at, {})[sample.arm] = sample
         for pair in pairs.values():
-            if len(pair) == 2:
+            if len(pair) == 2 and all(_is_possible(sample) for sample in pair.values()):
                 self._add(pair[Arm.CONTROL], pair[Arm.TREATMENT])
 
     def _add(self, control: RouterCount, treatment: RouterCount) -> None:
@@ -70,6 +70,11 @@ class RouterEvidence:
         requests = (control.requests, treatment.requests)
         self.failed.add(requests, (_failed(control), _failed(treatment)))
         self.unanswered.add(requests, (_unanswered(control), _unanswered(treatment)))
+
+
+def _is_possible(sample: RouterCount) -> bool:
+    """A counter that was reset between two samples gives a negative difference: such a sample says nothing."""
+    return min(sample.requests, sample.errors_5xx, sample.resets, sample.timeouts) >= 0
 
 
 def _failed(sample: RouterCount) -> int:
