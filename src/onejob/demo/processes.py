@@ -5,8 +5,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -57,7 +57,7 @@ class Processes:
         self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None, user: str | None = None
     ) -> Child:
         log = self._logs / f"{name}.log"
-        with log.open("ab") as output:
+        with log.open("ab") as output, _startable(name):
             popen = subprocess.Popen(
                 list(command),
                 stdin=subprocess.DEVNULL,
@@ -88,6 +88,14 @@ class Processes:
         for child in self._children:
             if child not in but:
                 child.require_alive()
+
+
+@contextmanager
+def _startable(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DemoError(f"{name} cannot be started: {error.filename} ({error.strerror}).") from error
 
 
 def _clean_environment() -> dict[str, str]:
