@@ -3,13 +3,14 @@
 import errno
 import logging
 import os
+import re
 import secrets
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -53,6 +54,7 @@ EXIT_FAILED = 1
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _GRACE_S = 3
 _BACKLOG = 1024
+_A_NAME = re.compile(r"[!-~]{1,300}")
 
 
 class CannotStart(Exception):  # noqa: N818
@@ -71,7 +73,8 @@ def serve(settings: Settings | None = None) -> int:
         with ExitStack() as stack:
             settings = settings or read_settings()
             logging.getLogger().setLevel(settings.log_level)
-            run(settings, stack)
+            with _files_at(settings.data_dir):
+                run(settings, stack)
             stop.wait()
             log.info("stopping")
     except (CannotStart, StoreError, StateError, IntakeError) as error:
@@ -199,11 +202,29 @@ def _make_data_dir(path: Path) -> None:
         raise CannotStart(f"the data directory {path} is not writable: change its owner, or set ONEJOB_DATA_DIR")
 
 
+@contextmanager
+def _files_at(data_dir: Path) -> Iterator[None]:
+    """Whatever cannot be opened there has one remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise CannotStart(
+            f"{error.filename or data_dir} cannot be used ({error.strerror or error}): everything in "
+            f"{data_dir.resolve()} must be what onejob made, and belong to the user it runs as; move away what is not, "
+            "or set ONEJOB_DATA_DIR to another folder"
+        ) from error
+
+
 def _server_id(data_dir: Path) -> str:
-    """A name that survives restarts; the lock on the data directory makes it this process's alone."""
+    """A name that survives restarts; the lock on the data directory makes it this process's alone.
+
+    What is no name, such as the empty file that a full disk leaves, is replaced: the lease under the old one runs out.
+    """
     path = data_dir / "server-id"
-    if not path.exists():
-        path.write_text(f"{socket.gethostname()}-{secrets.token_hex(4)}\n")
+    known = path.read_text(errors="replace").strip() if path.exists() else ""
+    if _A_NAME.fullmatch(known):
+        return known
+    path.write_text(f"{socket.gethostname()}-{secrets.token_hex(4)}\n")
     return path.read_text().strip()
 
 

@@ -82,3 +82,17 @@ def test_readers_and_writers_of_many_threads_do_not_lock_each_other_out(state_da
     with ThreadPoolExecutor(12) as threads:
         list(threads.map(work, range(60)))
     assert deployments.count() == 60
+
+
+def test_a_file_that_is_damaged_says_what_to_do(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/state.db")
+    database.migrate()
+    database.close()
+    (tmp_path / "state.db").write_bytes(b"\x00\xffgarbage" * 1000)
+    with pytest.raises(StateUnavailableError, match="Put a backup in its place"):
+        database.ping()
+
+
+def test_a_folder_in_its_place_is_told_as_one(tmp_path: Path) -> None:
+    with pytest.raises(StateUnavailableError, match="is a folder: move it away"):
+        Database(f"sqlite:///{tmp_path}").migrate()

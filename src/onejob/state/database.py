@@ -18,10 +18,10 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import ArgumentError
 
-from onejob.state.errors import SchemaTooNewError, StateError, StateUnavailableError
+from onejob.state.errors import SchemaTooNewError, StateError
+from onejob.state.trouble import translated
 
 _BUSY_TIMEOUT_S = 15
 _MIGRATION_LOCK = 0x6F6E656A6F62  # "onejob": any number will do, as long as nobody else's advisory lock has it
@@ -40,13 +40,13 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database and changes nothing."""
-        with _translated(), self.engine.connect() as connection, connection.begin():
+        with translated(self.url), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that is on disk when the block ends, or has not happened when it raises."""
-        with _translated():
+        with translated(self.url):
             if not self.is_sqlite:
                 with self.engine.begin() as connection:
                     yield connection
@@ -123,19 +123,3 @@ def _sqlite_engine(url: URL) -> Engine:
 
 def _postgres_engine(url: URL) -> Engine:
     return create_engine(url, pool_size=16, max_overflow=16, pool_pre_ping=True, connect_args={"connect_timeout": 10})
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
-        raise StateUnavailableError(
-            f"The state database does not answer ({_cause(error)}). "
-            "Check that it runs and that its disk has space; nothing was stored, try again."
-        ) from error
-
-
-def _cause(error: Exception) -> str:
-    original = error.orig if isinstance(error, DBAPIError) else error
-    return str(original).strip().splitlines()[0] if str(original).strip() else type(original).__name__

@@ -1,0 +1,101 @@
+"""A data directory that is not what onejob made: the command ends with a sentence that says what to do."""
+
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from onejob import app
+from onejob.config import Settings
+from onejob.state.database import Database
+from onejob.state.errors import StateUnavailableError
+from servers import PORTS
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"\x00\xffgarbage" * 1000)
+
+
+@pytest.fixture(autouse=True)
+def own_signals() -> Iterator[None]:
+    """The server takes SIGINT and SIGTERM; pytest wants them back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def start(data_dir: Path, capfd: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """Exit code of a server that cannot start, and what it said."""
+    code = app.serve(Settings(data_dir=data_dir, **PORTS))
+    return code, capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("state.db", "no SQLite database"),
+        ("spool", "spool cannot be used"),
+    ],
+)
+def test_what_cannot_be_opened_is_named_with_what_to_do(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, said: str
+) -> None:
+    garbage(tmp_path / name)
+    code, told = start(tmp_path, capfd)
+    assert code == app.EXIT_FAILED
+    assert "onejob cannot start: " in told
+    assert said in told
+    assert "Traceback" not in told
+
+
+@contextmanager
+def powerless() -> Iterator[None]:
+    """Root may read whatever it likes: be nobody for a moment."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that nobody may enter too, unlike pytest's."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+def test_a_state_database_of_another_user_is_told_as_one(open_folder: Path) -> None:
+    (open_folder / "state.db").touch(mode=0o000)
+    database = Database(f"sqlite:///{open_folder}/state.db")
+    with powerless(), pytest.raises(StateUnavailableError, match="may not be read or written: make it"):
+        database.migrate()
+
+
+def test_a_name_that_may_not_be_read_is_told_as_such(open_folder: Path) -> None:
+    (open_folder / "server-id").touch(mode=0o000)
+    with powerless(), pytest.raises(app.CannotStart, match="belong to the user"), app._files_at(open_folder):
+        app._server_id(open_folder)
+
+
+def test_a_folder_in_place_of_the_name_is_told_as_one(tmp_path: Path) -> None:
+    (tmp_path / "server-id").mkdir()
+    with pytest.raises(app.CannotStart, match=r"server-id cannot be used \(Is a directory\)"), app._files_at(tmp_path):
+        app._server_id(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\xffgarbage\n"])
+def test_a_name_that_was_lost_is_made_anew(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "server-id").write_bytes(content)
+    name = app._server_id(tmp_path)
+    assert app._A_NAME.fullmatch(name)
+    assert app._server_id(tmp_path) == name
