@@ -133,6 +133,33 @@ def test_treatment_that_falls_silent_without_a_router_is_a_shortfall() -> None:
     assert "got no answer" in verdict.sentence
 
 
+def a_shortfall(seconds: int, answers_every_s: int = 1) -> SignalResult:
+    """The row of a version declared to get half of the requests, which answers in some seconds only."""
+    judge = Judge(a_deployment())
+    for batch in Scenario(declared_share=True, share=lambda _: 0.5, seconds=seconds).batches(2):
+        is_silent = batch.seq % answers_every_s > 0
+        cells = tuple(c for c in batch.cells if not (is_silent and c.version == "2"))
+        verdict = judge.consume(replace(batch, cells=cells))
+    return next(s for s in verdict.signals if s.signal == "shortfall")
+
+
+def test_a_shortfall_without_a_router_has_an_interval_and_says_what_it_lacks() -> None:
+    early, late = a_shortfall(12), a_shortfall(120)
+    assert early.low < early.effect < early.high
+    assert late.low < late.effect < late.high
+    assert late.high - late.low < early.high - early.low
+    assert early.missing.largest_excluded == early.high
+    assert early.missing.requests > 0
+    assert early.missing.seconds_p90 >= early.missing.seconds_p50 > 0
+
+
+def test_a_shortfall_beyond_its_tolerance_is_not_promised_to_go_away() -> None:
+    row = a_shortfall(12, answers_every_s=2)
+    assert row.low < 1 / 3 < row.high
+    assert row.state is State.UNDECIDED
+    assert row.missing.requests is None
+
+
 def test_far_more_answers_than_the_declared_share_are_not_comparable() -> None:
     scenario = Scenario(share=lambda _: 0.5, seconds=40)
     judge = Judge(a_deployment())

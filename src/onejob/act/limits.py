@@ -9,8 +9,8 @@ The rule, for a step with its `error_limit` and `latency_limit` (a limit below t
 tolerance: what is tolerable is never a reason to stop):
 
 1. Signals of the arm as a whole (operation `*`: errors and shortfall as the router sees them) must be excluded, always:
-   they hold the low-traffic operations too, so nothing can crash or hang unseen. Where there is no router, a shortfall
-   has no interval, and its estimate must lie within the limit.
+   they hold the low-traffic operations too, so nothing can crash or hang unseen. A shortfall that has no interval yet
+   goes by its estimate.
 2. An operation is *covered* when damage to its errors and to its median duration is excluded, and no tail is seen
    beyond the limit. For a tail the estimate decides, once the new version has had 20 requests in it, n1 (1 - q) >= 20:
    its interval needs many times the median's requests (simulated at 5 to 20 requests/s of log-normal durations, half

@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 # Factors by which traffic may have to grow, looked for in two steps: to within a factor of 3, then to within 20 %.
 _COARSE = np.geomspace(1.05, 2e4, 10)
 _FINE = np.geomspace(1 / 3, 1.0, 7)
+_EACH = np.geomspace(1.05, 2e4, 55)  # the same, where there is one row only
 _Z90 = 1.28
 
 
@@ -72,6 +73,33 @@ def _excludes(rates: Rates, control: Floats, treatment: Floats, factors: Floats,
     _, high = running_mean_interval((n1 * treatment[:, None]).ravel(), n1.ravel(), alpha / 2)
     result: NDArray[np.bool_] = (high - low).reshape(factors.shape) <= rates.tolerance[:, None]
     return result
+
+
+def missing_for_share(
+    share: float,
+    requests: tuple[int, int],
+    high: float | None,
+    tolerance: float,
+    *,
+    phi: float,
+    rate_per_s: float,
+    alpha: float,
+) -> Missing:
+    """For answers missing from a declared share of all requests; `requests` are those of control and treatment."""
+    total, answered = sum(requests), requests[1]
+    if answered / total < share * (1 - tolerance):
+        return _missing(high, None, None, answered, rate_per_s)
+    error = math.sqrt(share * (1 - share) * phi / total)
+    unlucky = share - min(_Z90 * error, share * tolerance / 2)
+    typical, most = (_factor_for_share(p, share, total / phi, tolerance, alpha) for p in (share, unlucky))
+    return _missing(high, typical, most, answered, rate_per_s)
+
+
+def _factor_for_share(p: float, share: float, total: float, tolerance: float, alpha: float) -> float | None:
+    """By which factor traffic must grow to exclude that more than the tolerance is missing, if p of it is answered."""
+    low, _ = running_mean_interval(p * total * _EACH, total * _EACH, alpha)
+    is_enough = 1 - low / share <= tolerance
+    return float(_EACH[is_enough.argmax()]) if is_enough.any() else None
 
 
 def missing_for_ratio(

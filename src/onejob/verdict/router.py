@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from onejob.model.evidence import Arm, RouterCount
 from onejob.stats import core_test, design_effect, mixture
+from onejob.stats.confidence import running_mean_interval
 
 Floats = NDArray[np.float64]
 
 # Declared shares are rough (sticky sessions, keep-alive): less than four fifths of the share is a shortfall.
 _SHARE_SLACK = 0.8
 # Sessions move whole, so a split's counts scatter far more than single requests would.
-_SHARE_PHI = 10.0
+SHARE_PHI = 10.0
 
 
 @dataclass(slots=True)
@@ -101,7 +102,7 @@ class ShareEvidence:
         fewer = odds * np.exp(-core_test.LOG_RATIOS)
         alternative = fewer / (1 + fewer)
         log_ratio = answered * np.log(alternative / null) + (total - answered) * np.log((1 - alternative) / (1 - null))
-        self._log_e += log_ratio / _SHARE_PHI
+        self._log_e += log_ratio / SHARE_PHI
         self.expected += share * total
         self.answered += answered
         self.total += total
@@ -109,3 +110,16 @@ class ShareEvidence:
     def log_evidence(self) -> float:
         """Log of the mixture over ratios."""
         return float(mixture.log_mean(self._log_e))
+
+    def interval(self, alpha: float) -> tuple[float | None, float | None]:
+        """Of the missing answers, as a fraction of the expected ones: valid at every look at once.
+
+        Of all requests, treatment answered the fraction p; its running mean lies in [L, U] of a time-uniform confidence
+        sequence, and s was declared, on average: 1 - p / s lies in [1 - U / s, 1 - L / s].
+        """
+        if not self.expected:
+            return None, None
+        events, requests = np.array([self.answered]) / SHARE_PHI, np.array([self.total]) / SHARE_PHI
+        low, high = running_mean_interval(events, requests, alpha)
+        share = self.expected / self.total
+        return 1 - float(high[0]) / share, 1 - float(low[0]) / share

@@ -15,7 +15,7 @@ from onejob.verdict import missing
 from onejob.verdict.counts import CONTROL, TREATMENT
 from onejob.verdict.evidence import ERRORS, Evidence
 from onejob.verdict.intervals import LatencyIntervals
-from onejob.verdict.router import LOG_THETA_0, RouterEvidence, ShareEvidence
+from onejob.verdict.router import LOG_THETA_0, SHARE_PHI, RouterEvidence, ShareEvidence
 
 Floats = NDArray[np.float64]
 
@@ -49,6 +49,7 @@ class Row:
     requests: tuple[int, int]
     events: tuple[int, int]
     floor: float = 0.0
+    share: float | None = None  # of all requests, what treatment was declared to get, where the row is about that
 
     def is_beyond(self, side: int) -> bool:
         """Is the estimate beyond the tolerance, on the bad (WORSE) or the good (BETTER) side?"""
@@ -155,6 +156,7 @@ def router_rows(router: RouterEvidence, settings: JudgeSettings) -> list[Row]:
 def share_row(share: ShareEvidence, settings: JudgeSettings) -> Row:
     """Treatment's missing answers against its declared share of traffic, as a fraction of what was expected."""
     absent = 1 - share.answered / share.expected if share.expected else None
+    low, high = share.interval(settings.alpha)
     log_e = share.log_evidence()
     return Row(
         family="shortfall",
@@ -164,16 +166,17 @@ def share_row(share: ShareEvidence, settings: JudgeSettings) -> Row:
         control=0.0,
         treatment=absent,
         effect=absent,
-        low=None,
-        high=None,
+        low=low,
+        high=high,
         tolerance=0.2,
         log_e=(log_e, 0.0),
         own_log_e=(log_e, 0.0),
         weight=1.0,
-        phi=1.0,
+        phi=SHARE_PHI,
         theta_0=1.0,
         requests=(share.total - share.answered, share.answered),
         events=(0, 0),
+        share=share.expected / share.total if share.total else None,
     )
 
 
@@ -204,7 +207,7 @@ def result(row: Row, state: State, seen_at: datetime | None, lacking: Missing | 
 
 def lacking(rows: Sequence[Row], settings: JudgeSettings, rates_per_s: Sequence[float]) -> list[Missing]:
     """What each row needs until it can be called no worse."""
-    is_rate = [row.kind is EffectKind.DIFFERENCE for row in rows]
+    is_rate = [row.kind is EffectKind.DIFFERENCE and row.share is None for row in rows]
     rated = [row for row, is_it in zip(rows, is_rate, strict=True) if is_it]
     columns = missing.Rates(
         events=np.array([row.events for row in rated], dtype=float).reshape(-1, 2),
@@ -215,9 +218,17 @@ def lacking(rows: Sequence[Row], settings: JudgeSettings, rates_per_s: Sequence[
     per_s = [rate for rate, is_it in zip(rates_per_s, is_rate, strict=True) if is_it]
     for_rates = iter(missing.missing_for_rates(columns, [row.high for row in rated], per_s, settings.alpha))
     return [
-        next(for_rates) if is_it else _lacking_ratio(row, rate)
+        next(for_rates) if is_it else _lacking_other(row, rate, settings.alpha)
         for row, rate, is_it in zip(rows, rates_per_s, is_rate, strict=True)
     ]
+
+
+def _lacking_other(row: Row, rate_per_s: float, alpha: float) -> Missing:
+    if row.share is None:
+        return _lacking_ratio(row, rate_per_s)
+    return missing.missing_for_share(
+        row.share, row.requests, row.high, row.tolerance, phi=row.phi, rate_per_s=rate_per_s, alpha=alpha
+    )
 
 
 def _lacking_ratio(row: Row, rate_per_s: float) -> Missing:
