@@ -37,6 +37,7 @@ from onejob.state.errors import NotFoundError, StateError
 from onejob.state.events import Events
 from onejob.state.evidence import Evidences
 from onejob.state.leases import Leases
+from onejob.state.returns import WaitingReturns
 from onejob.state.rollouts import Rollouts
 from onejob.state.verdicts import Explanations, Verdicts
 from onejob.state.versions import KnownVersions
@@ -137,7 +138,8 @@ def _services(settings: Settings, engine: Engine, database: Database, intake: In
         settings=settings,
     )
     look = lambda since, until: versions_seen(engine, since=since, until=until)  # noqa: E731
-    detector = DetectLoop(deployments, rollouts, KnownVersions(database), events, look, settings)
+    versions, returns = KnownVersions(database), WaitingReturns(database)
+    detector = DetectLoop(deployments, rollouts, versions, returns, events, look, settings)
 
     def why(deployment: Deployment, verdict: Verdict, now: datetime) -> Explanation:
         return explain(engine, deployment, verdict, settings=settings, now=now)

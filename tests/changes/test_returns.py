@@ -142,3 +142,34 @@ def test_a_canary_that_failed_and_is_shipped_again_beside_the_old_version_is_tol
     world.run(700)
     world.progress(world.known()[0].id, status=Status.ROLLED_BACK)
     assert [one.version for one in world.run(1060)] == ["2", "2"]
+
+
+@pytest.mark.parametrize("down_s", [0, 600, 7200])
+def test_a_restart_of_onejob_does_not_forget_a_version_that_came_back(world: World, down_s: int) -> None:
+    """It is stopped a look after the old version is back, before it is sure that the new one goes."""
+    world.serve("1", 0, 300).serve("2", 290, 650).serve("1", 600, 12_000, instance="pod-9")
+    world.run(630)
+    assert told(world) == [("2", "1", False)]
+    world.restart()
+    world.now_s += down_s
+    world.run(world.now_s + 300)
+    assert told(world) == [("2", "1", False), ("1", "2", True)]
+
+
+def test_a_rollback_that_takes_hours_is_noticed_when_it_is_through(world: World) -> None:
+    world.serve("1", 0, 300, every_s=0.2).serve("2", 290, 900, every_s=0.2)
+    for step in range(6):  # 90 minutes: each fifteen, a sixth more of the requests go to the old version
+        begins = 900 + step * 900
+        world.serve("2", begins, begins + 900, every_s=1.2 / (6 - step))
+        world.serve("1", begins, begins + 900, every_s=1.2 / (step + 1), instance="pod-9")
+    world.serve("1", 6300, 7200, every_s=0.2, instance="pod-9")
+    assert len(world.run(6300, tick_s=20)) == 1
+    deployed, rolled_back = world.run(7200, tick_s=20)
+    assert (rolled_back.version, rolled_back.rollback_of) == ("1", deployed.id)
+    assert deployed.status is Status.ROLLED_BACK
+
+
+def test_a_canary_that_ends_hours_after_a_restart_beside_it_was_not_rolled_back_by_the_restart(world: World) -> None:
+    world.serve("1", 0, 1200).serve("2", 300, 9000, every_s=2.0).serve("1", 1500, 10_800, instance="pod-9")
+    world.run(10_800, tick_s=20)
+    assert told(world) == [("2", "1", False)]

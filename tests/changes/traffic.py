@@ -12,6 +12,7 @@ from onejob.model.deployment import Deployment
 from onejob.state.database import Database
 from onejob.state.deployments import DeploymentFilter, Deployments
 from onejob.state.events import Events
+from onejob.state.returns import WaitingReturns
 from onejob.state.rollouts import Rollouts
 from onejob.state.verdicts import Verdicts
 from onejob.state.versions import KnownVersions
@@ -54,7 +55,10 @@ class World:
 
     def restart(self) -> None:
         """onejob is stopped and started again."""
-        self.loop = DetectLoop(self.deployments, self.rollouts, self.versions, Events(), self._look, self.settings)
+        returns = WaitingReturns(self.database)
+        self.loop = DetectLoop(
+            self.deployments, self.rollouts, self.versions, returns, Events(), self._look, self.settings
+        )
 
     def serve(self, version: str, since: float, until: float, **said: Any) -> "World":
         """Add traffic."""

@@ -16,6 +16,7 @@ from onejob.config import Settings
 from onejob.model.deployment import Deployment, Source, Status
 from onejob.state.deployments import Deployments
 from onejob.state.events import Events
+from onejob.state.returns import Key, WaitingReturns
 from onejob.state.rollouts import Rollouts
 from onejob.state.versions import KnownVersion, KnownVersions
 
@@ -34,6 +35,7 @@ class DetectLoop:
         deployments: Deployments,
         rollouts: Rollouts,
         versions: KnownVersions,
+        returns: WaitingReturns,
         events: Events,
         look: Look,
         settings: Settings,
@@ -45,7 +47,7 @@ class DetectLoop:
         self._detections = Detections(deployments, rollouts, events)
         self._long_look_at: datetime | None = None
         self._ticked_at: datetime | None = None
-        self._returns = Returns()
+        self._returns = Returns(returns)
         self._timing = Timing(
             bin_s=settings.bin_width_s,
             quiet_s=3 * settings.bin_width_s + 2 * settings.watermark_s,
@@ -80,12 +82,17 @@ class DetectLoop:
     def _short(self, now: datetime) -> list[Deployment]:
         known = self._versions.all()
         findings = self._findings(known, now - timedelta(seconds=self._timing.quiet_s), now)
-        found = self._record([*findings.starts, *self._returned(findings.back, known, now)], now)
+        expected, settled = self._returned(findings.back, known, now)
+        returned = [start for start in settled.values() if start is not None]
+        found = self._record([*findings.starts, *expected, *returned], now)
+        self._returns.forget(settled)  # after they are recorded: a kill in between asks again, and matches them
         self._versions.save([version for version in _without_rate(findings.versions, known) if version not in known])
         return found
 
-    def _returned(self, back: Iterable[Reappearance], known: list[KnownVersion], now: datetime) -> list[Start]:
-        """Versions that came back: those whose return was expected at once, the others when it is sure."""
+    def _returned(
+        self, back: Iterable[Reappearance], known: list[KnownVersion], now: datetime
+    ) -> tuple[list[Start], dict[Key, Start | None]]:
+        """Versions that came back: those whose return was expected, at once; the others when it is sure."""
         question = Question(self._look, known, self._settings.default_environment, self._timing)
         expected: list[Start] = []
         for waiting in filter(None, map(question.replaced_meanwhile, back)):
@@ -93,7 +100,7 @@ class DetectLoop:
                 expected.append(waiting.start)
             else:
                 self._returns.wait_for(waiting)
-        return expected + self._returns.settled(question, now)
+        return expected, self._returns.settled(question, now)
 
     def _findings(self, known: list[KnownVersion], since: datetime, now: datetime) -> Findings:
         seen = self._look(int(since.timestamp()), int((now + _CLOCKS_AHEAD).timestamp()))

@@ -6,18 +6,22 @@ which something served, so that silence is evidence of nothing.
 
     served while it was gone:  nobody else, or too little to tell  -> it was never replaced
     served since it is back:   it alone, for a while               -> it took over: a return
-                               both, for long                      -> they serve side by side: a restart, at most
+                               both, for long                      -> side by side: a restart, or a slow rollback
 
-The answer to the second question takes about a minute, longer where there is little traffic. What waits for it is kept
-in memory: a restart of onejob in that minute forgets it, as nobody looked meanwhile.
+The answer to the second question takes about a minute, longer where there is little traffic or the rollback is slow:
+what waits for it is stored. Two versions that serve side by side for long look alike whether the old one was restarted
+beside its canary or is being brought back step by step. What tells them apart, once one has gone, is how: a version
+that is rolled back loses its share of the requests little by little.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from onejob.changes.detect import Place, Reappearance, Start, Timing
 from onejob.changes.sightings import Sighting, by_service, sightings
+from onejob.state.codec import pack, unpack
+from onejob.state.returns import Key, WaitingReturns
 from onejob.state.versions import KnownVersion
 from onejob.store.rollup import VersionSeen
 
@@ -26,8 +30,10 @@ Look = Callable[[int, int], Iterable[VersionSeen]]  # Unix seconds [since, until
 # Requests that a version would have had if it had served: with so many missing, chance is no explanation.
 _EXPECTED = 10
 _SERVES_STILL = timedelta(minutes=1)
-_SIDE_BY_SIDE_S = 1800.0  # a slower rollback than this is not noticed as one
-_LONGEST_WAIT = timedelta(hours=24)
+_SIDE_BY_SIDE = timedelta(minutes=30)  # a rollback that takes longer must show that it goes step by step
+_LONGEST_WAIT = timedelta(hours=24)  # nor is one noticed that takes longer than this
+_DECLINED = 0.5  # to less than this part of its earlier share: by chance or by a restart, shares do not halve for good
+_ASKED_AGAIN = 1 / 60  # of the time waited so far: an old question is a long query, and in no hurry
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +68,36 @@ class Question:
         return self._waiting(back, replaced) if replaced else None
 
     def has_gone(self, waiting: Waiting, now: datetime) -> bool | None:
-        """Has the version that was replaced gone since? None while that cannot be told."""
+        """Has the version that was replaced gone since, as a rollback goes? None while that cannot be told."""
+        if now - waiting.start.at > _LONGEST_WAIT:
+            return False
         until = now + timedelta(hours=1)
         since = self._served(waiting.came_back, waiting.start.at, until)
         other = since.get(waiting.replaced.version)
-        if other is not None and other.bins * self.timing.bin_s >= _SIDE_BY_SIDE_S:
-            return False
-        if now - waiting.start.at > _LONGEST_WAIT:
-            return False
         alone = since
         if other is not None:
             alone = self._served(waiting.came_back, other.last_at + timedelta(seconds=self.timing.bin_s), until)
         found = alone.get(waiting.came_back.version)
-        return True if found and self._was_missed(waiting.replaced, waiting.came_back.version, found) else None
+        if not found or not self._was_missed(waiting.replaced, waiting.came_back.version, found):
+            return None
+        return other is None or self._went_as_a_rollback_does(waiting, other)
+
+    def _went_as_a_rollback_does(self, waiting: Waiting, gone: Sighting) -> bool:
+        """At once, or else with less and less of the requests: its last quarter beside the other against its second."""
+        beside = gone.last_at - waiting.start.at
+        if beside < _SIDE_BY_SIDE:
+            return True
+        second, last = (self._share(waiting, waiting.start.at + quarter * beside / 4, beside / 4) for quarter in (1, 3))
+        return last < _DECLINED * second
+
+    def _share(self, waiting: Waiting, since: datetime, length: timedelta) -> float:
+        """Of the requests of both, the part that the replaced version answered."""
+        served = self._served(waiting.came_back, since, since + length)
+        counts = [
+            served[label].count if label in served else 0
+            for label in (waiting.replaced.version, waiting.came_back.version)
+        ]
+        return counts[0] / sum(counts) if any(counts) else 0.0
 
     def _was_missed(self, gone: KnownVersion, label: str, served: Sighting) -> bool:
         """Did the other serve so long, and so much, that the one that is gone would have been seen beside it?"""
@@ -116,17 +139,38 @@ class Question:
 class Returns:
     """Those that wait for the version they would replace to go."""
 
-    def __init__(self) -> None:
-        self._waiting: dict[tuple[str, str, str], Waiting] = {}
+    def __init__(self, stored: WaitingReturns) -> None:
+        self._stored = stored
+        self._asked_at: dict[Key, datetime] = {}
 
     def wait_for(self, waiting: Waiting) -> None:
         """Ask about this one from now on; a newer return of the same version takes the place of an older one."""
-        start = waiting.start
-        self._waiting[start.service, start.environment, start.version] = waiting
+        self._stored.put(_key(waiting), pack(waiting))
 
-    def settled(self, question: Question, now: datetime) -> list[Start]:
-        """Those that turned out to be returns; asked about no more, like those that turned out to be none."""
-        answers = {key: question.has_gone(waiting, now) for key, waiting in self._waiting.items()}
-        returned = [self._waiting[key].start for key, has_gone in answers.items() if has_gone]
-        self._waiting = {key: self._waiting[key] for key, has_gone in answers.items() if has_gone is None}
-        return returned
+    def settled(self, question: Question, now: datetime) -> dict[Key, Start | None]:
+        """Those that turned out to be returns, and (None) to be none; `forget` them once they are recorded."""
+        answers: dict[Key, Start | None] = {}
+        for waiting in (unpack(Waiting, document) for document in self._stored.all()):
+            if not self._is_due(waiting, now):
+                continue
+            has_gone = question.has_gone(waiting, now)
+            if has_gone is not None:
+                answers[_key(waiting)] = waiting.start if has_gone else None
+        return answers
+
+    def forget(self, settled: Collection[Key]) -> None:
+        """These are asked about no more."""
+        self._stored.drop(settled)
+        for key in settled:
+            self._asked_at.pop(key, None)
+
+    def _is_due(self, waiting: Waiting, now: datetime) -> bool:
+        asked_at = self._asked_at.get(_key(waiting))
+        if asked_at is not None and now - asked_at < (now - waiting.start.at) * _ASKED_AGAIN:
+            return False
+        self._asked_at[_key(waiting)] = now
+        return True
+
+
+def _key(waiting: Waiting) -> Key:
+    return waiting.start.service, waiting.start.environment, waiting.start.version

@@ -214,3 +214,12 @@ leases = Table(
     Column("holder", Text, nullable=False),
     Column("expires_at", Moment, nullable=False),
 )
+
+waiting_returns = Table(
+    "waiting_returns",
+    metadata,
+    Column("service", Text, primary_key=True),
+    Column("environment", Text, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("document", LargeBinary, nullable=False),
+)
