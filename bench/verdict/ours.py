@@ -80,7 +80,7 @@ def _learner(kind: type[Evidence]) -> type[Evidence]:
             super().__init__(settings)
             self.steps: list[tuple[Ints, Ints, Floats, Floats]] = []
 
-        def _test(self, totals: Ints, events: Ints) -> None:
+        def _test(self, totals: Ints, events: Ints, alike: NDArray[np.bool_]) -> None:
             self.steps.append((totals, events, self.phi(), self.log_theta_0()))
 
     return Learner

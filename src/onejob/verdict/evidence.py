@@ -14,6 +14,7 @@ from onejob.model.evidence import JudgeSettings
 from onejob.stats import core_test, histogram
 from onejob.verdict import counts
 from onejob.verdict.counts import CONTROL, TREATMENT, Counts
+from onejob.verdict.load import Load
 from onejob.verdict.noise import Noise
 
 Ints = NDArray[np.int64]
@@ -28,6 +29,7 @@ _REFREEZE = 1.5
 ERRORS = 0  # index of the signal in arrays over signals; 1 + q is the exceedance of quantile q
 _SIGNALS = 1 + len(QUANTILES)
 SIGNAL_NAMES = ("errors", *(f"p{q * 100:g}" for q in QUANTILES))  # as in SignalHistory
+_BETTER = 1
 _AT_ONCE = 100_000  # bins tested together; more do not fit into the processor's cache
 
 
@@ -37,6 +39,7 @@ class Evidence:
     def __init__(self, settings: JudgeSettings | None = None) -> None:
         ratios = len(core_test.LOG_RATIOS)
         self.noise = Noise(settings or JudgeSettings(), SIGNAL_NAMES)
+        self.load = Load()
         self.log_e: Floats = np.zeros((2, 0, _SIGNALS, ratios))
         self.requests: Ints = np.zeros((2, 0), dtype=np.int64)  # of bins in which both arms served
         self.errors: Ints = np.zeros((2, 0), dtype=np.int64)
@@ -93,7 +96,7 @@ class Evidence:
     def consume(self, rows: Counts) -> None:
         """Add the evidence of bins that the present thresholds, phi and theta_0 apply to; then learn from them."""
         totals, events = self._table(rows)
-        self._test(totals, events)
+        self._test(totals, events, self.load.consume(rows))
         self._tally(rows, totals, events)
         self.noise.learn(rows, self.edges, totals[CONTROL], events[CONTROL])
 
@@ -107,14 +110,14 @@ class Evidence:
         events[:, :, ERRORS] = counts.table(rows, rows.errors, self.operations)
         return totals, events
 
-    def _test(self, totals: Ints, events: Ints) -> None:
+    def _test(self, totals: Ints, events: Ints, alike: NDArray[np.bool_]) -> None:
         phi, log_theta_0 = self.phi(), self.log_theta_0()
         all_at_once = events.size <= 2 * _AT_ONCE
         for signals in [np.arange(_SIGNALS)] if all_at_once else np.arange(_SIGNALS)[:, None]:
-            n0, n1 = totals[:, :, np.minimum(signals, 1)].reshape(2, -1, totals.shape[3])
-            x0, x1 = events[:, :, signals].reshape(2, -1, totals.shape[3])
-            added = core_test.log_evidence_of_series(n0, n1, x0 + x1, x1, log_theta_0[:, signals].reshape(-1))
-            self.log_e[:, :, signals] += added.reshape(2, len(phi), len(signals), -1) / phi[None, :, signals, None]
+            added = _added(totals, events, signals, log_theta_0)
+            if not alike.all():
+                added[_BETTER] = _added(totals[..., alike], events[..., alike], signals, log_theta_0)[_BETTER]
+            self.log_e[:, :, signals] += added / phi[None, :, signals, None]
 
     def _tally(self, rows: Counts, totals: Ints, events: Ints) -> None:
         n, timed = totals[:, :, 0], totals[:, :, 1]
@@ -128,6 +131,16 @@ class Evidence:
         self.histogram += everything - alone
         self._control_histogram += everything[CONTROL]
         self.control_seen += int(n[CONTROL].sum())
+
+
+def _added(totals: Ints, events: Ints, signals: Ints, log_theta_0: Floats) -> Floats:
+    """Log evidence of bins: shape (side, operation, signal, ratio)."""
+    operations, bins = totals.shape[1], totals.shape[3]
+    series = (2, operations * len(signals), bins)
+    n0, n1 = totals[:, :, np.minimum(signals, 1)].reshape(series)
+    x0, x1 = events[:, :, signals].reshape(series)
+    added = core_test.log_evidence_of_series(n0, n1, x0 + x1, x1, log_theta_0[:, signals].reshape(-1))
+    return added.reshape(2, operations, len(signals), added.shape[2])
 
 
 def _pad(array: NDArray[_T], axis: int, more: int, fill: float = 0) -> NDArray[_T]:

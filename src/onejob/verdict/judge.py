@@ -63,7 +63,7 @@ class Judge:
         fold(rows, self._evidence, self._intervals)
         if batch.finished:
             self._intervals.close(self._evidence)
-        self._router.consume(batch.router)
+        self._router.consume(batch.router, is_load_alike=self._evidence.load.is_alike)
         self._progress.consume(rows, batch)
         self._consume_share(rows, batch.share)
         self._verdict = self._look(batch)
@@ -210,9 +210,13 @@ class Judge:
             alpha=self.settings.alpha,
             window_start=_time(self._progress.window[0]),
             window_end=_time(self._progress.window[1]),
-            left_out=(*self._left_out.values(), *self._cleaner.left_out(), *self._progress.left_out()),
+            left_out=self._said_left_out(),
             engine_version=f"onejob {__version__}",
         )
+
+    def _said_left_out(self) -> tuple[str, ...]:
+        by_others = (self._cleaner, self._progress, self._evidence.load)
+        return (*self._left_out.values(), *(line for one in by_others for line in one.left_out()))
 
     def _arm(self, arm: int) -> ArmSummary | None:
         if not self._progress.requests[arm]:

@@ -31,12 +31,13 @@ class Outcomes:
     requests: list[int] = field(default_factory=lambda: [0, 0])
     events: list[int] = field(default_factory=lambda: [0, 0])
 
-    def add(self, requests: tuple[int, int], events: tuple[int, int]) -> None:
-        """One interval between samples, (control, treatment)."""
+    def add(self, requests: tuple[int, int], events: tuple[int, int], *, is_load_alike: bool) -> None:
+        """One interval between samples, (control, treatment); without like load (see `load`) only for worse."""
         n0, n1, x0, x1 = (np.array([v], dtype=np.int64) for v in (*requests, *events))
         bins = core_test.Bins(n0, n1, x0 + x1, x1, np.array([LOG_THETA_0]))
         added = core_test.log_evidence(bins, np.zeros(1, dtype=np.int64), 1)
-        self.log_e += added[:, 0] / design_effect.PRIOR_PHI
+        sides = 2 if is_load_alike else 1
+        self.log_e[:sides] += added[:sides, 0] / design_effect.PRIOR_PHI
         if min(requests) > 0:
             self.requests = [a + b for a, b in zip(self.requests, requests, strict=True)]
             self.events = [a + b for a, b in zip(self.events, events, strict=True)]
@@ -57,20 +58,20 @@ class RouterEvidence:
         self.unanswered = Outcomes()
         self.has_samples = False
 
-    def consume(self, samples: Iterable[RouterCount]) -> None:
+    def consume(self, samples: Iterable[RouterCount], *, is_load_alike: bool) -> None:
         """Samples come in pairs taken at one moment; one without its pair says nothing about a difference."""
         pairs: dict[object, dict[Arm, RouterCount]] = {}
         for sample in samples:
             pairs.setdefault(sample.sampled_at, {})[sample.arm] = sample
         for pair in pairs.values():
             if len(pair) == 2 and all(_is_possible(sample) for sample in pair.values()):
-                self._add(pair[Arm.CONTROL], pair[Arm.TREATMENT])
+                self._add(pair[Arm.CONTROL], pair[Arm.TREATMENT], is_load_alike)
 
-    def _add(self, control: RouterCount, treatment: RouterCount) -> None:
+    def _add(self, control: RouterCount, treatment: RouterCount, is_load_alike: bool) -> None:
         self.has_samples = True
         requests = (control.requests, treatment.requests)
-        self.failed.add(requests, (_failed(control), _failed(treatment)))
-        self.unanswered.add(requests, (_unanswered(control), _unanswered(treatment)))
+        self.failed.add(requests, (_failed(control), _failed(treatment)), is_load_alike=is_load_alike)
+        self.unanswered.add(requests, (_unanswered(control), _unanswered(treatment)), is_load_alike=is_load_alike)
 
 
 def _is_possible(sample: RouterCount) -> bool:
