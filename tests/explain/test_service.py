@@ -366,6 +366,17 @@ def test_spans_that_are_their_own_ancestors_are_left_out(explained: Explain, tra
     assert not {"a", "b", "c"} & {label for call in explanation.calls for label in call.path}
 
 
+def test_an_operation_with_a_nul_in_its_name_is_explained_too(explained: Explain, traffic: Traffic) -> None:
+    made = hurt(orders(traffic, 200, 90), when={"size": "large"}, queries=41, query_s=0.001)
+    made = [replace(o, traffic=replace(traffic, operation="/or\0ders")) for o in made]
+
+    explanation = explained(spans_of(made), a_signal(operation="POST /or\0ders"))
+
+    assert first_attribute(explanation) == "tenant.size=large"
+    assert the_cause(explanation).path[-1] == SELECT
+    assert explanation.traces
+
+
 def test_hostile_values_stay_values(explained: Explain, traffic: Traffic) -> None:
     evil = "<script>alert('1')</script> \\' OR 1=1 \0 \u202e"
     made = [replace(o, extra={f"x.{evil}": evil}) if o.size == "large" else o for o in orders(traffic)]

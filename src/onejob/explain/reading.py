@@ -171,7 +171,7 @@ def _span_bounds(window: Window) -> dict[str, int]:
 
 
 def _by_operation(table: pa.Table) -> dict[str, Requests]:
-    operation = _column(table["operation"])
+    operation = _as_stored(table["operation"])  # the verdict's name of it, whatever is in it
     trace_ids = table["trace_id"].to_pylist()
     found = {}
     for code, name in enumerate(operation.distinct):
@@ -215,12 +215,18 @@ def _numbers(table: pa.Table, name: str, kind: type) -> npt.NDArray[Any]:
 
 
 def _column(strings: pa.ChunkedArray | pa.Array) -> Column:
+    """To be shown: a NUL is no text to PostgreSQL, and shows as nothing anywhere."""
+    stored = _as_stored(strings)
+    shown = tuple(value.replace("\0", "\N{REPLACEMENT CHARACTER}") for value in stored.distinct)
+    return Column(codes=stored.codes, distinct=shown)
+
+
+def _as_stored(strings: pa.ChunkedArray | pa.Array) -> Column:
     encoded = strings.cast(pa.string()).dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
-    # A NUL is no text to PostgreSQL, and shows as nothing anywhere.
-    distinct = tuple(value.replace("\0", "\N{REPLACEMENT CHARACTER}") for value in encoded.dictionary.to_pylist())
-    return Column(codes=encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), distinct=distinct)
+    codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return Column(codes=codes, distinct=tuple(encoded.dictionary.to_pylist()))
 
 
 def _ns(moment: datetime) -> int:
