@@ -1,6 +1,7 @@
 """Starting, stopping, crashing and upgrading a store."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -146,6 +147,41 @@ def test_a_killed_engine_comes_back_with_everything(tmp_path: Path) -> None:
             time.sleep(0.05)
     engine.close()
     assert failures > 0
+
+
+def test_an_engine_that_stays_silent_is_ended_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = open_engine(Settings(data_dir=tmp_path))
+    assert isinstance(engine, ChdbEngine)
+    before = engine.pid
+    assert before is not None
+    monkeypatch.setattr("onejob.store.chdb_life._HUNG_S", 2.0)
+
+    os.kill(before, signal.SIGSTOP)
+    with pytest.raises(EngineUnavailable):
+        engine.insert_traces(a_payload(a_span(), service="s"), "t")
+    monkeypatch.undo()
+
+    deadline = time.monotonic() + 60
+    while totals_or_none(engine) != 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert engine.pid not in (before, None)
+    engine.close()
+
+
+def test_a_silent_engine_does_not_keep_the_server_from_stopping(tmp_path: Path) -> None:
+    engine = open_engine(Settings(data_dir=tmp_path))
+    assert isinstance(engine, ChdbEngine)
+    assert engine.pid is not None
+    os.kill(engine.pid, signal.SIGSTOP)
+    deadline = time.monotonic() + 60
+    while engine.is_up():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+    engine.close()
+
+    open_engine(Settings(data_dir=tmp_path)).close()
 
 
 def test_a_schema_copy_that_a_full_disk_left_empty_is_made_anew(tmp_path: Path) -> None:

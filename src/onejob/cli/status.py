@@ -25,7 +25,7 @@ def _fields(document: Document) -> list[tuple[str, object]]:
     engine, state, ports = (document.get(name) or {} for name in ("engine", "state", "ports"))
     return [
         ("version", document.get("version")),
-        ("engine", f"{engine.get('kind')}, {'up' if engine.get('up') else 'down: it is being started again'}"),
+        ("engine", f"{engine.get('kind')}, {'up' if engine.get('up') else 'down: ' + str(engine.get('trouble'))}"),
         ("state", f"{state.get('kind')}, {words.plural(state.get('deployments') or 0, 'deployment')}"),
         ("spans stored", _count(document.get("spans_stored"))),
         ("services", _count(document.get("services"))),

@@ -37,7 +37,8 @@ class ChdbEngine:
     ) -> pa.Table:
         timeout = timeout_s or self._settings.query_timeout_s
         limited = f"{sql.rstrip().rstrip(';')}\nSETTINGS {self._limits(timeout)}"
-        answer = self._process.ask({"do": "query", "sql": limited, "params": _escaped(params)}, timeout_s=timeout)
+        head = {"do": "query", "sql": limited, "params": _escaped(params)}
+        answer = self._process.ask(head, timeout_s=timeout, is_hurried=timeout_s is not None)
         with pa.ipc.open_stream(answer) as reader:
             return reader.read_all()
 

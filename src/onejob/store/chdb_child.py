@@ -6,6 +6,7 @@ own but the data directory. Ends when told to, or when the server is gone (its e
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -38,8 +39,11 @@ def main() -> None:
         thread.start()
     lanes.send(control, {"ready": True})
     try:
-        control.recv_bytes()
-    except EOFError:
+        while control.recv_bytes() == lanes.ARE_YOU_THERE:
+            with contextlib.suppress(RuntimeError):  # an engine that refuses, out of memory say, is there
+                first.query("SELECT 1", "Null")
+            lanes.send(control, {})
+    except (EOFError, OSError):
         os._exit(1)  # the server was killed: nobody is left to answer, and leaving tidily can hang in a running query
     for thread in threads:
         thread.join(timeout=10)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from onejob.config import Settings
 
 _CONNECT_TIMEOUT_S = 5
+_PING_TIMEOUT_S = 1.0
 
 
 class ClickHouseEngine:
@@ -44,6 +45,8 @@ class ClickHouseEngine:
             "max_memory_usage": self._settings.engine_max_memory_bytes,
             "max_threads": self._settings.engine_max_threads,
         }
+        if timeout_s is not None and not self._client.ping(_PING_TIMEOUT_S):
+            raise EngineUnavailable("ClickHouse does not answer now; try again in a moment.")
         answer = _ask(lambda: self._client.raw_query(sql, dict(params or {}), limits, fmt="ArrowStream"))
         with pa.ipc.open_stream(answer) as reader:
             return reader.read_all()
@@ -59,7 +62,7 @@ class ClickHouseEngine:
         _ask(lambda: self._client.raw_insert("otel_traces", list(TRACES_COLUMNS), rows, settings, fmt="Native"))
 
     def is_up(self) -> bool:
-        return self._parser.is_up() and bool(self._client.ping())
+        return self._parser.is_up() and bool(self._client.ping(_PING_TIMEOUT_S))
 
     def close(self) -> None:
         self._parser.close()

@@ -23,7 +23,9 @@ class Engine(Protocol):
     def query(
         self, sql: str, params: Mapping[str, Scalar] | None = None, *, timeout_s: float | None = None
     ) -> pa.Table:
-        """The rows of a SELECT."""
+        """The rows of a SELECT. With `timeout_s` somebody is waiting for them: an engine that is there but answers
+        nothing is given up after that time, and sooner once it has been noticed.
+        """
 
     def execute(self, sql: str, params: Mapping[str, Scalar] | None = None) -> None:
         """Runs a statement that returns nothing."""
@@ -32,7 +34,7 @@ class Engine(Protocol):
         """Stores concatenated serialized ExportTraceServiceRequests; the same token once, however often it is sent."""
 
     def is_up(self) -> bool:
-        """Whether a query would be answered now."""
+        """Whether a query would be answered now, as far as is known without asking one."""
 
     def close(self) -> None:
         """Stops the engine and gives the data directory back. Idempotent."""

@@ -2,6 +2,8 @@
 
 server thread --(head, body)--> lane --> engine thread, with a chDB connection of its own
               <--(head, body)--
+
+One more socket, the control lane, carries the two messages below; closed, it means that the other side is gone.
 """
 
 from __future__ import annotations
@@ -11,6 +13,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 Head = dict[str, Any]
+
+ARE_YOU_THERE = b"are you there"  # answered with an empty head and body, by the engine itself
+STOP = b"stop"
 
 # What the engine says when its own copy of the OTLP schema is damaged: nothing is wrong with the spans.
 SCHEMA_LOST = "Could not find a message named 'Traces' in the schema file"

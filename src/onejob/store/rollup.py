@@ -76,14 +76,14 @@ def read_cells(
     return _all(Cell, engine, "read_cells", params)
 
 
-def versions_seen(engine: Engine, *, since: int, until: int) -> list[VersionSeen]:
-    """Who served entry traffic in bins that start in [since, until)."""
-    return _all(VersionSeen, engine, "versions_seen", {"since": since, "until": until})
+def versions_seen(engine: Engine, *, since: int, until: int, timeout_s: float | None = None) -> list[VersionSeen]:
+    """Who served entry traffic in bins that start in [since, until). `timeout_s` as in `Engine.query`."""
+    return _all(VersionSeen, engine, "versions_seen", {"since": since, "until": until}, timeout_s)
 
 
-def totals(engine: Engine) -> Totals:
-    """For the first page of an empty installation."""
-    row = _rows(engine, "totals", {})[0]
+def totals(engine: Engine, *, timeout_s: float | None = None) -> Totals:
+    """For the first page of an empty installation. `timeout_s` as in `Engine.query`."""
+    row = _rows(engine, "totals", {}, timeout_s)[0]
     last = datetime.fromtimestamp(row["LastSpan"], UTC) if row["Spans"] else None
     return Totals(spans=row["Spans"], services=row["Services"], last_span_at=last)
 
@@ -98,11 +98,13 @@ def series(
     since: int,
     until: int,
     step_s: int,
+    timeout_s: float | None = None,
 ) -> list[SeriesPoint]:
-    """Counts per version in steps of `step_s`; all operations when `operation` is None."""
+    """Counts per version in steps of `step_s`; all operations when `operation` is None. `timeout_s` as in
+    `Engine.query`."""
     params = _scope(service, environment, default_environment, since, until)
     params |= {"operation": operation or "", "step": step_s}
-    return _all(SeriesPoint, engine, "series", params)
+    return _all(SeriesPoint, engine, "series", params, timeout_s)
 
 
 def clock_skew(engine: Engine, *, since: int) -> list[ClockSkew]:
@@ -125,9 +127,11 @@ def _scope(service: str, environment: str, default_environment: str, since: int,
     }
 
 
-def _all(kind: type[T], engine: Engine, query: str, params: Mapping[str, Scalar]) -> list[T]:
+def _all(
+    kind: type[T], engine: Engine, query: str, params: Mapping[str, Scalar], timeout_s: float | None = None
+) -> list[T]:
     """A query whose columns are called like the fields of `kind`; its maps and lists become what the fields hold."""
-    rows = _rows(engine, query, params)
+    rows = _rows(engine, query, params, timeout_s)
     for row in rows:
         row.update({name: held(row[name]) for name, held in _HELD.items() if name in row})
     return [kind(**row) for row in rows]
@@ -136,6 +140,8 @@ def _all(kind: type[T], engine: Engine, query: str, params: Mapping[str, Scalar]
 _HELD: dict[str, Callable[[Any], Any]] = {"buckets": dict, "instances": tuple}
 
 
-def _rows(engine: Engine, query: str, params: Mapping[str, Scalar]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = engine.query(read_query(query), params).to_pylist()
+def _rows(
+    engine: Engine, query: str, params: Mapping[str, Scalar], timeout_s: float | None = None
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = engine.query(read_query(query), params, timeout_s=timeout_s).to_pylist()
     return rows

@@ -16,20 +16,24 @@ from onejob.web.api.problems import ProblemRoute, problem
 from onejob.web.api.schemas import Problem, StatusDocument
 from onejob.web.services import IntakeControl
 
+_WAIT_S = 1.0  # asked twice; whoever asks wants to hear soon that something is wrong
+
 router = APIRouter(tags=["server"], route_class=ProblemRoute)
 
 
 @router.get("/api/v1/status", responses={200: {"model": StatusDocument}, 503: {"model": Problem}})
 def status(request: Request, services: Uses) -> Response:
     """Version, what is stored, what is on its way, and whether the engine answers."""
-    found = _totals(services.engine)
     settings = services.settings
+    trouble = _trouble(services.engine)
+    found = _totals(services.engine) if not trouble else None
     return answer(
         {
             "version": services.version,
             "engine": {
                 "kind": "clickhouse" if settings.store_url else "embedded",
-                "up": found is not None,
+                "up": not trouble,
+                "trouble": trouble,
             },
             "state": {
                 "kind": "sqlite" if services.database.is_sqlite else "postgresql",
@@ -66,12 +70,24 @@ def readyz(services: Uses) -> Response:
     return answer({"status": "ready"})
 
 
+def _trouble(engine: Engine | None) -> str:
+    """Why the engine does not answer; nothing when it does."""
+    if engine is None:
+        return "No engine runs in this process."
+    try:
+        engine.query("SELECT 1", timeout_s=_WAIT_S)
+    except StoreError as error:
+        return str(error)
+    return ""
+
+
 def _totals(engine: Engine | None) -> Totals | None:
-    if engine is None or not engine.is_up():
+    """None also when counting takes too long: that is no fault."""
+    if engine is None:
         return None
     try:
-        return totals(engine)
-    except StoreError:  # the answer is that it is not up
+        return totals(engine, timeout_s=_WAIT_S)
+    except StoreError:
         return None
 
 

@@ -23,6 +23,7 @@ from onejob.web.services import Services
 _RECENT_S = 2.0
 _CHOICES_S = 30.0  # three scans over all deployments
 _LOOK_BACK_S = 86_400
+_WAIT_S = 5.0  # for the engine; a page without its chart is better than no page
 _MOST_KEPT = 256
 
 
@@ -103,6 +104,7 @@ class ProductData:
                 since=since,
                 until=until,
                 step_s=step_s,
+                timeout_s=_WAIT_S,
             )
         except StoreError:
             return ()  # the page says everything else; charts come back with the engine
@@ -115,9 +117,11 @@ class ProductData:
         spans, services = 0, set()
         if self._services.engine is not None:
             try:
-                spans = rollup.totals(self._services.engine).spans
+                spans = rollup.totals(self._services.engine, timeout_s=_WAIT_S).spans
                 now = int(self.now().timestamp())
-                seen = rollup.versions_seen(self._services.engine, since=now - _LOOK_BACK_S, until=now + 60)
+                seen = rollup.versions_seen(
+                    self._services.engine, since=now - _LOOK_BACK_S, until=now + 60, timeout_s=_WAIT_S
+                )
                 services = {one.service for one in seen}
             except StoreError:
                 pass  # the engine starts again by itself; until then nothing is known
