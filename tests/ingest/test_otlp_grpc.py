@@ -5,8 +5,9 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -25,15 +26,6 @@ from otlp_builders import a_payload, a_service, a_span
 
 from .conftest import EXPORT, Export
 from .waiting import counted, stored, wait_until
-
-
-def is_taken(channel: grpc.Channel) -> bool:
-    """One try of a client that will try again."""
-    try:
-        channel.unary_unary(EXPORT)(b"", timeout=5)
-    except grpc.RpcError:
-        return False
-    return True
 
 
 def status_of(error: grpc.RpcError) -> Status:
@@ -119,24 +111,53 @@ def test_other_protocols_on_the_grpc_port_do_no_harm(intake: Intake, export: Exp
     assert export(b"") == b""
 
 
-def test_requests_that_are_begun_and_never_sent_do_not_keep_the_others_out(tmp_path: Path) -> None:
+@contextmanager
+def a_server(tmp_path: Path, **limits: Any) -> Iterator[str]:
+    """Its address."""
     with closing(Spool(tmp_path / "spool.db", SpoolLimits(2**30, 0, 900))) as spool:
-        server = GrpcServer(Door(spool, Counters(), 2**20), "127.0.0.1", 0, connection_age_s=1, grace_s=1)
+        server = GrpcServer(Door(spool, Counters(), 2**20), "127.0.0.1", 0, **limits)
         server.start()
-        done = threading.Event()
-
-        def nothing() -> Iterator[bytes]:
-            done.wait(60)
-            yield from ()
-
-        address = f"127.0.0.1:{server.port}"
-        with grpc.insecure_channel(address) as holder, grpc.insecure_channel(address) as channel:
-            begun = [holder.stream_unary(EXPORT).future(nothing()) for _ in range(20)]
-            wait_until(lambda: is_taken(channel), "taking the others'")
-            done.set()
-            for call in begun:
-                call.cancel()
+        yield f"127.0.0.1:{server.port}"
         server.stop()
+
+
+@contextmanager
+def begun_and_never_sent(address: str, calls: int) -> Iterator[list[grpc.Future]]:
+    done = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        done.wait(60)
+        yield from ()
+
+    with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        yield [channel.stream_unary(EXPORT).future(nothing()) for _ in range(calls)]
+        done.set()
+
+
+def test_calls_that_are_begun_and_never_sent_do_not_keep_the_others_out(tmp_path: Path) -> None:
+    with a_server(tmp_path) as address, ExitStack() as holders:
+        for _ in range(2):
+            holders.enter_context(begun_and_never_sent(address, 90))
+        with grpc.insecure_channel(address) as channel:
+            assert channel.unary_unary(EXPORT)(a_payload(a_span()), timeout=20) == b""
+
+
+def test_the_call_that_waited_longest_for_its_request_gives_way(tmp_path: Path) -> None:
+    with a_server(tmp_path, most_unsent=2) as address, begun_and_never_sent(address, 3) as calls:
+        wait_until(lambda: any(call.done() for call in calls), "giving way")
+        assert [call.code() for call in calls if call.done()] == [grpc.StatusCode.UNAVAILABLE]
+
+
+def test_a_call_whose_request_never_comes_is_ended_and_may_be_tried_again(tmp_path: Path) -> None:
+    with a_server(tmp_path, message_timeout_s=0.1) as address, begun_and_never_sent(address, 1) as (call,):
+        assert call.code() is grpc.StatusCode.UNAVAILABLE
+        assert status_of(call).details
+
+
+def test_a_call_that_ends_without_a_request_is_invalid(tmp_path: Path) -> None:
+    with a_server(tmp_path) as address, grpc.insecure_channel(address) as channel:
+        call = channel.stream_unary(EXPORT).future(iter(()))
+        assert call.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_a_disk_that_takes_too_long_is_unavailable_and_retried(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,8 @@ from onejob.ingest.errors import IntakeError
 from onejob.ingest.spool import Spool
 from onejob.ingest.validate import Accepted
 
+INLINE_BYTES = 256 * 1024  # checked on the event loop (2 ms); larger ones in a thread
+
 
 @dataclass(frozen=True, slots=True)
 class Door:

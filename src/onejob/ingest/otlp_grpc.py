@@ -3,31 +3,38 @@ disk.
 
 gRPC's core bounds the message, before and after decompression: beyond `max_request_bytes` it answers
 RESOURCE_EXHAUSTED without RetryInfo, which tells clients not to send it again.
+
+A call can be begun and its request never sent. Such a call holds no thread here, only a coroutine, and that for a while
+only; when there are too many, the one that has waited longest gives way.
 """
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 
 from onejob.ingest.answers import failure, success
-from onejob.ingest.door import Door
-from onejob.ingest.errors import IntakeError, PortInUse, TryLater
-from onejob.ingest.validate import accept_protobuf
+from onejob.ingest.door import INLINE_BYTES, Door
+from onejob.ingest.errors import BadRequest, IntakeError, PortInUse, TryLater
+from onejob.ingest.validate import Accepted, accept_protobuf
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-# Each worker waits for the disk most of its time; more of them share one commit.
-_WORKERS = 16
 _STOP_GRACE_S = 3.0
 _ALIVE_S = 20
-_CONNECTION_AGE_S = 300
+_MESSAGE_TIMEOUT_S = 30.0
+_MOST_UNSENT = 128  # calls whose request has not arrived; each may hold up to a request in memory
 _COMMIT_TIMEOUT_S = 60.0
+
+Result = TypeVar("Result")
 
 
 class GrpcServer:
-    """`port` is the bound one."""
+    """`port` is the bound one. Has a thread with an event loop of its own."""
 
     def __init__(
         self,
@@ -35,70 +42,124 @@ class GrpcServer:
         host: str,
         port: int,
         *,
-        connection_age_s: int = _CONNECTION_AGE_S,
-        grace_s: int = _ALIVE_S,
+        message_timeout_s: float = _MESSAGE_TIMEOUT_S,
+        most_unsent: int = _MOST_UNSENT,
     ) -> None:
-        self._server = grpc.server(
-            ThreadPoolExecutor(_WORKERS, thread_name_prefix="otlp-grpc"),
-            handlers=(_Handler(door),),
-            options=[
-                ("grpc.max_receive_message_length", door.max_request_bytes),
-                ("grpc.so_reuseport", 0),  # or a second server would silently share the port
-                ("grpc.max_concurrent_streams", 100),
-                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-                # A request that is begun and never sent holds a worker. So clients that are gone are noticed, and the
-                # others are asked to connect anew now and then, which they do unseen.
-                ("grpc.keepalive_time_ms", _ALIVE_S * 1000),
-                ("grpc.keepalive_timeout_ms", _ALIVE_S * 1000),
-                ("grpc.max_connection_age_ms", connection_age_s * 1000),
-                ("grpc.max_connection_age_grace_ms", grace_s * 1000),
-            ],
-        )
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="otlp-grpc", daemon=True)
+        self._thread.start()
+        self._exports = _Exports(door, message_timeout_s, most_unsent)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
-            self.port: int = self._server.add_insecure_port(address)
+            self._server, self.port = self._run(_bind(self._exports, address, door.max_request_bytes))
         except RuntimeError as error:
+            self._end()
             raise PortInUse(
                 f"Cannot listen for OTLP/gRPC on {address}: it is in use, or not an address of this machine. "
                 "Set ONEJOB_OTLP_GRPC_PORT to a free port (0 picks one)."
             ) from error
 
     def start(self) -> None:
-        self._server.start()
+        self._run(self._server.start())
 
     def stop(self) -> None:
-        self._server.stop(_STOP_GRACE_S).wait()
+        if self._thread.is_alive():
+            self._run(self._server.stop(_STOP_GRACE_S))
+            self._end()
+
+    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _end(self) -> None:
+        self._exports.close()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
 
-class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
-    def __init__(self, door: Door) -> None:
+async def _bind(exports: _Exports, address: str, max_request_bytes: int) -> tuple[grpc.aio.Server, int]:
+    server = grpc.aio.server(
+        handlers=(exports,),
+        options=[
+            ("grpc.max_receive_message_length", max_request_bytes),
+            ("grpc.so_reuseport", 0),  # or a second server would silently share the port
+            ("grpc.max_concurrent_streams", 100),
+            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+            # Clients that are gone without a word are noticed, and so are those that never say what they want.
+            ("grpc.keepalive_time_ms", _ALIVE_S * 1000),
+            ("grpc.keepalive_timeout_ms", _ALIVE_S * 1000),
+            ("grpc.server_handshake_timeout_ms", _ALIVE_S * 1000),
+        ],
+    )
+    return server, server.add_insecure_port(address)
+
+
+class _Exports(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """A stream of requests to gRPC, of which there is one: so the wait for it is ours to bound."""
+
+    def __init__(self, door: Door, message_timeout_s: float, most_unsent: int) -> None:
         self._door = door
-        self._method = grpc.unary_unary_rpc_method_handler(self._export)
+        self._message_timeout_s = message_timeout_s
+        self._most_unsent = most_unsent
+        self._unsent: dict[asyncio.Timeout, None] = {}  # the longest waiting first
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="otlp-grpc")
+        self._method = grpc.stream_unary_rpc_method_handler(self._export)
 
     def service(self, handler_call_details: Any) -> Any:
         return self._method if handler_call_details.method == EXPORT else None
 
-    def _export(self, body: bytes, context: grpc.ServicerContext) -> bytes:
+    def close(self) -> None:
+        self._threads.shutdown()
+
+    async def _export(self, _requests: object, context: grpc.aio.ServicerContext) -> bytes:
         try:
-            accepted, waiting = self._door.check_and_spool(body, accept_protobuf)
+            accepted, waiting = await self._check_and_spool(await self._receive(context))
             if waiting is not None:
-                _wait(waiting)
+                await _on_disk(waiting)
         except IntakeError as error:
-            return _refuse(context, error)
+            await _refuse(context, error)
         return bytes(success(accepted).SerializeToString()) if accepted.rejected else b""
 
+    async def _receive(self, context: grpc.aio.ServicerContext) -> bytes:
+        if len(self._unsent) >= self._most_unsent:
+            self._end_longest()
+        try:
+            async with asyncio.timeout(self._message_timeout_s) as deadline:
+                self._unsent[deadline] = None
+                try:
+                    body = await context.read()
+                finally:
+                    self._unsent.pop(deadline, None)
+        except TimeoutError:
+            raise TryLater("The request did not arrive.", retry_after_s=5, is_overload=False) from None
+        if body is grpc.aio.EOF:
+            raise BadRequest("The call ended without a request.")
+        return bytes(body)
 
-def _wait(waiting: Future[bool]) -> None:
+    def _end_longest(self) -> None:
+        longest = next(iter(self._unsent))
+        del self._unsent[longest]
+        if not longest.expired():
+            longest.reschedule(0)  # which is past
+
+    async def _check_and_spool(self, body: bytes) -> tuple[Accepted, Future[bool] | None]:
+        """Large requests in a thread, so that one client cannot hold up the others."""
+        if len(body) <= INLINE_BYTES:
+            return self._door.check_and_spool(body, accept_protobuf)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._door.check_and_spool, body, accept_protobuf)
+
+
+async def _on_disk(waiting: Future[bool]) -> None:
     try:
-        waiting.result(_COMMIT_TIMEOUT_S)
+        await asyncio.wait_for(asyncio.wrap_future(waiting), _COMMIT_TIMEOUT_S)
     except TimeoutError as error:  # it may still be written; sent again, it is recognised
         raise TryLater("The disk is too slow to keep this now.", retry_after_s=30, is_overload=False) from error
 
 
-def _refuse(context: grpc.ServicerContext, error: IntakeError) -> bytes:
+async def _refuse(context: grpc.aio.ServicerContext, error: IntakeError) -> None:
+    """Raises what ends the call."""
     status = failure(error)
-    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
     code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
-    context.set_code(code)
-    context.set_details(str(error))
-    return b""
+    details = (("grpc-status-details-bin", status.SerializeToString()),)
+    await context.abort(code, str(error), details)

@@ -17,14 +17,13 @@ from google.protobuf.message import Message
 
 from onejob.ingest.answers import failure, success
 from onejob.ingest.bodies import gunzip, too_large
-from onejob.ingest.door import Door
+from onejob.ingest.door import INLINE_BYTES, Door
 from onejob.ingest.errors import BadRequest, IntakeError, TooLarge, TryLater
 from onejob.ingest.validate import Accepted, accept_json, accept_protobuf
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
 _BODY_TIMEOUT_S = 30.0
-_INLINE_BYTES = 256 * 1024
 _MAX_HELD_BYTES = 256 * 2**20
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -83,7 +82,7 @@ class OtlpHttpApp:
             def work() -> tuple[Accepted, Any]:
                 return self._door.check_and_spool(gunzip(body, limit) if is_gzip else body, check)
 
-            if kind == JSON or is_gzip or len(body) > _INLINE_BYTES:
+            if kind == JSON or is_gzip or len(body) > INLINE_BYTES:
                 accepted, waiting = await asyncio.get_running_loop().run_in_executor(self._threads, work)
             else:
                 accepted, waiting = work()
