@@ -132,6 +132,21 @@ def test_status_says_what_is_stored(onejob: Run, replay: Replay) -> None:
     assert json.loads(onejob("status", "--json", url=replay.url).stdout) == document
 
 
+def test_dead_letters_are_listed_and_replayed(onejob: Run, replay: Replay) -> None:
+    letter = {"id": 7, "died_at": "2026-03-01T00:00:00Z", "spans": 12, "size_bytes": 5000, "error": "Code: 1.\x1b[2J"}
+    replay.on("GET", "/api/v1/dead-letters", (200, {"items": [letter]}))
+    replay.on("POST", "/api/v1/dead-letters/replay", (200, {"replayed": 1}))
+
+    assert (
+        onejob("dead-letters", "list", url=replay.url).stdout
+        == "7\t2026-03-01T00:00:00Z\t12\t5000\tCode: 1.\ufffd[2J\n"
+    )
+    assert json.loads(onejob("dead-letters", "list", "--json", url=replay.url).stdout) == {"items": [letter]}
+    assert onejob("dead-letters", "replay", "7", "8", url=replay.url).stdout == "1\n"
+    assert onejob("dead-letters", "replay", url=replay.url).returncode == 0
+    assert [body for method, _, body in replay.requests if method == "POST"] == [{"ids": [7, 8]}, {}]
+
+
 def test_the_password_of_a_url_is_never_printed(onejob: Run) -> None:
     result = onejob("status", "--url", "http://me:secret@127.0.0.1:9")
     assert result.returncode == 4

@@ -3,8 +3,6 @@
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -13,53 +11,18 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 from onejob.ingest.errors import PortInUse, TryLater
-from onejob.ingest.flusher import Flusher, FlushPolicy
 from onejob.ingest.service import Intake
-from onejob.ingest.spool import Spool, SpoolLimits
+from onejob.ingest.spool import SpoolLimits
 from onejob.store.engine import Engine
-from onejob.store.errors import EngineOutOfRoom, EngineUnavailable, QueryFailed
+from onejob.store.errors import EngineOutOfRoom
 from otlp_builders import a_payload, a_service, a_span
 
 from .conftest import some_settings
 from .server_process import ServerProcess
+from .spools import FakeEngine, a_spool, flushing
 from .waiting import wait_until
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
-ROOMY = SpoolLimits(max_bytes=2**30, min_free_disk_bytes=0, retry_digest_s=900)
-
-
-class FakeEngine:
-    """Remembers what it stored, by token; refuses what holds `poison`, or everything while it is down."""
-
-    def __init__(self) -> None:
-        self.stored: dict[str, bytes] = {}
-        self.is_down = False
-        self.poison = b"poison"
-
-    def insert_traces(self, payload: bytes, token: str) -> None:
-        if self.is_down:
-            raise EngineUnavailable("down")
-        if self.poison in payload:
-            raise QueryFailed("Code: 1. poisoned")
-        self.stored.setdefault(token, payload)
-
-    def is_up(self) -> bool:
-        return not self.is_down
-
-
-@contextmanager
-def a_spool(path: Path, limits: SpoolLimits = ROOMY) -> Iterator[Spool]:
-    spool = Spool(path / "spool.db", limits)
-    yield spool
-    spool.close()
-
-
-@contextmanager
-def flushing(spool: Spool, engine: FakeEngine) -> Iterator[Flusher]:
-    flusher = Flusher(spool, engine, FlushPolicy(interval_s=0.01, max_spans=1000))  # type: ignore[arg-type]
-    flusher.start()
-    yield flusher
-    flusher.stop()
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
@@ -200,7 +163,8 @@ def test_a_poisoned_request_becomes_a_dead_letter_and_the_rest_is_stored(tmp_pat
         with flushing(spool, engine) as flusher:
             wait_until(lambda: spool.requests == 0, "flushing")
         assert flusher.stored_spans == 19
-        assert spool.dead_letters() == [("Code: 1. poisoned", 1, b"poison")]
+        (letter,) = spool.dead_letters()
+        assert (letter.error, letter.spans, letter.size_bytes) == ("Code: 1. poisoned", 1, len(b"poison"))
     assert b"".join(engine.stored.values()) == b"".join(b"(%d)" % n for n in range(20) if n != 7)
 
 

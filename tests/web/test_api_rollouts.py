@@ -115,6 +115,8 @@ def test_every_route_is_described(api: Api) -> None:
         "/api/v1/gate",
         "/api/v1/import",
         "/api/v1/status",
+        "/api/v1/dead-letters",
+        "/api/v1/dead-letters/replay",
     }
     schemas = description["components"]["schemas"]
     assert {"DeploymentDocument", "VerdictDocument", "Problem", "StartBody"} <= schemas.keys()

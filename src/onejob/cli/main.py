@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from onejob import __version__
-from onejob.cli import demo, deployment, gate, importing, rollout, serve, status, verdict
+from onejob.cli import dead_letters, demo, deployment, gate, importing, rollout, serve, status, verdict
 from onejob.cli.errors import CliError
 
 # Plain help: drawing it with boxes triples the time it takes.
@@ -20,6 +20,7 @@ app.command("import")(importing.import_)
 app.add_typer(deployment.app, name="deployment")
 app.add_typer(verdict.app, name="verdict")
 app.add_typer(rollout.app, name="rollout")
+app.add_typer(dead_letters.app, name="dead-letters")
 
 
 def _print_version(wanted: bool) -> None:

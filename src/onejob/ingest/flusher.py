@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from onejob.ingest.dead_letters import Refusal
 from onejob.ingest.errors import IntakeError
 from onejob.ingest.spool import Batch, Spool, SpooledRequest
 from onejob.store.engine import Engine
@@ -84,22 +85,22 @@ class Flusher:
 
     def _store(self, batch: Batch) -> None:
         """Returns when the batch is out of the spool, or the flusher is to stop."""
-        dead: dict[int, str] = {}
-        if not self._insert(batch.requests, batch.token, dead):
+        refused: dict[int, Refusal] = {}
+        if not self._insert(batch.requests, batch.token, refused):
             return
         while not self._stop.is_set():
             try:
-                self._spool.finish(batch, dead)
+                self._spool.finish(batch, refused)
             except IntakeError as error:
                 self._note(str(error))
                 self._stop.wait(1.0)
             else:
                 break
-        self.stored_spans += batch.spans - sum(r.spans for r in batch.requests if r.id in dead)
+        self.stored_spans += batch.spans - sum(r.spans for r in batch.requests if r.id in refused)
         self.last_stored_at = time.time()
         self.trouble = ""
 
-    def _insert(self, requests: Sequence[SpooledRequest], token: str, dead: dict[int, str]) -> bool:
+    def _insert(self, requests: Sequence[SpooledRequest], token: str, refused: dict[int, Refusal]) -> bool:
         """False when the flusher is to stop before it is done."""
         if not requests:
             return True
@@ -107,13 +108,14 @@ class Flusher:
         if error is None:
             return not self._stop.is_set() or self._was_stored
         if len(requests) == 1:
-            dead[requests[0].id] = error
+            refused[requests[0].id] = Refusal(error, token)
             log.error(
                 "A request of %d spans cannot be stored and is kept as a dead letter: %s", requests[0].spans, error
             )
             return True
         middle = len(requests) // 2
-        return self._insert(requests[:middle], f"{token}a", dead) and self._insert(requests[middle:], f"{token}b", dead)
+        halves = ((requests[:middle], f"{token}a"), (requests[middle:], f"{token}b"))
+        return all(self._insert(half, its_token, refused) for half, its_token in halves)
 
     def _try_insert(self, payload: bytes, token: str) -> str | None:
         """None when it is stored, or when the flusher is to stop; else what the engine has against it."""

@@ -4,7 +4,8 @@ CREATE TABLE IF NOT EXISTS requests (
     received_at REAL NOT NULL,
     spans INTEGER NOT NULL,
     size INTEGER NOT NULL,
-    payload BLOB NOT NULL
+    payload BLOB NOT NULL,
+    token TEXT -- of a dead letter that is tried again: the one it was tried under before
 );
 CREATE TABLE IF NOT EXISTS batches (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -20,5 +21,6 @@ CREATE TABLE IF NOT EXISTS dead_letters (
     died_at REAL NOT NULL,
     spans INTEGER NOT NULL,
     error TEXT NOT NULL,
-    payload BLOB NOT NULL
+    payload BLOB NOT NULL,
+    token TEXT
 );

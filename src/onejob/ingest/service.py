@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from onejob.ingest.backfill import Backfill, Retention, Taken
 from onejob.ingest.counters import Counters, IntakeStats
+from onejob.ingest.dead_letters import DeadLetter
 from onejob.ingest.door import Door
 from onejob.ingest.flusher import Flusher, FlushPolicy
 from onejob.ingest.http_server import HttpServer
@@ -70,6 +71,14 @@ class Intake:
     def backfill(self, kind: str, bodies: Sequence[bytes]) -> Taken:
         """Requests of the past, `json` or `protobuf`; see `Backfill`."""
         return self._backfill.take(kind, bodies)
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """Acknowledged requests that the engine refuses, the oldest first."""
+        return [] if self._is_stopped else self._spool.dead_letters()
+
+    def replay_dead_letters(self, ids: Collection[int] | None = None) -> int:
+        """All of them, or these, are tried once more; how many. Raises TryLater."""
+        return self._spool.replay(ids)
 
     def stats(self) -> IntakeStats:
         counters, spool = self._counters, self._spool

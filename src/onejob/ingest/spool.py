@@ -6,7 +6,8 @@ each request is kept for a while: a client that missed our acknowledgement and s
 nothing is stored twice.
 
     gRPC, HTTP --append--> [writer thread] --commit--> requests --claim--> batch --stored--> deleted
-                                                                                 --refused-> dead_letters
+                                 ^                                               --refused-> dead_letters
+                                 +------------------------------replay-----------------------------+
 
 A batch is a range of requests, written down before it is tried, so that after a crash the same bytes go to the engine
 under the same token.
@@ -22,12 +23,15 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from onejob.ingest import dead_letters
+from onejob.ingest.dead_letters import DeadLetter, Refusal
 from onejob.ingest.errors import TryLater
 from onejob.ingest.spool_file import open_reader, open_spool
 
@@ -35,7 +39,6 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING_BYTES = 128 * 2**20
 _MAX_COMMIT_BYTES = 32 * 2**20
-_MAX_DEAD_LETTERS = 1000
 _PURGE_EVERY_S = 10.0
 _DISK_LOOK_EVERY_S = 1.0
 
@@ -109,6 +112,7 @@ class Spool:
 
         It is recognised for `retry_digest_s`; when it comes `for_good`, so are its repetitions that do, ever after.
         """
+        self._refuse_if_closed()
         self._refuse_if_full(len(payload))
         digest = hashlib.blake2b(payload, digest_size=16).digest()
         now = time.time()
@@ -128,9 +132,23 @@ class Spool:
 
         return self._submit(run, size=len(payload), spans=spans)
 
-    def _refuse_if_full(self, size: int) -> None:
+    def replay(self, ids: Collection[int] | None = None) -> int:
+        """Dead letters, all or these, wait to be stored again; how many. Each is moved in one transaction. Raises
+        TryLater.
+        """
+        self._refuse_if_closed()
+        replayed = 0
+        for letter in self.dead_letters():
+            if ids is None or letter.id in ids:
+                moved = self._submit(partial(dead_letters.revive, letter_id=letter.id), letter.size_bytes, letter.spans)
+                replayed += moved.result()
+        return replayed
+
+    def _refuse_if_closed(self) -> None:
         if self._closed:
             raise TryLater("The server is stopping.", retry_after_s=5, is_overload=False)
+
+    def _refuse_if_full(self, size: int) -> None:
         with self._lock:
             waiting, kept = self._waiting_bytes, self._bytes
         if waiting + size > MAX_WAITING_BYTES and waiting > 0:
@@ -172,12 +190,14 @@ class Spool:
         """The next requests as a batch, written down; None when nothing waits."""
         spans = size = 0
         first = last = None
-        sql = "SELECT id, spans, size FROM requests WHERE id > ? ORDER BY id"
-        for request_id, its_spans, its_size in self._reader.execute(sql, (self._claimed,)):
-            if first is not None and (spans + its_spans > max_spans or size + its_size > max_bytes):
+        sql = "SELECT id, spans, size, token FROM requests WHERE id > ? ORDER BY id"
+        for request_id, its_spans, its_size, its_token in self._reader.execute(sql, (self._claimed,)):
+            if first is not None and (its_token or spans + its_spans > max_spans or size + its_size > max_bytes):
                 break
             first = request_id if first is None else first
             last, spans, size = request_id, spans + its_spans, size + its_size
+            if its_token:  # a batch of its own
+                break
         if first is None or last is None:
             return None
         insert = "INSERT INTO batches (first_request, last_request) VALUES (?, ?)"
@@ -185,19 +205,11 @@ class Spool:
         self._claimed = last
         return self._read_batch(batch_id, first, last)
 
-    def finish(self, batch: Batch, dead: dict[int, str]) -> None:
-        """The batch is stored, but for the requests in `dead` (id -> error), which are kept apart."""
+    def finish(self, batch: Batch, refused: Mapping[int, Refusal]) -> None:
+        """The batch is stored, but for the requests in `refused`, by id, which are kept apart."""
 
         def run(connection: sqlite3.Connection) -> None:
-            for request in batch.requests:
-                if request.id in dead:
-                    row = (time.time(), request.spans, dead[request.id], request.payload)
-                    connection.execute(
-                        "INSERT INTO dead_letters (died_at, spans, error, payload) VALUES (?, ?, ?, ?)", row
-                    )
-            if dead:
-                keep = "DELETE FROM dead_letters WHERE id <= (SELECT max(id) FROM dead_letters) - ?"
-                connection.execute(keep, (_MAX_DEAD_LETTERS,))
+            dead_letters.keep(connection, batch.requests, refused)
             ids = (batch.requests[0].id, batch.requests[-1].id)
             connection.execute("DELETE FROM requests WHERE id BETWEEN ? AND ?", ids)
             connection.execute("DELETE FROM batches WHERE id = ?", (batch.id,))
@@ -212,9 +224,11 @@ class Spool:
             self._bytes -= sum(len(request.payload) for request in batch.requests)
 
     def _read_batch(self, batch_id: int, first: int, last: int) -> Batch:
-        sql = "SELECT id, spans, payload FROM requests WHERE id BETWEEN ? AND ? ORDER BY id"
-        requests = tuple(SpooledRequest(*row) for row in self._reader.execute(sql, (first, last)))
-        return Batch(batch_id, f"{self._identity}-{batch_id}", requests)
+        sql = "SELECT id, spans, payload, token FROM requests WHERE id BETWEEN ? AND ? ORDER BY id"
+        rows = self._reader.execute(sql, (first, last)).fetchall()
+        token = rows[0][3] if len(rows) == 1 else None
+        requests = tuple(SpooledRequest(*row[:3]) for row in rows)
+        return Batch(batch_id, token or f"{self._identity}-{batch_id}", requests)
 
     # --- how full it is ------------------------------------------------------------------------------------------
 
@@ -238,12 +252,12 @@ class Spool:
         row = self._reader.execute("SELECT received_at FROM requests ORDER BY id LIMIT 1").fetchone()
         return float(row[0]) if row else None
 
-    def dead_letters(self) -> list[tuple[str, int, bytes]]:
-        """(error, spans, payload), the oldest first."""
-        return self._reader.execute("SELECT error, spans, payload FROM dead_letters ORDER BY id").fetchall()
+    def dead_letters(self) -> list[DeadLetter]:
+        """The oldest first."""
+        return dead_letters.listed(self._reader)
 
     def dead_letter_count(self) -> int:
-        return int(self._reader.execute("SELECT count(*) FROM dead_letters").fetchone()[0])
+        return dead_letters.count(self._reader)
 
     def close(self) -> None:
         if self._closed:

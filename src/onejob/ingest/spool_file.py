@@ -13,6 +13,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 _TABLES = ("identity", "requests", "batches", "dead_letters", "imported")
+_ADDED = (("requests", "token", "TEXT"), ("dead_letters", "token", "TEXT"))  # to files of earlier releases
 _ID_GAP = 1_000_000  # ids handed out after what was rescued: a token must never be used for two batches
 
 
@@ -43,6 +44,9 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous = FULL")  # every commit is on disk before it returns
     connection.execute("PRAGMA wal_autocheckpoint = 1000")
     connection.executescript(resources.files("onejob.ingest").joinpath("schema.sql").read_text())
+    for table, column, kind in _ADDED:
+        if column not in {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
     return connection
 
 
@@ -70,9 +74,10 @@ def _rescue(aside: Path, into: sqlite3.Connection) -> int:
         into.execute("BEGIN")
         for table in _TABLES:
             try:
-                for row in damaged.execute(f"SELECT * FROM {table}"):  # noqa: S608  our own table names
-                    holes = ", ".join("?" * len(row))
-                    into.execute(f"INSERT OR IGNORE INTO {table} VALUES ({holes})", row)  # noqa: S608
+                rows = damaged.execute(f"SELECT * FROM {table}")  # noqa: S608  our own table names
+                columns, holes = ", ".join(c[0] for c in rows.description), ", ".join("?" * len(rows.description))
+                for row in rows:
+                    into.execute(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({holes})", row)  # noqa: S608
                     last = max(last, row[0] if isinstance(row[0], int) else 0)
             except sqlite3.DatabaseError as error:
                 log.error("The damaged spool's table %s could be read in part only: %s", table, error)

@@ -3,7 +3,7 @@
 The judge and the intake are known here by what is asked of them only.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -13,6 +13,7 @@ from onejob.act.controller import RolloutController
 from onejob.changes.reported import Reports
 from onejob.config import Settings
 from onejob.ingest.backfill import Taken
+from onejob.ingest.dead_letters import DeadLetter
 from onejob.model.deployment import Deployment
 from onejob.model.evidence import EvidenceBatch
 from onejob.model.verdict import Verdict
@@ -45,6 +46,12 @@ class IntakeControl(Protocol):
 
     def backfill(self, kind: str, bodies: Sequence[bytes]) -> Taken:
         """Take requests of the past, `json` or `protobuf`."""
+
+    def dead_letters(self) -> Sequence[DeadLetter]:
+        """Acknowledged requests that the engine refuses, the oldest first."""
+
+    def replay_dead_letters(self, ids: Collection[int] | None = None) -> int:
+        """All of them, or these, are tried once more; how many. Raises TryLater."""
 
 
 Recompute = Callable[[Deployment, Iterable[EvidenceBatch]], Verdict]

@@ -85,6 +85,12 @@ class RolloutBody(_Body):
     force: StrictBool = Field(False, description="Ship a version even though it was judged worse before.")
 
 
+class ReplayBody(_Body):
+    """Which dead letters; all unless said."""
+
+    ids: list[StrictInt] | None = Field(None, max_length=1000)
+
+
 class CommandBody(_Body):
     """Who says so."""
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from onejob.ingest.dead_letters import DeadLetter
 from onejob.model.deployment import Deployment
 from onejob.model.explanation import AttributeValue, CallChange, CarryingOperation, ExemplarTrace
 from onejob.model.rollout import Mode, RolloutState, Step, Transition
@@ -172,6 +173,20 @@ class ImportDocument:
     refused: list[RefusedRequest]
     wait_s: int | None
     wait_why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadLettersDocument:
+    """Acknowledged requests that the engine refuses, the oldest first."""
+
+    items: list[DeadLetter]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayedDocument:
+    """How many are tried once more."""
+
+    replayed: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,83 @@
+"""Requests that were acknowledged and that the engine refuses: kept, so that they can be looked at and tried again.
+
+They lie in the spool's file, so that moving one there and back is one transaction: it is in exactly one place, whatever
+dies. Each remembers the token of its last try. Should the engine have kept a part of it after all, the same token makes
+the next try complete it instead of doubling it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from onejob.ingest.spool import SpooledRequest
+
+log = logging.getLogger(__name__)
+
+MOST_KEPT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the engine had against a request, and under which token."""
+
+    error: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """`id` is another one after each time it died."""
+
+    id: int
+    died_at: datetime
+    spans: int
+    size_bytes: int
+    error: str
+
+
+def keep(connection: sqlite3.Connection, requests: Sequence[SpooledRequest], refused: Mapping[int, Refusal]) -> None:
+    """Those of the requests that were refused, by their id. The oldest go when there are too many."""
+    for request in requests:
+        if request.id in refused:
+            refusal = refused[request.id]
+            connection.execute(
+                "INSERT INTO dead_letters (died_at, spans, error, payload, token) VALUES (?, ?, ?, ?, ?)",
+                (time.time(), request.spans, refusal.error, request.payload, refusal.token),
+            )
+    too_many = count(connection) - MOST_KEPT
+    if refused and too_many > 0:
+        oldest = "SELECT id FROM dead_letters ORDER BY id LIMIT ?"
+        connection.execute(f"DELETE FROM dead_letters WHERE id IN ({oldest})", (too_many,))  # noqa: S608
+        log.error("%d dead letters were given up: only the last %d are kept.", too_many, MOST_KEPT)
+
+
+def revive(connection: sqlite3.Connection, letter_id: int) -> bool:
+    """Back among the requests; False if it is not here (any more)."""
+    connection.execute(
+        "INSERT INTO requests (received_at, spans, size, payload, token) "
+        "SELECT ?, spans, length(payload), payload, token FROM dead_letters WHERE id = ?",
+        (time.time(), letter_id),
+    )
+    return connection.execute("DELETE FROM dead_letters WHERE id = ?", (letter_id,)).rowcount == 1
+
+
+def listed(connection: sqlite3.Connection) -> list[DeadLetter]:
+    """The oldest first."""
+    sql = "SELECT id, died_at, spans, length(payload), error FROM dead_letters ORDER BY id"
+    return [
+        DeadLetter(
+            id=row[0], died_at=datetime.fromtimestamp(row[1], UTC), spans=row[2], size_bytes=row[3], error=row[4]
+        )
+        for row in connection.execute(sql)
+    ]
+
+
+def count(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT count(*) FROM dead_letters").fetchone()[0])

@@ -1,0 +1,47 @@
+"""A spool, a flusher, and an engine that refuses what a test wants it to."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from onejob.ingest.flusher import Flusher, FlushPolicy
+from onejob.ingest.spool import Spool, SpoolLimits
+from onejob.store.errors import EngineUnavailable, QueryFailed
+
+ROOMY = SpoolLimits(max_bytes=2**30, min_free_disk_bytes=0, retry_digest_s=900)
+
+
+class FakeEngine:
+    """Remembers what it stored, by token; refuses what holds `poison`, or everything while it is down."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, bytes] = {}
+        self.refused: list[str] = []
+        self.is_down = False
+        self.poison = b"poison"
+
+    def insert_traces(self, payload: bytes, token: str) -> None:
+        if self.is_down:
+            raise EngineUnavailable("down")
+        if self.poison in payload:
+            self.refused.append(token)
+            raise QueryFailed("Code: 1. poisoned")
+        self.stored.setdefault(token, payload)
+
+    def is_up(self) -> bool:
+        return not self.is_down
+
+
+@contextmanager
+def a_spool(path: Path, limits: SpoolLimits = ROOMY) -> Iterator[Spool]:
+    spool = Spool(path / "spool.db", limits)
+    yield spool
+    spool.close()
+
+
+@contextmanager
+def flushing(spool: Spool, engine: FakeEngine) -> Iterator[Flusher]:
+    flusher = Flusher(spool, engine, FlushPolicy(interval_s=0.01, max_spans=1000))  # type: ignore[arg-type]
+    flusher.start()
+    yield flusher
+    flusher.stop()

@@ -1,0 +1,77 @@
+"""Dead letters through the API. What an intake does with them: `tests/ingest/test_dead_letters.py`."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from onejob.ingest.dead_letters import DeadLetter
+from onejob.ingest.errors import TryLater
+from onejob.state.database import Database
+
+from .api_client import PROBLEM, Api
+
+LETTER = DeadLetter(id=7, died_at=datetime(2026, 3, 1, tzinfo=UTC), spans=12, size_bytes=5000, error="Code: 1.")
+
+
+class AnIntake:
+    """Two dead letters."""
+
+    grpc_port, http_port = 4317, 4318
+
+    def __init__(self) -> None:
+        self.letters = [LETTER, replace(LETTER, id=8)]
+        self.is_stopping = False
+
+    def stats(self) -> dict[str, int]:
+        return {"dead_letters": len(self.letters)}
+
+    def dead_letters(self) -> Sequence[DeadLetter]:
+        return self.letters
+
+    def replay_dead_letters(self, ids: Sequence[int] | None = None) -> int:
+        if self.is_stopping:
+            raise TryLater("The server is stopping.", retry_after_s=5, is_overload=False)
+        wanted = [letter for letter in self.letters if ids is None or letter.id in ids]
+        self.letters = [letter for letter in self.letters if letter not in wanted]
+        return len(wanted)
+
+
+@pytest.fixture
+def intake() -> AnIntake:
+    return AnIntake()
+
+
+@pytest.fixture
+def api(state_database: Database, intake: AnIntake) -> Api:
+    api = Api(state_database)
+    api.app.state.services = replace(api.services, intake=intake)
+    return api
+
+
+def test_they_are_listed_with_what_the_engine_has_against_them(api: Api) -> None:
+    first, second = api.get("/dead-letters").json()["items"]
+    assert first == {"id": 7, "died_at": "2026-03-01T00:00:00Z", "spans": 12, "size_bytes": 5000, "error": "Code: 1."}
+    assert second["id"] == 8
+    assert api.get("/status").json()["intake"]["dead_letters"] == 2
+
+
+def test_some_or_all_are_tried_once_more(api: Api) -> None:
+    assert api.post("/dead-letters/replay", {"ids": [8]}).json() == {"replayed": 1}
+    assert [letter["id"] for letter in api.get("/dead-letters").json()["items"]] == [7]
+    assert api.post("/dead-letters/replay").json() == {"replayed": 1}
+    assert api.post("/dead-letters/replay", {}).json() == {"replayed": 0}
+
+
+def test_an_id_that_is_no_number_is_refused(api: Api) -> None:
+    assert api.post("/dead-letters/replay", {"ids": ["all"]}).status_code == 422
+
+
+def test_a_server_that_takes_no_telemetry_or_stops_says_so(api: Api, intake: AnIntake) -> None:
+    intake.is_stopping = True
+    stopping = api.post("/dead-letters/replay")
+    api.app.state.services = api.services
+    nowhere = (api.get("/dead-letters"), api.post("/dead-letters/replay"))
+    for response in (stopping, *nowhere):
+        assert (response.status_code, response.headers["content-type"]) == (503, PROBLEM)
