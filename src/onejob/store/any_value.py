@@ -1,4 +1,4 @@
-"""Recursive attribute values (arrays and maps) as JSON text, for the engine's insert.
+"""Attribute values that are arrays, maps or bytes as text, for the engine's insert.
 
 Runs inside the engine's process as the UDF `onejob_any_value`. A UDF's String arrives as UTF-8 text, so the protobuf
 bytes come as hex.
@@ -14,8 +14,10 @@ Json = None | bool | int | float | str | list[Any] | dict[str, Any]
 
 
 def json_of_any_value(kind: str, hex_bytes: str) -> str:
-    """`kind` is `array_value` or `kvlist_value`, `hex_bytes` the serialized ArrayValue or KeyValueList."""
+    """`kind` is `array_value`, `kvlist_value` or `bytes_value`, `hex_bytes` what is in that field. Bytes as base64."""
     data = bytes.fromhex(hex_bytes)
+    if kind == "bytes_value":
+        return base64.b64encode(data).decode()
     value = _array(ArrayValue.FromString(data)) if kind == "array_value" else _map(KeyValueList.FromString(data))
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 

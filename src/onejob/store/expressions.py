@@ -1,10 +1,13 @@
 """How the columns that onejob reads most follow from a span's attributes, as SQL over the collector's own columns.
 
 They are `DEFAULT`s of `otel_traces`, so that spans a collector writes get them as well; our own insert works the
-resource's out once per resource instead of once per span.
+resource's out once per resource instead of once per span. A default is one expression, in words that every ClickHouse
+knows. Our own insert names the steps on the way and uses them again: the engine takes longer to read a statement that
+spells everything out than to run it.
 """
 
 import re
+from collections.abc import Callable
 
 # Kubernetes hashes use letters and digits that cannot spell words (k8s.io/apimachinery/pkg/util/rand).
 _SAFE = "[bcdfghjklmnpqrstvwxz2456789]"
@@ -16,52 +19,87 @@ _HEALTH_AGENTS = (
 )
 _HEALTH_ROUTES = "^/(healthz|health|livez|readyz|ready|live|ping|-/healthy|-/ready)/?([?].*)?$"
 
+# Span attributes that say whether a span is a request, of what, and how it ended.
+ENTRY_ATTRIBUTES = (
+    "http.request.method", "http.method", "http.route", "http.response.status_code", "http.status_code", "url.path",
+    "http.target", "user_agent.original", "http.user_agent", "user_agent.synthetic.type", "rpc.service",
+)  # fmt: skip
+MAY_BE_ENTRY = "(SpanKind IN ('Server', 'Consumer') OR ParentSpanId = '' AND SpanKind NOT IN ('Client', 'Producer'))"
 
-def resource_columns() -> dict[str, str]:
+Step = Callable[[str, str], str]  # a name and its expression -> how later expressions refer to it
+First = Callable[..., str]  # expressions -> the first that is not empty
+
+
+def spelled_out(_name: str, expression: str) -> str:
+    """The step of an expression that must stand alone."""
+    return expression
+
+
+def first_in_any_release(*values: str) -> str:
+    chain = "''"
+    for value in reversed(values):
+        chain = value if chain == "''" else f"if({value} != '', {value}, {chain})"
+    return chain
+
+
+def first_non_default(*values: str) -> str:
+    return f"firstNonDefault({', '.join(values)})"
+
+
+def resource_columns(step: Step = spelled_out, first: First = first_in_any_release) -> dict[str, str]:
     """Expressions over `ResourceAttributes`, by column."""
-    digest = "extract(concat({}, ' ', {}, ' ', {}), 'sha256:([0-9a-f]{{12}})')".format(
-        _resource("container.image.repo_digests"), _resource("oci.manifest.digest"), _resource("container.image.id")
+    digest = step(
+        "digest",
+        "extract(concat({}, ' ', {}, ' ', {}), 'sha256:([0-9a-f]{{12}})')".format(
+            _resource("container.image.repo_digests"), _resource("oci.manifest.digest"), _resource("container.image.id")
+        ),
     )
-    pod_hash = _first(
-        _resource("k8s.pod.label.pod-template-hash"),
-        _resource("k8s.pod.labels.pod-template-hash"),
-        f"extract({_resource('k8s.replicaset.name')}, '-({_SAFE}{{6,10}})$')",
-        f"if({_resource('k8s.job.name')} = '', extract({_resource('k8s.pod.name')}, "
-        f"'-({_SAFE}{{6,10}})-{_SAFE}{{5}}$'), '')",
+    pod = step("pod", _resource("k8s.pod.name"))
+    pod_hash = step(
+        "pod_hash",
+        first(
+            _resource("k8s.pod.label.pod-template-hash"),
+            _resource("k8s.pod.labels.pod-template-hash"),
+            f"extract({_resource('k8s.replicaset.name')}, '-({_SAFE}{{6,10}})$')",
+            f"if({_resource('k8s.job.name')} = '', extract({pod}, '-({_SAFE}{{6,10}})-{_SAFE}{{5}}$'), '')",
+        ),
     )
-    revision = _first(
-        _resource("k8s.deployment.annotation.deployment.kubernetes.io/revision"),
-        _resource("k8s.replicaset.annotation.deployment.kubernetes.io/revision"),
-        _resource("deployment.revision"),
-        _resource("faas.version"),
+    revision = step(
+        "revision",
+        first(
+            _resource("k8s.deployment.annotation.deployment.kubernetes.io/revision"),
+            _resource("k8s.replicaset.annotation.deployment.kubernetes.io/revision"),
+            _resource("deployment.revision"),
+            _resource("faas.version"),
+        ),
     )
-    released = _resource("service.version")
+    released = step("released", _resource("service.version"))
     sources = ((released, "service.version"), (digest, "image_digest"), (pod_hash, "pod_template_hash"))
     source = "".join(f"{value} != '', '{name}', " for value, name in sources)
-    host_process = (
-        f"if({_resource('host.name')} = '' OR {_resource('process.pid')} = '', {_resource('host.name')}, "
-        f"concat({_resource('host.name')}, ':', {_resource('process.pid')}))"
-    )
+    host, process = step("host", _resource("host.name")), step("process", _resource("process.pid"))
+    host_process = f"if({host} = '' OR {process} = '', {host}, concat({host}, ':', {process}))"
     return {
-        "Environment": _first(_resource("deployment.environment.name"), _resource("deployment.environment")),
-        "Version": _bounded(_first(released, digest, pod_hash, revision)),
+        "Environment": first(_resource("deployment.environment.name"), _resource("deployment.environment")),
+        "Version": _bounded(first(released, digest, pod_hash, revision)),
         "VersionSource": f"multiIf({source}{revision} != '', 'deployment_revision', '')",
-        "Build": _bounded(_first(digest, pod_hash, revision)),
-        "Instance": _bounded(_first(_resource("service.instance.id"), _resource("k8s.pod.name"), host_process)),
+        "Build": _bounded(first(digest, pod_hash, revision)),
+        "Instance": _bounded(first(_resource("service.instance.id"), pod, host_process)),
     }
 
 
-def span_columns(attributes: str = "SpanAttributes") -> dict[str, str]:
-    """Expressions over the span's own columns, by column. Of a span that is no entry, they read no attributes."""
+def span_columns(
+    step: Step = spelled_out, first: First = first_in_any_release, attributes: str = "SpanAttributes"
+) -> dict[str, str]:
+    """Expressions over the span's own columns, by column. `attributes` has ENTRY_ATTRIBUTES of what MAY_BE_ENTRY."""
 
     def _span(key: str) -> str:
         return f"{attributes}['{key}']"
 
-    method = _first(_span("http.request.method"), _span("http.method"))
-    route = _span("http.route")
-    status = f"toUInt16OrZero({_first(_span('http.response.status_code'), _span('http.status_code'))})"
-    path = _first(route, _span("url.path"), _span("http.target"))
-    agent = _first(_span("user_agent.original"), _span("http.user_agent"))
+    method = step("method", first(_span("http.request.method"), _span("http.method")))
+    route = step("route", _span("http.route"))
+    status = f"toUInt16OrZero({first(_span('http.response.status_code'), _span('http.status_code'))})"
+    path = first(route, _span("url.path"), _span("http.target"))
+    agent = first(_span("user_agent.original"), _span("http.user_agent"))
     serves_http = f"SpanKind = 'Server' AND {method} != ''"
     probe = (
         f"{_span('user_agent.synthetic.type')} != '' OR match({agent}, '{_HEALTH_AGENTS}') "
@@ -71,10 +109,7 @@ def span_columns(attributes: str = "SpanAttributes") -> dict[str, str]:
     return {
         "Operation": _bounded(f"if({serves_http} AND {route} != '', concat({method}, ' ', {route}), SpanName)"),
         # A root that only calls others (a pool opening its connections) serves nobody; one that works is a job.
-        "IsEntry": (
-            "(SpanKind IN ('Server', 'Consumer') OR ParentSpanId = '' AND SpanKind NOT IN ('Client', 'Producer')) "
-            f"AND NOT ({probe})"
-        ),
+        "IsEntry": f"{MAY_BE_ENTRY} AND NOT ({probe})",
         "IsFailed": f"StatusCode = 'Error' OR (SpanKind = 'Server' AND {status} >= 500)",
     }
 
@@ -87,14 +122,6 @@ def schema_values() -> dict[str, str]:
 
 def _resource(key: str) -> str:
     return f"ResourceAttributes['{key}']"
-
-
-def _first(*values: str) -> str:
-    """The first that is not empty."""
-    chain = "''"
-    for value in reversed(values):
-        chain = value if chain == "''" else f"if({value} != '', {value}, {chain})"
-    return chain
 
 
 def _bounded(value: str) -> str:
