@@ -11,7 +11,6 @@ import fcntl
 import os
 import shutil
 import sys
-import tempfile
 import threading
 import time
 from multiprocessing.connection import Connection
@@ -22,7 +21,8 @@ import chdb
 
 from onejob.store import lanes
 from onejob.store.any_value import json_of_any_value
-from onejob.store.traces_sql import TRACES_COLUMNS, parse_settings, select_traces
+from onejob.store.payload import Payload
+from onejob.store.traces_sql import SELECT_TRACES, TRACES_COLUMNS, parse_settings, views
 
 PREDECESSOR_WAIT_S = 20.0
 
@@ -34,7 +34,11 @@ def main() -> None:
     chdb.create_function("onejob_any_value", json_of_any_value, ["String", "String"], "String")
     control = Connection(int(control_fd))
     first: Any = chdb.connect(path)  # type: ignore[no-untyped-call]
-    threads = [threading.Thread(target=_serve, args=(path, Connection(int(fd))), daemon=True) for fd in lane_fds]
+    payload = Payload()
+    for statement in views(payload.path):
+        first.query(statement, "Null")
+    lane_list = [Connection(int(fd)) for fd in lane_fds]
+    threads = [threading.Thread(target=_serve, args=(path, lane, payload), daemon=True) for lane in lane_list]
     for thread in threads:
         thread.start()
     lanes.send(control, {"ready": True})
@@ -77,7 +81,7 @@ def _forget_schemas(path: str) -> None:
         shutil.rmtree(copies, ignore_errors=True)
 
 
-def _serve(path: str, lane: Connection) -> None:
+def _serve(path: str, lane: Connection, payload: Payload) -> None:
     connection: Any = chdb.connect(path)  # type: ignore[no-untyped-call]
     while True:
         try:
@@ -86,7 +90,7 @@ def _serve(path: str, lane: Connection) -> None:
             connection.close()
             return
         try:
-            answer = _answer(connection, head, body)
+            answer = _answer(connection, payload, head, body)
         except Exception as error:  # whatever it is, the server must hear of it
             # A connection that timed out answers its next statement with nothing, silently (measured): take a new one.
             connection.close()
@@ -98,45 +102,19 @@ def _serve(path: str, lane: Connection) -> None:
             lanes.send(lane, {}, answer)
 
 
-def _answer(connection: Any, head: lanes.Head, body: bytes) -> bytes:
+def _answer(connection: Any, payload: Payload, head: lanes.Head, body: bytes) -> bytes:
     if head["do"] == "query":
         return bytes(connection.query(head["sql"], "ArrowStream", params=head["params"]).bytes())
     if head["do"] == "execute":
         connection.query(head["sql"], "Null", params=head["params"])
         return b""
-    with _readable(body) as path:
+    with payload.holding(body):
+        settings = f"{parse_settings()}, {head['settings']}"
         if head["do"] == "insert":
-            columns = ", ".join(TRACES_COLUMNS)
-            settings = f"{parse_settings()}, {head['settings']}"
-            connection.query(f"INSERT INTO otel_traces ({columns}) {select_traces(path)} SETTINGS {settings}", "Null")
+            columns = ", ".join(f"`{name}`" for name in TRACES_COLUMNS)
+            connection.query(f"INSERT INTO otel_traces ({columns}) {SELECT_TRACES} SETTINGS {settings}", "Null")
             return b""
-        parsed = f"{select_traces(path)} SETTINGS {parse_settings()}, {head['settings']}"
-        return bytes(connection.query(parsed, "Native").bytes())
-
-
-class _readable:  # noqa: N801  reads like the function it is
-    """The payload as a file the engine can open: in memory where the system can (Linux), else a temporary one."""
-
-    def __init__(self, payload: bytes) -> None:
-        self._payload = payload
-        self._fd = -1
-        self._path = ""
-
-    def __enter__(self) -> str:
-        if hasattr(os, "memfd_create"):
-            self._fd = os.memfd_create("otlp")
-            self._path = f"/proc/self/fd/{self._fd}"
-        else:
-            self._fd, self._path = tempfile.mkstemp(suffix=".otlp")
-        view = memoryview(self._payload)
-        while view:
-            view = view[os.write(self._fd, view) :]
-        return self._path
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
-        if not self._path.startswith("/proc/"):
-            Path(self._path).unlink()
+        return bytes(connection.query(f"{SELECT_TRACES} SETTINGS {settings}", "Native").bytes())
 
 
 if __name__ == "__main__":

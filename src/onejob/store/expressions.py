@@ -2,8 +2,7 @@
 
 They are `DEFAULT`s of `otel_traces`, so that spans a collector writes get them as well; our own insert works the
 resource's out once per resource instead of once per span. A default is one expression, in words that every ClickHouse
-knows. Our own insert names the steps on the way and uses them again: the engine takes longer to read a statement that
-spells everything out than to run it.
+knows. Our own insert may take the steps on the way from a subquery, and newer words.
 """
 
 import re
@@ -26,7 +25,7 @@ ENTRY_ATTRIBUTES = (
 )  # fmt: skip
 MAY_BE_ENTRY = "(SpanKind IN ('Server', 'Consumer') OR ParentSpanId = '' AND SpanKind NOT IN ('Client', 'Producer'))"
 
-Step = Callable[[str, str], str]  # a name and its expression -> how later expressions refer to it
+Step = Callable[[str, str], str]  # a name and its expression, which has no steps in it -> how a column refers to it
 First = Callable[..., str]  # expressions -> the first that is not empty
 
 
@@ -54,7 +53,7 @@ def resource_columns(step: Step = spelled_out, first: First = first_in_any_relea
             _resource("container.image.repo_digests"), _resource("oci.manifest.digest"), _resource("container.image.id")
         ),
     )
-    pod = step("pod", _resource("k8s.pod.name"))
+    pod = _resource("k8s.pod.name")
     pod_hash = step(
         "pod_hash",
         first(

@@ -4,8 +4,9 @@
 which is what they become; arrays and maps inside attribute values arrive as bytes and go through the UDF
 `onejob_any_value`.
 
-The engine works the statement out anew for each batch, which takes it as long as parsing thousands of spans. So names
-are given to what is used twice, and subcolumns are named in one go.
+The engine works the statement out anew for each batch. Written as one, that took it as long as 15,000 spans: each
+expression is compared with all that is in the subqueries below it. So it goes through views, which are looked into one
+by one, and names subcolumns without the dot that would list them all.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,7 @@ _STRUCTURE = (
     f"resource_spans Array(Tuple(resource Tuple(attributes {_ATTRIBUTES}), "
     f"scope_spans Array(Tuple(scope Tuple(name String, version String), spans Array({_SPAN})))))"
 )
+_DATABASE = "otlp"  # in memory, for views only
 _MAP = "Map(LowCardinality(String), String)"
 _KINDS = ("Unspecified", "Internal", "Server", "Client", "Producer", "Consumer")
 _CODES = ("Unset", "Ok", "Error")
@@ -51,78 +53,62 @@ TRACES_COLUMNS = (
 )  # fmt: skip
 
 
-def select_traces(path: str) -> str:
-    """Rows of `otel_traces` (TRACES_COLUMNS, in order) out of the concatenated requests in the file at `path`."""
-    steps: dict[str, str] = {}
-    columns = _span_columns(steps)
-    return f"""
-WITH {_named(steps)}
-SELECT {_named({f"`{name}`": columns[name] for name in TRACES_COLUMNS})}
-FROM ({_spans(path)})
-ARRAY JOIN spans AS span"""  # noqa: S608  built of constants and a path of ours
+def views(path: str) -> list[str]:
+    """The statements that make SELECT_TRACES read the concatenated requests in the file at `path`."""
+    return [
+        f"CREATE DATABASE IF NOT EXISTS {_DATABASE} ENGINE = Memory",
+        f"CREATE OR REPLACE VIEW {_DATABASE}.scopes AS {_scopes(path)}",
+        f"CREATE OR REPLACE VIEW {_DATABASE}.spans AS {_spans()}",
+        f"CREATE OR REPLACE VIEW {_DATABASE}.told AS {_told()}",
+    ]
 
 
-def _spans(path: str) -> str:
+def _scopes(path: str) -> str:
     """One row per scope of a resource, with its `spans`; what is the resource's is worked out once for all of them."""
-    steps = {"ServiceName": _repeated("ResourceAttributes['service.name']")}
-    columns = resource_columns(_noted(steps), first_non_default)
+    steps: dict[str, str] = {}
+    columns = {"ServiceName": "ResourceAttributes['service.name']"}
+    columns |= resource_columns(_noted(steps), first_non_default)
     structure = _STRUCTURE.replace("'", "\\'")
     return f"""
-    SELECT ResourceAttributes, ServiceName, {", ".join(columns)}, {_part("of_scope", "scope.name")} AS ScopeName,
-        {_part("of_scope", "scope.version")} AS ScopeVersion, {_part("of_scope", "spans")} AS spans
+SELECT ResourceAttributes, {", ".join(columns)}, {_part("of_scope", "scope.name")} AS ScopeName,
+    {_part("of_scope", "scope.version")} AS ScopeVersion, {_part("of_scope", "spans")} AS spans
+FROM (
+    SELECT ResourceAttributes, {_named({name: _repeated(sql) for name, sql in columns.items()})}, scopes
     FROM (
-        WITH {_named(steps)}
-        SELECT {_map(_part("of_resource", "resource.attributes"))} AS ResourceAttributes, ServiceName,
-            {_named({name: _repeated(sql) for name, sql in columns.items()})},
-            {_part("of_resource", "scope_spans")} AS scope_spans
-        FROM file('{path}', ProtobufSingle, '{structure}')
-        ARRAY JOIN resource_spans AS of_resource
+        SELECT *, {_named(steps)}
+        FROM (
+            SELECT {_map(_part("of_resource", "resource.attributes"))} AS ResourceAttributes,
+                {_part("of_resource", "scope_spans")} AS scopes
+            FROM file('{path}', ProtobufSingle, '{structure}')
+            ARRAY JOIN resource_spans AS of_resource
+        )
     )
-    ARRAY JOIN scope_spans AS of_scope
-"""  # noqa: S608  built of constants and a path of ours
+)
+ARRAY JOIN scopes AS of_scope"""  # noqa: S608  built of constants and a path of ours
 
 
-def _span_columns(steps: dict[str, str]) -> dict[str, str]:
-    steps |= {
-        "started": _part("span", "start_time_unix_nano"),
-        "ended": _part("span", "end_time_unix_nano"),
-        # Few spans are requests, and few of their attributes are asked for: looked up among those few.
-        "telling": (
-            f"if({MAY_BE_ENTRY}, mapFilter((k, v) -> k IN {array_of_strings(ENTRY_ATTRIBUTES)}, SpanAttributes), "
-            f"CAST(map(), '{_MAP}'))"
-        ),
-    }
-    return {
-        "Timestamp": _time("started"),
-        "TraceId": _hex(_part("span", "trace_id")),
-        "SpanId": _hex(_part("span", "span_id")),
-        "ParentSpanId": _hex(_part("span", "parent_span_id")),
-        "TraceState": _part("span", "trace_state"),
-        "SpanName": _repeated(_part("span", "name")),
-        "SpanKind": _word(_KINDS, _part("span", "kind")),
-        "SpanAttributes": _map(_part("span", "attributes")),
-        "Duration": "if(ended > started, ended - started, 0)",
-        "StatusCode": _word(_CODES, _part("span", "status.code")),
-        "StatusMessage": _part("span", "status.message"),
-        "Events.Timestamp": f"arrayMap(t -> {_time('t')}, {_part('span', 'events.time_unix_nano')})",
-        "Events.Name": _part("span", "events.name"),
-        "Events.Attributes": f"arrayMap(x -> {_map('x')}, {_part('span', 'events.attributes')})",
-        "Links.TraceId": f"arrayMap(x -> {_hex('x')}, {_part('span', 'links.trace_id')})",
-        "Links.SpanId": f"arrayMap(x -> {_hex('x')}, {_part('span', 'links.span_id')})",
-        "Links.TraceState": _part("span", "links.trace_state"),
-        "Links.Attributes": f"arrayMap(x -> {_map('x')}, {_part('span', 'links.attributes')})",
-        **{name: name for name in ("ServiceName", "ResourceAttributes", "ScopeName", "ScopeVersion")},
-        **{name: name for name in resource_columns()},
-        **span_columns(_noted(steps), first_non_default, "telling"),
-    }
+def _spans() -> str:
+    """The collector's own columns of each span, and those of its resource."""
+    own = {f"`{name}`": sql for name, sql in _OWN_COLUMNS.items()}
+    return f"""
+SELECT ServiceName, ResourceAttributes, {", ".join(resource_columns())}, ScopeName, ScopeVersion, {_named(own)}
+FROM {_DATABASE}.scopes
+ARRAY JOIN spans AS span"""  # noqa: S608
+
+
+def _told() -> str:
+    """Few spans are requests, and few of their attributes are asked for: they are looked up among those few."""
+    asked_for = array_of_strings(ENTRY_ATTRIBUTES)
+    telling = f"if({MAY_BE_ENTRY}, mapFilter((k, v) -> k IN {asked_for}, SpanAttributes), CAST(map(), '{_MAP}'))"
+    return f"SELECT *, {telling} AS telling FROM {_DATABASE}.spans"  # noqa: S608
 
 
 def parse_settings() -> str:
-    """Settings of the statement that reads the file. No machine code for a statement that is used once."""
+    """Settings of the statement that reads the file. It is optimised here: what the engine would do takes it longer."""
     schema = resources.files("onejob.store").joinpath("schema/traces.proto").read_text().replace("'", "\\'")
     return (
         f"format_schema_source = 'string', format_schema = '{schema}', format_schema_message_name = 'Traces', "
-        "input_format_protobuf_oneof_presence = 1, compile_expressions = 0"
+        "input_format_protobuf_oneof_presence = 1, compile_expressions = 0, query_plan_merge_expressions = 0"
     )
 
 
@@ -137,11 +123,14 @@ def _noted(steps: dict[str, str]) -> Step:
 
 
 def _named(expressions: Mapping[str, str]) -> str:
-    return ", ".join(sql if sql == name.strip("`") else f"{sql} AS {name}" for name, sql in expressions.items())
+    return ", ".join(sql if sql == name else f"{sql} AS {name}" for name, sql in expressions.items())
 
 
-def _part(of: str, name: str) -> str:
-    return f"getSubcolumn({of}, '{name}')"
+def _part(of: str, path: str) -> str:
+    """Without the dot that usually says so: it stands for `getSubcolumn`, which lists all there are for every one."""
+    for name in path.split("."):
+        of = f"tupleElement({of}, '{name}')"
+    return of
 
 
 def _repeated(text: str) -> str:
@@ -174,3 +163,32 @@ def _map(attributes: str) -> str:
     )
     values = f"arrayMap((s, b, i, d, a, k, y, t) -> {text}, {arrays})"
     return f"CAST(({_part(attributes, 'key')}, {values}), '{_MAP}')"
+
+
+_OWN_COLUMNS = {
+    "Timestamp": _time(_part("span", "start_time_unix_nano")),
+    "TraceId": _hex(_part("span", "trace_id")),
+    "SpanId": _hex(_part("span", "span_id")),
+    "ParentSpanId": _hex(_part("span", "parent_span_id")),
+    "TraceState": _part("span", "trace_state"),
+    "SpanName": _repeated(_part("span", "name")),
+    "SpanKind": _word(_KINDS, _part("span", "kind")),
+    "SpanAttributes": _map(_part("span", "attributes")),
+    "Duration": "if({0} > {1}, {0} - {1}, 0)".format(
+        _part("span", "end_time_unix_nano"), _part("span", "start_time_unix_nano")
+    ),
+    "StatusCode": _word(_CODES, _part("span", "status.code")),
+    "StatusMessage": _part("span", "status.message"),
+    "Events.Timestamp": f"arrayMap(t -> {_time('t')}, {_part('span', 'events.time_unix_nano')})",
+    "Events.Name": _part("span", "events.name"),
+    "Events.Attributes": f"arrayMap(x -> {_map('x')}, {_part('span', 'events.attributes')})",
+    "Links.TraceId": f"arrayMap(x -> {_hex('x')}, {_part('span', 'links.trace_id')})",
+    "Links.SpanId": f"arrayMap(x -> {_hex('x')}, {_part('span', 'links.span_id')})",
+    "Links.TraceState": _part("span", "links.trace_state"),
+    "Links.Attributes": f"arrayMap(x -> {_map('x')}, {_part('span', 'links.attributes')})",
+}
+
+_COMPUTED = span_columns(first=first_non_default, attributes="telling")
+SELECT_TRACES = "SELECT {} FROM {}.told".format(  # noqa: S608
+    _named({f"`{name}`": _COMPUTED.get(name, f"`{name}`") for name in TRACES_COLUMNS}), _DATABASE
+)
