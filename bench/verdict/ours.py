@@ -41,7 +41,6 @@ MARGIN = 1.0  # nats below the bar from which on a day is folded through the rea
 _EVERY_BIN = 30  # bins after the start up to which the judge learns from one at a time
 _GROWTH = 1.05  # then whenever so much more was seen
 _THETA_STEP = 0.02
-_AT_ONCE = 500  # margins: the core test looks sums up in a table of their square
 _LARGEST = 4_000_000  # bin tests at once
 VERSIONS = ("1", "2")
 
@@ -86,42 +85,15 @@ def _learner(kind: type[Evidence]) -> type[Evidence]:
     return Learner
 
 
-class Costs:
-    """C_j of bins by their margins: computed by the core test once, then looked up; shared by a process's days."""
-
-    def __init__(self) -> None:
-        self._known: dict[float, tuple[Ints, Floats]] = {}
-
-    def of(self, keys: Ints, log_theta_0: float) -> Floats:
-        """Of the side that looks for worse; shape (bins, ratios). `keys` are margins packed by `margins`."""
-        empty = np.empty(0, dtype=np.int64), np.empty((0, len(core_test.LOG_RATIOS)))
-        known, costs = self._known.get(log_theta_0, empty)
-        distinct, which = np.unique(keys, return_inverse=True)
-        new = distinct[~np.isin(distinct, known, assume_unique=True)]
-        if len(new):
-            merged = np.concatenate([known, new])
-            order = np.argsort(merged)
-            known, costs = merged[order], np.concatenate([costs, _costs(new, log_theta_0)])[order]
-            self._known[log_theta_0] = known, costs
-        found: Floats = costs[np.searchsorted(known, distinct)][which]
-        return found
+COSTS = core_test.Costs()  # shared by a process's days
 
 
-def margins(n0: Ints, n1: Ints, k: Ints) -> Ints:
-    """One number per bin."""
-    packed: Ints = (n0 << 42) | (n1 << 21) | k
-    return packed
-
-
-def _costs(keys: Ints, log_theta_0: float) -> Floats:
-    n0, n1, k = keys >> 42, (keys >> 21) & 0x1FFFFF, keys & 0x1FFFFF
-    bins = core_test.Bins(n0, n1, k, np.zeros_like(k), np.full(len(k), log_theta_0))
-    pieces = [bins.at(np.arange(at, min(at + _AT_ONCE, len(k)))) for at in range(0, len(k), _AT_ONCE)]
-    # With x1 = 0 of the k events in treatment, what is left of the evidence is -C.
-    return -np.concatenate([core_test.log_evidence(b, np.arange(len(b.k)), len(b.k))[0] for b in pieces])
-
-
-COSTS = Costs()
+def _costs(n0: Ints, n1: Ints, k: Ints, log_theta_0: float) -> Floats:
+    """C_j of the side that looks for worse; shape (bins, ratios)."""
+    distinct, which = np.unique((n0 << 42) | (n1 << 21) | k, return_inverse=True)
+    n0, n1, k = distinct >> 42, (distinct >> 21) & 0x1FFFFF, distinct & 0x1FFFFF
+    found: Floats = COSTS.of(core_test.Bins(n0, n1, k, np.zeros_like(k), np.full(len(k), log_theta_0)))[0][which]
+    return found
 
 
 def trace(day: Day, settings: JudgeSettings = SETTINGS, kind: type[Evidence] = Evidence) -> Floats:
@@ -167,7 +139,7 @@ def _increments(totals: Ints, events: Ints, log_theta_0: Floats) -> Floats:
     theta = np.floor(log_theta_0 / _THETA_STEP + 1e-9) * _THETA_STEP if len(np.unique(log_theta_0)) > 1 else log_theta_0
     for one in np.unique(theta):
         mine = is_used & (theta == one)[:, :, None]
-        costs = COSTS.of(margins(n0[mine], n1[mine], k[mine]), float(one))
+        costs = _costs(n0[mine], n1[mine], k[mine], float(one))
         out[mine] = x1[mine][:, None] * core_test.LOG_RATIOS - costs
     return np.moveaxis(out, 2, 0)
 

@@ -48,6 +48,8 @@ def serve(
         "DATA_DIR": data_dir,
     }
     os.environ.update({f"ONEJOB_{name}": str(value) for name, value in options.items() if value is not None})
+    # The judge's products are too small for more threads: those would only wait for each other, on all cores.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     raise typer.Exit(importlib.import_module("onejob.app").serve())
 
 

@@ -28,6 +28,7 @@ Floats = NDArray[np.float64]
 LOG_RATIOS: Floats = np.array([0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.3, 1.7, 2.2, 3.0, 4.0, 5.0])
 
 _DENSE = 20_000_000  # entries of a table of margins; busier bins hardly ever have equal ones
+_MOST_KNOWN = 50_000  # margins of one theta_0: 10 MB
 _FEW = 4_096  # bins that are not worth looking for equal margins in
 
 
@@ -63,17 +64,48 @@ def log_evidence(bins: Bins, groups: Ints, size: int, *, log_ratios: Floats = LO
     return result
 
 
+class Costs:
+    """C_j of margins that were seen before: a day of small bins has a few thousand distinct ones."""
+
+    def __init__(self, log_ratios: Floats = LOG_RATIOS) -> None:
+        self.log_ratios = log_ratios
+        self._known: dict[float, tuple[Ints, Floats]] = {}  # per log theta_0: packed margins, rising, and their C_j
+
+    def of(self, bins: Bins) -> Floats:
+        """C_j of bins, no two of them alike: shape (2, bins, ratios)."""
+        out = np.empty((2, len(bins.k), len(self.log_ratios)))
+        for theta in np.unique(bins.log_theta_0):
+            mine = np.flatnonzero(bins.log_theta_0 == theta)
+            out[:, mine] = self._of(float(theta), bins.at(mine))
+        return out
+
+    def _of(self, theta: float, bins: Bins) -> Floats:
+        keys = (bins.n0 << 42) | (bins.n1 << 21) | bins.k
+        known, costs = self._known.get(theta, (keys[:0], np.empty((2, 0, len(self.log_ratios)))))
+        new = np.flatnonzero(~np.isin(keys, known, assume_unique=True))
+        if len(new):
+            known = np.concatenate([known, keys[new]])
+            costs = np.concatenate([costs, _costs(bins.at(new), self.log_ratios)], axis=1)
+            order = np.argsort(known)
+            known, costs = known[order], costs[:, order]
+            self._known[theta] = (known, costs) if len(known) <= _MOST_KNOWN else (known[:0], costs[:, :0])
+        found: Floats = costs[:, np.searchsorted(known, keys)]
+        return found
+
+
 def log_evidence_of_series(
-    n0: Ints, n1: Ints, k: Ints, x1: Ints, log_theta_0: Floats, *, log_ratios: Floats = LOG_RATIOS
+    n0: Ints, n1: Ints, k: Ints, x1: Ints, log_theta_0: Floats, costs: Costs | None = None
 ) -> Floats:
     """`log_evidence` where each group is a row of bins: (groups, bins), log_theta_0 (groups,) -> (2, groups, ratios).
 
     Small bins repeat a lot: C_j is computed once per distinct margin, and multiplied by how often a group has it.
     """
+    costs = costs or Costs()
+    log_ratios = costs.log_ratios
     size, bins = k.shape
     thetas, theta = np.unique(log_theta_0, return_inverse=True)
     sizes = (int(n0.max(initial=0)) + 1, int(n1.max(initial=0)) + 1, int(k.max(initial=0)) + 1, len(thetas))
-    if k.size <= _FEW or float(np.prod([float(s) for s in sizes])) > _DENSE:
+    if k.size <= _FEW or max(sizes) >= 2**21 or float(np.prod([float(s) for s in sizes])) > _DENSE:
         columns = Bins(n0.reshape(-1), n1.reshape(-1), k.reshape(-1), x1.reshape(-1), np.repeat(log_theta_0, bins))
         return log_evidence(columns, np.repeat(np.arange(size), bins), size, log_ratios=log_ratios)
     key = n0 * sizes[1]
@@ -82,7 +114,7 @@ def log_evidence_of_series(
         key += digit
     margins, times = _margins(key, sizes, thetas)
     events = np.stack([x1.sum(axis=1), (k - x1).sum(axis=1)]).astype(float)
-    result: Floats = events[:, :, None] * log_ratios - times @ _costs(margins, log_ratios)
+    result: Floats = events[:, :, None] * log_ratios - times @ costs.of(margins)
     return result
 
 

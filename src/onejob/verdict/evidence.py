@@ -49,6 +49,7 @@ class Evidence:
         self.control_seen = 0
         self._control_histogram: Ints = np.zeros((0, histogram.SIZE), dtype=np.int64)
         self._frozen_at = 0
+        self._costs = core_test.Costs()
 
     def grow(self, operations: int, instances: int) -> None:
         """Make room; what is there stays."""
@@ -114,9 +115,11 @@ class Evidence:
         phi, log_theta_0 = self.phi(), self.log_theta_0()
         all_at_once = events.size <= 2 * _AT_ONCE
         for signals in [np.arange(_SIGNALS)] if all_at_once else np.arange(_SIGNALS)[:, None]:
-            added = _added(totals, events, signals, log_theta_0)
+            added = _added(totals, events, signals, log_theta_0, self._costs)
             if not alike.all():
-                added[_BETTER] = _added(totals[..., alike], events[..., alike], signals, log_theta_0)[_BETTER]
+                added[_BETTER] = _added(totals[..., alike], events[..., alike], signals, log_theta_0, self._costs)[
+                    _BETTER
+                ]
             self.log_e[:, :, signals] += added / phi[None, :, signals, None]
 
     def _tally(self, rows: Counts, totals: Ints, events: Ints) -> None:
@@ -133,13 +136,13 @@ class Evidence:
         self.control_seen += int(n[CONTROL].sum())
 
 
-def _added(totals: Ints, events: Ints, signals: Ints, log_theta_0: Floats) -> Floats:
+def _added(totals: Ints, events: Ints, signals: Ints, log_theta_0: Floats, costs: core_test.Costs) -> Floats:
     """Log evidence of bins: shape (side, operation, signal, ratio)."""
     operations, bins = totals.shape[1], totals.shape[3]
     series = (2, operations * len(signals), bins)
     n0, n1 = totals[:, :, np.minimum(signals, 1)].reshape(series)
     x0, x1 = events[:, :, signals].reshape(series)
-    added = core_test.log_evidence_of_series(n0, n1, x0 + x1, x1, log_theta_0[:, signals].reshape(-1))
+    added = core_test.log_evidence_of_series(n0, n1, x0 + x1, x1, log_theta_0[:, signals].reshape(-1), costs)
     return added.reshape(2, operations, len(signals), added.shape[2])
 
 
