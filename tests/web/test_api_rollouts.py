@@ -97,7 +97,7 @@ def test_a_state_database_that_is_away_is_said_to_be(tmp_path: Path) -> None:
     response = api.post("/deployments", {"service": "checkout", "version": "2"})
 
     assert (response.status_code, response.headers["retry-after"]) == (503, "5")
-    assert "try again" in response.json()["detail"]
+    assert "is a folder: move it away" in response.json()["detail"]
     assert api.request("GET", "/readyz").status_code == 503
     assert api.request("GET", "/healthz").status_code == 200
 
