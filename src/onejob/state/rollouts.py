@@ -10,7 +10,8 @@ from onejob.state.database import Database
 from onejob.state.errors import ConflictError, NotFoundError
 from onejob.state.tables import deployments, rollouts
 
-_ENDED = (RolloutState.PROMOTED, RolloutState.ABORTED, RolloutState.FAILED)
+# A rollout in one of these moves no traffic any more.
+ENDED = (RolloutState.PROMOTED, RolloutState.ABORTED, RolloutState.FAILED)
 
 
 class Rollouts:
@@ -69,7 +70,7 @@ class Rollouts:
 
 
 def _is_active() -> ColumnElement[bool]:
-    return rollouts.c.state.not_in([str(state) for state in _ENDED])
+    return rollouts.c.state.not_in([str(state) for state in ENDED])
 
 
 def _values(rollout: Rollout) -> dict[str, Any]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Scalar = str | int | float | bool
 
 
-class Engine(Protocol):
+class Reader(Protocol):
     """Thread-safe. Parameters bind as `{name:Type}` in the SQL; lists go through `sql.array_of_strings`.
 
     Every method raises `EngineUnavailable` when trying again later may help, and `QueryFailed` when it will not.
@@ -26,6 +26,10 @@ class Engine(Protocol):
         """The rows of a SELECT. With `timeout_s` somebody is waiting for them: an engine that is there but answers
         nothing is given up after that time, and sooner once it has been noticed.
         """
+
+
+class Engine(Reader, Protocol):
+    """A store that is written to as well."""
 
     def execute(self, sql: str, params: Mapping[str, Scalar] | None = None) -> None:
         """Runs a statement that returns nothing."""

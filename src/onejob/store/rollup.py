@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from onejob.model.evidence import Cell
-from onejob.store.engine import Engine, Scalar
+from onejob.store.engine import Engine, Reader, Scalar
 from onejob.store.sql import read_query
 
 T = TypeVar("T")
+
+ROLLUP = "operation_rollup"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +71,19 @@ class ClockSkew:
 
 
 def read_cells(
-    engine: Engine, *, service: str, environment: str, default_environment: str, since: int, until: int
+    engine: Reader,
+    *,
+    service: str,
+    environment: str,
+    default_environment: str,
+    since: int,
+    until: int,
+    relation: str = ROLLUP,
+    timeout_s: float | None = None,
 ) -> list[Cell]:
-    """Every version's requests in bins that start in [since, until), Unix seconds."""
-    params = _scope(service, environment, default_environment, since, until)
-    return _all(Cell, engine, "read_cells", params)
+    """Every version's requests in bins that start in [since, until), Unix seconds. `relation` has ROLLUP's columns."""
+    params = scope(service, environment, default_environment, since, until)
+    return _all(Cell, engine, "read_cells", params, timeout_s, relation)
 
 
 def versions_seen(engine: Engine, *, since: int, until: int, timeout_s: float | None = None) -> list[VersionSeen]:
@@ -102,7 +112,7 @@ def series(
 ) -> list[SeriesPoint]:
     """Counts per version in steps of `step_s`; all operations when `operation` is None. `timeout_s` as in
     `Engine.query`."""
-    params = _scope(service, environment, default_environment, since, until)
+    params = scope(service, environment, default_environment, since, until)
     params |= {"operation": operation or "", "step": step_s}
     return _all(SeriesPoint, engine, "series", params, timeout_s)
 
@@ -117,7 +127,8 @@ def environment_filter(environment: str, default_environment: str) -> str:
     return "" if environment == default_environment else environment
 
 
-def _scope(service: str, environment: str, default_environment: str, since: int, until: int) -> dict[str, Scalar]:
+def scope(service: str, environment: str, default_environment: str, since: int, until: int) -> dict[str, Scalar]:
+    """Parameters of the queries about one service."""
     return {
         "service": service,
         "environment": environment,
@@ -128,10 +139,15 @@ def _scope(service: str, environment: str, default_environment: str, since: int,
 
 
 def _all(
-    kind: type[T], engine: Engine, query: str, params: Mapping[str, Scalar], timeout_s: float | None = None
+    kind: type[T],
+    engine: Reader,
+    query: str,
+    params: Mapping[str, Scalar],
+    timeout_s: float | None = None,
+    relation: str = ROLLUP,
 ) -> list[T]:
     """A query whose columns are called like the fields of `kind`; its maps and lists become what the fields hold."""
-    rows = _rows(engine, query, params, timeout_s)
+    rows = _rows(engine, query, params, timeout_s, relation)
     for row in rows:
         row.update({name: held(row[name]) for name, held in _HELD.items() if name in row})
     return [kind(**row) for row in rows]
@@ -141,7 +157,8 @@ _HELD: dict[str, Callable[[Any], Any]] = {"buckets": dict, "instances": tuple}
 
 
 def _rows(
-    engine: Engine, query: str, params: Mapping[str, Scalar], timeout_s: float | None = None
+    engine: Reader, query: str, params: Mapping[str, Scalar], timeout_s: float | None = None, relation: str = ROLLUP
 ) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = engine.query(read_query(query), params, timeout_s=timeout_s).to_pylist()
+    sql = read_query(query).replace(f"FROM {ROLLUP}\n", f"FROM {relation}\n")
+    rows: list[dict[str, Any]] = engine.query(sql, params, timeout_s=timeout_s).to_pylist()
     return rows

@@ -16,11 +16,16 @@ def is_version(label: str, version: str, build: str) -> bool:
 
 
 def arm_of(deployment: Deployment, cell: Cell) -> Arm | None:
+    """Which side the cell is on; None for neither."""
+    return arm_of_version(deployment, cell.version, cell.build)
+
+
+def arm_of_version(deployment: Deployment, version: str, build: str) -> Arm | None:
     """Treatment is the deployed version; control is the version it replaces, or any other when none was named."""
-    if is_version(deployment.version, cell.version, cell.build):
+    if is_version(deployment.version, version, build):
         return Arm.TREATMENT
     previous = deployment.previous_version
-    if previous is None or is_version(previous, cell.version, cell.build):
+    if previous is None or is_version(previous, version, build):
         return Arm.CONTROL
     return None
 

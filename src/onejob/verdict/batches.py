@@ -1,0 +1,152 @@
+"""Cuts a deployment's time into the batches its judge is given, one a look.
+
+Thresholds and design effects are renewed between batches, so a verdict depends on where they are cut. The live judge
+and a replay of history must come to the same one: both cut here, and differ only in where the counts come from.
+"""
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from onejob.config import Settings
+from onejob.model.deployment import Deployment, Status, Strategy
+from onejob.model.evidence import Cell, EvidenceBatch, JudgeSettings, RouterCount
+from onejob.model.rollout import Rollout, RolloutState
+from onejob.verdict.judge import Judge
+
+# Control's past that thresholds are frozen on and instances' ages are read from.
+BASELINE_S = 600
+_MOST_BINS = 600  # of one batch: catching up after an outage must not need a day's cells at once
+# A deployment is looked at after a 360th more of its age: every 10 s in its first hour, every minute at six hours. With
+# ages spread over a day that is a sixth of the looks, and no damage is noticed later than by that part of its age.
+_LOOKS_OF_ITS_AGE = 360.0
+_LONGEST_PAUSE_S = 300.0
+
+
+class Source(Protocol):
+    """Where counts come from. Bins start in [since, until), Unix seconds."""
+
+    def cells(self, deployment: Deployment, since: int, until: int) -> Sequence[Cell]:
+        """Every version's requests of the deployment's service."""
+
+    def router(self, deployment: Deployment, until: datetime) -> Sequence[RouterCount]:
+        """Samples before `until` that no batch has yet, oldest first."""
+
+    def warmed(self, deployment: Deployment, since: int, until: int) -> tuple[str, ...]:
+        """Instances that were sent warm-up requests."""
+
+    def rollout(self, deployment: Deployment, now: datetime) -> Rollout | None:
+        """The deployment's rollout as it was at `now`."""
+
+    def judge_settings(self, deployment: Deployment) -> JudgeSettings:
+        """What a new judge is told."""
+
+
+class Batches:
+    """The batches of deployments, as they become due."""
+
+    def __init__(self, source: Source, settings: Settings) -> None:
+        self._source = source
+        self._settings = settings
+
+    def following(self, deployment: Deployment, judge: Judge, now: datetime) -> EvidenceBatch | None:
+        """What the judge is to consume next; None while no further bin is complete. The last one is `finished`."""
+        width = self._settings.bin_width_s
+        end = end_of(deployment, self._settings.judge_horizon_s)
+        complete = now - timedelta(seconds=self._settings.watermark_s)
+        is_over = end is not None and complete >= end
+        first = judge.bins_to if judge.bins_to is not None else self._first_bin(deployment)
+        until = _floor(min(complete, end) if end is not None else complete, width)
+        last = min(max(first, until), first + _MOST_BINS * width)
+        finished = is_over and last >= until
+        if last <= first and not finished:
+            return None
+        return self._batch(deployment, judge, (first, last), now, finished)
+
+    def _batch(
+        self, deployment: Deployment, judge: Judge, bins: tuple[int, int], now: datetime, finished: bool
+    ) -> EvidenceBatch:
+        cells = self._cells(deployment, *bins)
+        return EvidenceBatch(
+            deployment_id=deployment.id,
+            seq=judge.next_seq,
+            judged_at=now,
+            bins_from=bins[0],
+            bins_to=bins[1],
+            bin_width_s=self._settings.bin_width_s,
+            cells=tuple(cells),
+            router=tuple(self._source.router(deployment, datetime.fromtimestamp(bins[1], UTC))),
+            warmed=self._warmed(deployment, judge, cells, bins),
+            share=self._share(deployment, bins[0], now),
+            settings=self._source.judge_settings(deployment) if judge.next_seq == 0 else None,
+            finished=finished,
+        )
+
+    def _cells(self, deployment: Deployment, since: int, until: int) -> Sequence[Cell]:
+        if until <= since or deployment.strategy is Strategy.ALL_AT_ONCE:
+            return []  # what overlaps while old processes drain is no control
+        return self._source.cells(deployment, since, until)
+
+    def _warmed(
+        self, deployment: Deployment, judge: Judge, cells: Sequence[Cell], bins: tuple[int, int]
+    ) -> tuple[str, ...]:
+        if not any(judge.wonders_about(cell) for cell in cells):
+            return ()
+        return self._source.warmed(deployment, *bins)
+
+    def _share(self, deployment: Deployment, since: int, now: datetime) -> float | None:
+        """The share that held all through the batch: a rollout's, if it did not move lately, else what was reported."""
+        rollout = self._source.rollout(deployment, now)
+        if rollout is None:
+            return deployment.traffic_share
+        return rollout.share if _is_steady(rollout, since) else None
+
+    def _first_bin(self, deployment: Deployment) -> int:
+        return _floor(deployment.started_at, self._settings.bin_width_s) - BASELINE_S
+
+
+def is_due(deployment: Deployment, judge: Judge | None, now: datetime, settings: Settings) -> bool:
+    """Is it time for the next look at a deployment whose traffic onejob does not move? At old ones it is seldom."""
+    end = end_of(deployment, settings.judge_horizon_s)
+    if judge is None or judge.bins_to is None or (end is not None and now >= end):
+        return True
+    age_s = (now - deployment.started_at).total_seconds()
+    unseen_s = now.timestamp() - settings.watermark_s - judge.bins_to
+    return unseen_s >= min(age_s / _LOOKS_OF_ITS_AGE, _LONGEST_PAUSE_S)
+
+
+def end_of(deployment: Deployment, horizon_s: float) -> datetime | None:
+    """When the arms ceased to serve side by side, as far as anybody said."""
+    if deployment.status is not Status.IN_PROGRESS and deployment.finished_at is not None:
+        return deployment.finished_at
+    if deployment.strategy is Strategy.ALL_AT_ONCE:
+        return deployment.started_at
+    return deployment.started_at + timedelta(seconds=horizon_s)
+
+
+def arms_of(deployment: Deployment) -> tuple[object, ...]:
+    """What a change of makes a judge start over."""
+    return deployment.version, deployment.previous_version, deployment.started_at, deployment.strategy
+
+
+def judge_settings(settings: Settings) -> JudgeSettings:
+    """What a judge is told: the server's settings."""
+    return JudgeSettings(
+        alpha=settings.alpha,
+        tolerance_errors=settings.tolerance_errors,
+        tolerance_errors_ratio=settings.tolerance_errors_ratio,
+        tolerance_p50=settings.tolerance_p50,
+        tolerance_tail=settings.tolerance_tail,
+        warm_up_s=settings.warm_up_s,
+        max_operations=settings.max_operations,
+    )
+
+
+def _is_steady(rollout: Rollout, since: int) -> bool:
+    moved = rollout.transitions[-1].at.timestamp() if rollout.transitions else rollout.step_started_at.timestamp()
+    return rollout.state is RolloutState.HOLDING and moved < since
+
+
+def _floor(moment: datetime, width_s: int) -> int:
+    return math.floor(moment.timestamp() / width_s) * width_s
