@@ -44,7 +44,11 @@ def test_every_setting_is_described() -> None:
 
 
 def test_settings_that_pages_name_exist() -> None:
-    known = {f"ONEJOB_{name.upper()}" for name in Settings.model_fields} | {"ONEJOB_URL", "ONEJOB_LOG_LEVEL"}
+    known = {f"ONEJOB_{name.upper()}" for name in Settings.model_fields} | {
+        "ONEJOB_URL",
+        "ONEJOB_LOG_LEVEL",
+        "ONEJOB_BACKTEST_STORE_URL",
+    }
     for page in [*PAGES, ROOT / "Dockerfile", ROOT / "deploy/compose.yaml", ROOT / "deploy/collector.yaml"]:
         assert set(re.findall(r"ONEJOB_[A-Z0-9_]+", page.read_text())) <= known, page.name
 

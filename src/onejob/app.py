@@ -24,6 +24,8 @@ from onejob.changes.detect_loop import DetectLoop
 from onejob.config import Settings
 from onejob.cycle import Cycle
 from onejob.explain.service import explain
+from onejob.history.jobs import Jobs
+from onejob.history.service import History
 from onejob.ingest.errors import IntakeError
 from onejob.ingest.service import Intake
 from onejob.model.deployment import Deployment
@@ -31,6 +33,7 @@ from onejob.model.evidence import EvidenceBatch
 from onejob.model.explanation import Explanation
 from onejob.model.rollout import Mode
 from onejob.model.verdict import Verdict
+from onejob.state.backtests import Backtests
 from onejob.state.database import Database
 from onejob.state.deployments import Deployments
 from onejob.state.errors import NotFoundError, StateError
@@ -165,6 +168,7 @@ def _services(settings: Settings, engine: Engine, database: Database, intake: In
     )
     cycle.start()
     stack.callback(cycle.stop)
+    history = _history(settings, engine, database, stack)
     return assemble(
         settings,
         database,
@@ -172,8 +176,15 @@ def _services(settings: Settings, engine: Engine, database: Database, intake: In
         intake=intake,
         recompute=again,
         controller=controller,
+        history=history,
         events=events,
     )
+
+
+def _history(settings: Settings, engine: Engine, database: Database, stack: ExitStack) -> History:
+    jobs = Jobs(engine, settings, _state_url(settings))
+    stack.callback(jobs.stop)
+    return History(jobs, Backtests(database), utc_now)
 
 
 def _serve_web(services: Services, web_socket: socket.socket, stack: ExitStack) -> None:

@@ -16,6 +16,20 @@ _CONFIG = """<clickhouse>
   <listen_host>127.0.0.1</listen_host>
   <http_port>{port}</http_port>
   <path>{home}/data/</path>
+  <users_config>{home}/users.xml</users_config>
+</clickhouse>
+"""
+# `reader` may read one database, and change nothing, not even a setting of its own queries.
+_USERS = """<clickhouse>
+  <profiles><default/><readonly><readonly>1</readonly></readonly></profiles>
+  <quotas><default/></quotas>
+  <users>
+    <default><password/><profile>default</profile><quota>default</quota><networks><ip>::/0</ip></networks></default>
+    <reader>
+      <password>secret</password><profile>readonly</profile><quota>default</quota><networks><ip>::/0</ip></networks>
+      <grants><query>GRANT SELECT ON collector.*</query></grants>
+    </reader>
+  </users>
 </clickhouse>
 """
 _PROGRAM = """
@@ -32,20 +46,26 @@ _START_TIMEOUT_S = 60.0
 
 
 class ClickHouseNode:
-    """`url` is ready for ONEJOB_STORE_URL, without a database."""
+    """`url` is ready for ONEJOB_STORE_URL, without a database; `reader_url` is of one who may only read `collector`."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
         (self._port,) = free_ports(1)
         folder = home / ".clickhouse-local"
         folder.mkdir(parents=True)
-        (folder / "config.xml").write_text(_CONFIG.format(port=self._port, home=home))
+        for place in (folder, home):  # the library looks at one of them for ports, at the other one for users
+            (place / "config.xml").write_text(_CONFIG.format(port=self._port, home=home))
+        (home / "users.xml").write_text(_USERS)
         self._log = (home / "node.log").open("ab")
         self._process = self._start()
 
     @property
     def url(self) -> str:
         return f"http://default:@127.0.0.1:{self._port}"
+
+    @property
+    def reader_url(self) -> str:
+        return f"http://reader:secret@127.0.0.1:{self._port}/collector"
 
     def kill_and_start_again(self) -> None:
         self._process.kill()

@@ -8,6 +8,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from onejob.history.errors import HistoryBusyError
+from onejob.history.jobs import Job
+from onejob.model.backtest import Backtest, BacktestedDeployment, Saved
 from onejob.model.deployment import Deployment, Source, Status, Strategy
 from onejob.model.explanation import (
     AttributeValue,
@@ -353,6 +356,9 @@ class Lists:
         self.commands: list[tuple[str, str]] = []
         self.refusal = ""
         self.is_same = True
+        self.report: Backtest | None = None
+        self.job: Job | None = None
+        self.backtests: list[timedelta] = []
 
     def change(self, record: DeploymentRecord) -> None:
         """Add or replace a deployment and tell everyone."""
@@ -416,6 +422,17 @@ class Lists:
     def recompute(self, deployment_id: str) -> bool:
         return self.is_same
 
+    def backtest(self, backtest_id: str | None = None) -> Backtest | None:
+        return self.report if self.report and backtest_id in (None, self.report.id) else None
+
+    def replaying(self) -> Job | None:
+        return self.job
+
+    def start_backtest(self, back: timedelta) -> None:
+        if self.refusal:
+            raise HistoryBusyError(self.refusal)
+        self.backtests.append(back)
+
     def follow(self, heartbeat_s: float) -> AsyncIterator[Event | None]:
         return self.events.follow(heartbeat_s)
 
@@ -458,3 +475,35 @@ def an_undecided_record(**changes: Any) -> DeploymentRecord:
     )
     rollout = a_running_rollout(deployment_id=deployment.id)
     return DeploymentRecord(deployment=deployment, verdict=verdict, explanation=None, rollout=rollout)
+
+
+def a_backtested(**changes: Any) -> BacktestedDeployment:
+    """The canary of `a_deployment`, judged again: worse after 95 s, and it served on."""
+    values: dict[str, Any] = {
+        "deployment": a_deployment(),
+        "verdict": a_verdict(),
+        "decided_after_s": 95.0,
+        "looks": 12,
+        "saved": Saved(
+            since=START, until=START + timedelta(hours=1), ended="rolled_back", requests=1200, failed=31, waited_s=480.0
+        ),
+        "said_then": State.WORSE,
+    }
+    return BacktestedDeployment(**(values | changes))
+
+
+def a_backtest(**changes: Any) -> Backtest:
+    """A month in which one deployment was found."""
+    values: dict[str, Any] = {
+        "id": "bkt_1",
+        "made_at": NOW,
+        "since": NOW - timedelta(days=30),
+        "until": NOW,
+        "source": "this server's own store",
+        "services": ("checkout", "prices"),
+        "deployments": (a_backtested(),),
+        "notes": (),
+        "took_s": 4.2,
+        "engine_version": "onejob 0.1.0",
+    }
+    return Backtest(**(values | changes))

@@ -5,7 +5,8 @@ minute, that finds new versions however late their spans arrive or however long 
 how much traffic each version has.
 """
 
-from collections.abc import Collection, Iterable
+import math
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -65,6 +66,38 @@ class DetectLoop:
         self._detections.close_overdue(still_open, now, self._settings.judge_horizon_s)
         return found
 
+    @property
+    def quiet_s(self) -> float:
+        """How long a version must not be seen to have gone."""
+        return self._timing.quiet_s
+
+    @property
+    def next_due(self) -> datetime | None:
+        """When a tick may next find something although nothing new is seen; None if it cannot."""
+        return self._returns.next_due()
+
+    def skip_to(self, now: datetime) -> None:
+        """Be as if every tick until `now` had been made, in a time in which no version began or ceased to serve.
+
+        For replays of history. Of the skipped looks only the last long one and the last short one leave a trace.
+        """
+        if self._long_look_at is None:
+            return
+        every_s = math.ceil(_LONG_LOOK_EVERY.total_seconds() / self._settings.tick_s) * self._settings.tick_s
+        passed = math.floor((now - self._long_look_at).total_seconds() / every_s)
+        if passed > 0:
+            self._long_look_at += timedelta(seconds=passed * every_s)
+            self._learn(self._long_look_at, _LONG_LOOK, _without_last_seen)
+        self._learn(now, timedelta(seconds=self._timing.quiet_s), _without_rate)
+        self._ticked_at = now
+
+    def _learn(self, now: datetime, look: timedelta, without: Callable[..., list[KnownVersion]]) -> None:
+        """Save what a look at `now` tells of known versions."""
+        known = self._versions.all()
+        arrived = now - timedelta(seconds=self._settings.watermark_s + self._settings.bin_width_s - 1)
+        findings = self._findings(known, now - look, now, until=arrived)
+        self._versions.save([version for version in without(findings.versions, known) if version not in known])
+
     def _long(self, now: datetime) -> list[Deployment]:
         was_away = self._ticked_at is None or (now - self._ticked_at).total_seconds() > self._timing.quiet_s
         if self._long_look_at is not None and not was_away and now - self._long_look_at < _LONG_LOOK_EVERY:
@@ -102,8 +135,10 @@ class DetectLoop:
                 self._returns.wait_for(waiting)
         return expected, self._returns.settled(question, now)
 
-    def _findings(self, known: list[KnownVersion], since: datetime, now: datetime) -> Findings:
-        seen = self._look(int(since.timestamp()), int((now + _CLOCKS_AHEAD).timestamp()))
+    def _findings(
+        self, known: list[KnownVersion], since: datetime, now: datetime, until: datetime | None = None
+    ) -> Findings:
+        seen = self._look(int(since.timestamp()), int((until or now + _CLOCKS_AHEAD).timestamp()))
         return detect(
             known,
             seen,

@@ -158,6 +158,15 @@ class Returns:
                 answers[_key(waiting)] = waiting.start if has_gone else None
         return answers
 
+    def next_due(self) -> datetime | None:
+        """Before then, none that waits is asked about again; None while none waits."""
+        waiting = (unpack(Waiting, document) for document in self._stored.all())
+        return min((self._due_at(one) for one in waiting), default=None)
+
+    def _due_at(self, waiting: Waiting) -> datetime:
+        asked_at, began = self._asked_at.get(_key(waiting), waiting.start.at), waiting.start.at
+        return began + (asked_at - began) / (1 - _ASKED_AGAIN)
+
     def forget(self, settled: Collection[Key]) -> None:
         """These are asked about no more."""
         self._stored.drop(settled)

@@ -43,6 +43,13 @@ class Api:
         """Parameters that are None are left out."""
         return self._send("GET", path, params={name: value for name, value in params.items() if value is not None})
 
+    def text(self, path: str) -> str:
+        """A page instead of a document."""
+        response = self._try("GET", path, False, {"headers": {"accept": "text/html"}}, is_last=True)
+        if response is None or not response.is_success:
+            raise UnreachableError(f"The server at {self.shown_url} has no page {path}.")
+        return response.text
+
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, is_repeatable: bool = False) -> Document:
         """`is_repeatable`: the server takes the same request twice as one, so it may be sent again."""
         return self._send("POST", path, json=dict(body or {}), is_repeatable=is_repeatable)

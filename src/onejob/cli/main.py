@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from onejob import __version__
-from onejob.cli import dead_letters, demo, deployment, gate, importing, rollout, serve, status, verdict
+from onejob.cli import (
+    backtest,
+    dead_letters,
+    demo,
+    deployment,
+    gate,
+    importing,
+    rollout,
+    serve,
+    status,
+    verdict,
+)
 from onejob.cli.errors import CliError
 
 # Plain help: drawing it with boxes triples the time it takes.
@@ -16,6 +27,7 @@ app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("gate")(gate.gate)
 app.command("status")(status.status)
+app.command("backtest")(backtest.backtest)
 app.command("import")(importing.import_)
 app.add_typer(deployment.app, name="deployment")
 app.add_typer(verdict.app, name="verdict")

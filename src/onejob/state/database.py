@@ -19,6 +19,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import QueuePool
 
 from onejob.state.errors import SchemaTooNewError, StateError
 from onejob.state.trouble import translated
@@ -104,7 +105,11 @@ def _refuse_newer(connection: Connection, scripts: ScriptDirectory) -> None:
 
 def _sqlite_engine(url: URL) -> Engine:
     engine = create_engine(
-        url, pool_size=16, max_overflow=48, connect_args={"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False}
+        url,
+        poolclass=QueuePool,  # also for a database in memory, which would get one connection per thread
+        pool_size=16,
+        max_overflow=48,
+        connect_args={"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False},
     )
 
     @event.listens_for(engine, "connect")

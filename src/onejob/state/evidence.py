@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_postgresql
 from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 from sqlalchemy.exc import IntegrityError
@@ -72,12 +72,15 @@ class Evidences:
 
     def take_router(self, deployment_id: str, until: datetime) -> list[RouterCount]:
         """Samples before `until` that no batch has, oldest first; they stay until a batch with them is appended."""
+        return self._samples(deployment_id, router_counts.c.batch_seq.is_(None), router_counts.c.sampled_at < until)
+
+    def router_samples(self, deployment_id: str) -> list[RouterCount]:
+        """All samples there ever were, oldest first."""
+        return self._samples(deployment_id)
+
+    def _samples(self, deployment_id: str, *which: ColumnElement[bool]) -> list[RouterCount]:
         columns = [router_counts.c[name] for name in _SAMPLE]
-        query = select(*columns).where(
-            router_counts.c.deployment_id == deployment_id,
-            router_counts.c.batch_seq.is_(None),
-            router_counts.c.sampled_at < until,
-        )
+        query = select(*columns).where(router_counts.c.deployment_id == deployment_id, *which)
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(router_counts.c.sampled_at, router_counts.c.arm)).mappings().all()
         return [RouterCount(**{**row, "arm": Arm(row["arm"])}) for row in rows]

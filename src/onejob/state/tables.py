@@ -207,6 +207,14 @@ rollouts = Table(
 Index("ix_rollouts_deployment", rollouts.c.deployment_id, rollouts.c.id)
 Index("ix_rollouts_state", rollouts.c.state)
 
+backtests = Table(
+    "backtests",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("made_at", Moment, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+)
+
 leases = Table(
     "leases",
     metadata,

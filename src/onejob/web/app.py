@@ -12,7 +12,7 @@ from starlette.types import Scope
 from onejob import __version__
 from onejob.state.errors import StateError
 from onejob.web.api import router as api_router
-from onejob.web.pages import routes
+from onejob.web.pages import history, routes
 from onejob.web.pages.data import PageData
 from onejob.web.pages.product import ProductData
 from onejob.web.pages.render import render
@@ -47,7 +47,7 @@ def build(data: PageData, *routers: APIRouter, is_known: Callable[[str], bool] =
     # The usual interactive documentation loads scripts from elsewhere; /openapi.json is what tools read.
     app = FastAPI(title="onejob", version=__version__, docs_url=None, redoc_url=None)
     app.state.page_data = data
-    for router in (*routers, routes.router):
+    for router in (*routers, routes.router, history.router):
         app.include_router(router)
     app.mount("/static", Cached(directory=_STATIC), name="static")
     app.add_exception_handler(404, _not_found)

@@ -12,11 +12,13 @@ from onejob import __version__
 from onejob.act.controller import RolloutController
 from onejob.changes.reported import Reports
 from onejob.config import Settings
+from onejob.history.service import History
 from onejob.ingest.backfill import Taken
 from onejob.ingest.dead_letters import DeadLetter
 from onejob.model.deployment import Deployment
 from onejob.model.evidence import EvidenceBatch
 from onejob.model.verdict import Verdict
+from onejob.state.backtests import Backtests
 from onejob.state.database import Database
 from onejob.state.deployments import Deployments
 from onejob.state.events import Events
@@ -69,12 +71,14 @@ class Services:
     explanations: Explanations
     rollouts: Rollouts
     versions: KnownVersions
+    backtests: Backtests
     reports: Reports
     events: Events
     engine: Engine | None
     intake: IntakeControl | None
     recompute: Recompute | None
     controller: RolloutController | None
+    history: History | None
     clock: Callable[[], datetime] = utc_now
     version: str = __version__
 
@@ -94,6 +98,7 @@ def assemble(
     intake: IntakeControl | None = None,
     recompute: Recompute | None = None,
     controller: RolloutController | None = None,
+    history: History | None = None,
     events: Events | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> Services:
@@ -110,11 +115,13 @@ def assemble(
         explanations=Explanations(database),
         rollouts=rollouts,
         versions=versions,
+        backtests=Backtests(database),
         reports=Reports(deployments, rollouts, verdicts, versions, events, settings),
         events=events,
         engine=engine,
         intake=intake,
         recompute=recompute,
         controller=controller,
+        history=history,
         clock=clock,
     )

@@ -14,17 +14,20 @@ from starlette.exceptions import HTTPException
 
 from onejob.act.errors import ActError, DriverError, PlanError, RolloutRefusedError, RolloutUnknownError
 from onejob.changes.errors import ChangesError, InvalidReportError, ProgressConflictError, UnknownDeploymentError
+from onejob.history.errors import HistoryError, PeriodError
 from onejob.state.errors import BadCursorError, ConflictError, NotFoundError, StateError, StateUnavailableError
 from onejob.store.errors import StoreError
 from onejob.web.api.answers import answer
 from onejob.web.api.bodies import BodyError, BoundedRequest, check_body
 
-_HANDLED = (ActError, ChangesError, StateError, StoreError, BodyError)
+_HANDLED = (ActError, ChangesError, HistoryError, StateError, StoreError, BodyError)
 _KINDS: tuple[tuple[type[Exception], int, str], ...] = (
     (UnknownDeploymentError, 404, "Unknown deployment"),
     (RolloutUnknownError, 404, "Unknown rollout"),
     (NotFoundError, 404, "Not found"),
     (InvalidReportError, 422, "A field cannot be right"),
+    (PeriodError, 422, "The time makes no sense"),
+    (HistoryError, 409, "Not possible now"),
     (PlanError, 422, "The plan makes no sense"),
     (BadCursorError, 422, "Unknown cursor"),
     (ProgressConflictError, 409, "The deployment is over"),

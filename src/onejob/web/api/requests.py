@@ -61,6 +61,14 @@ class ProgressBody(_Body):
         return Progress(**{name: getattr(self, name) for name in type(self).model_fields})
 
 
+class BacktestBody(_Body):
+    """Which past to judge again."""
+
+    since: Time | None = Field(None, description="Deployments that started at or after; 30 days ago unless said.")
+    until: Time | None = Field(None, description="... and before; now unless said.")
+    services: list[StrictStr] = Field([], max_length=1000, description="Only these; all unless said.")
+
+
 class StepBody(_Body):
     """One step of a rollout; limits and timeout have defaults that depend on the share."""
 

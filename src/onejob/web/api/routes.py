@@ -3,11 +3,19 @@
 from fastapi import APIRouter, Request, Response
 from starlette.routing import Match
 
-from onejob.web.api import dead_letters, deployments, gate, imports, rollouts, status
+from onejob.web.api import dead_letters, deployments, gate, history, imports, rollouts, status
 from onejob.web.api.problems import ProblemRoute, problem
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-_PARTS = (deployments.router, rollouts.router, gate.router, imports.router, status.router, dead_letters.router)
+_PARTS = (
+    deployments.router,
+    rollouts.router,
+    gate.router,
+    history.router,
+    imports.router,
+    status.router,
+    dead_letters.router,
+)
 
 router = APIRouter()
 for part in _PARTS:

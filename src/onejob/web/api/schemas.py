@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from onejob.ingest.dead_letters import DeadLetter
+from onejob.model.backtest import Backtest
 from onejob.model.deployment import Deployment
 from onejob.model.explanation import AttributeValue, CallChange, CarryingOperation, ExemplarTrace
 from onejob.model.rollout import Mode, RolloutState, Step, Transition
@@ -187,6 +188,29 @@ class ReplayedDocument:
     """How many are tried once more."""
 
     replayed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobDocument:
+    """A replay of history at work: `state` is running, done or failed; `done` of `of` services."""
+
+    id: str
+    kind: str
+    started_at: datetime
+    state: str
+    done: int
+    of: int
+    what: str
+    judged: int
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BacktestDocument:
+    """A report, once it is there, and the job that makes or made it, if this server remembers it."""
+
+    job: JobDocument | None
+    report: Backtest | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,11 @@ product from its repositories (`product.py`).
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
+from onejob.history.jobs import Job
+from onejob.model.backtest import Backtest
 from onejob.model.deployment import Deployment
 from onejob.state.deployments import DeploymentFilter, DeploymentRecord, FilterChoices
 from onejob.state.events import Event
@@ -64,6 +66,15 @@ class PageData(Protocol):
 
     def recompute(self, deployment_id: str) -> bool:
         """Whether the verdict computed again from its stored counts is the stored one."""
+
+    def backtest(self, backtest_id: str | None = None) -> Backtest | None:
+        """A report, the newest unless said."""
+
+    def replaying(self) -> Job | None:
+        """The replay of history that is at work, or that ended last."""
+
+    def start_backtest(self, back: timedelta) -> None:
+        """HistoryError or CommandRefused if it cannot be done now."""
 
     def follow(self, heartbeat_s: float) -> AsyncIterator[Event | None]:
         """What changes from now on; None every `heartbeat_s` without news."""

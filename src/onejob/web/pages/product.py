@@ -4,10 +4,12 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from onejob.act.errors import ActError
+from onejob.history.jobs import Job
+from onejob.model.backtest import Backtest
 from onejob.model.deployment import Deployment
 from onejob.state.deployments import DeploymentFilter, DeploymentRecord, FilterChoices
 from onejob.state.events import Event
@@ -148,6 +150,20 @@ class ProductData:
         if again is None:
             raise CommandRefused("There is no verdict to compute again yet.")
         return again.is_same
+
+    def backtest(self, backtest_id: str | None = None) -> Backtest | None:
+        backtests = self._services.backtests
+        if backtest_id is None:
+            return backtests.latest()
+        return backtests.get(backtest_id) if backtest_id.isprintable() else None
+
+    def replaying(self) -> Job | None:
+        return self._services.history.jobs.latest() if self._services.history else None
+
+    def start_backtest(self, back: timedelta) -> None:
+        if self._services.history is None:
+            raise CommandRefused("No history is replayed in this process: ask the server that judges.")
+        self._services.history.start_backtest(self.now() - back)
 
     def follow(self, heartbeat_s: float) -> AsyncIterator[Event | None]:
         return self._services.events.follow(heartbeat_s)

@@ -37,7 +37,8 @@ def _theme(request: Request) -> str:
     return theme if theme in _THEMES else ""
 
 
-def _page(request: Request, data: PageData, template: str, **values: object) -> HTMLResponse:
+def show(request: Request, data: PageData, template: str, **values: object) -> HTMLResponse:
+    """The rendered template."""
     html = render(template, now=data.now(), theme=_theme(request), here=str(request.url.path), **values)
     return HTMLResponse(html, headers={"cache-control": "no-cache"})
 
@@ -52,14 +53,14 @@ def deployments(request: Request, data: Data) -> HTMLResponse:
     try:
         page = data.page(wanted, _ROWS, query.cursor or None)
     except BadCursorError:
-        return _page(
+        return show(
             request, data, "message.html", title="This page of the list does not exist", back=filters.link(query)
         )
     if not page.items and not data.has_deployments():
         return _nothing_yet(request, data)
     marks = data.marks(wanted, listing.MOST_MARKS) if page.items else ()
     view = listing.view(query, page, marks, data.choices(), now)
-    return _page(request, data, "deployments.html", view=view, query=query)
+    return show(request, data, "deployments.html", view=view, query=query)
 
 
 def _nothing_yet(request: Request, data: PageData) -> HTMLResponse:
@@ -67,7 +68,7 @@ def _nothing_yet(request: Request, data: PageData) -> HTMLResponse:
     language = request.query_params.get("language", "python")
     base = str(request.base_url).rstrip("/")
     service = telemetry.services[0] if telemetry.services else "checkout"
-    return _page(
+    return show(
         request,
         data,
         "nothing_yet.html",
@@ -113,7 +114,7 @@ def deployment(request: Request, data: Data, deployment_id: str) -> HTMLResponse
     """*Deployment*."""
     record = data.record(deployment_id)
     if record is None:
-        page = _page(request, data, "message.html", title="There is no such deployment", back="/deployments")
+        page = show(request, data, "message.html", title="There is no such deployment", back="/deployments")
         page.status_code = 404
         return page
     now, choice = data.now(), _choice(request.query_params)
@@ -123,7 +124,7 @@ def deployment(request: Request, data: Data, deployment_id: str) -> HTMLResponse
     opened = request.query_params.get("trace", "0")
     view = deployment_view.view(record, choice, points, frame, int(opened) if opened.isdecimal() else 0, now)
     notice = _NOTICES.get(request.query_params.get("said", ""), "")
-    return _page(request, data, "deployment.html", view=view, notice=notice)
+    return show(request, data, "deployment.html", view=view, notice=notice)
 
 
 _NOTICES = {
@@ -178,7 +179,7 @@ def rollout_command(
 
 
 def _refused(request: Request, data: PageData, deployment_id: str, refusal: CommandRefused) -> HTMLResponse:
-    page = _page(request, data, "message.html", title=str(refusal), back=filters.deployment_link(deployment_id))
+    page = show(request, data, "message.html", title=str(refusal), back=filters.deployment_link(deployment_id))
     page.status_code = 409
     return page
 

@@ -1,0 +1,69 @@
+"""Counts for the replay of one deployment: read ahead in pieces, handed out bin by bin as the live judge gets them."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from onejob.model.deployment import Deployment
+from onejob.model.evidence import Cell, JudgeSettings, RouterCount
+from onejob.model.rollout import Rollout
+from onejob.store.engine import Reader
+from onejob.store.past import Past
+from onejob.verdict.warm_up import warmed_instances
+
+_AHEAD_BINS = 360  # an hour of 10 s bins: few queries, and few cells in memory
+
+
+@dataclass(slots=True)
+class PastSource:
+    """See `Source`. `rolled_out` and `samples` are what the state has of the deployment's rollout.
+
+    Warm-up requests are in the spans only: where those are gone, or are not ours, no instance was warmed.
+    """
+
+    past: Past
+    told: JudgeSettings
+    spans: Reader | None = None
+    rolled_out: Rollout | None = None
+    samples: Sequence[RouterCount] = ()
+    _taken: int = 0
+    _bins: tuple[int, int] = (0, 0)
+    _cells: list[Cell] = field(default_factory=list)
+    _starts: list[int] = field(default_factory=list)
+
+    def cells(self, deployment: Deployment, since: int, until: int) -> Sequence[Cell]:
+        low, high = self._bins
+        if not low <= since <= until <= high:
+            self._read(deployment, since, max(until, since + _AHEAD_BINS * self.past.bin_width_s))
+        return self._cells[bisect_left(self._starts, since) : bisect_left(self._starts, until)]
+
+    def _read(self, deployment: Deployment, since: int, until: int) -> None:
+        self._cells = self.past.cells(deployment.service, deployment.environment, since, until)
+        self._starts = [cell.bin_start for cell in self._cells]
+        self._bins = (since, until)
+
+    def router(self, deployment: Deployment, until: datetime) -> Sequence[RouterCount]:
+        first = self._taken
+        while self._taken < len(self.samples) and self.samples[self._taken].sampled_at < until:
+            self._taken += 1
+        return self.samples[first : self._taken]
+
+    def warmed(self, deployment: Deployment, since: int, until: int) -> tuple[str, ...]:
+        if self.spans is None:
+            return ()
+        return warmed_instances(self.spans, deployment.service, since=since, until=until)
+
+    def rollout(self, deployment: Deployment, now: datetime) -> Rollout | None:
+        if self.rolled_out is None:
+            return None
+        made = tuple(one for one in self.rolled_out.transitions if one.at <= now)
+        if not made:
+            return None
+        last = made[-1]
+        return replace(
+            self.rolled_out, state=last.to_state, share=last.share, step=last.step, transitions=made, trouble=None
+        )
+
+    def judge_settings(self, deployment: Deployment) -> JudgeSettings:
+        return self.told

@@ -1,0 +1,151 @@
+"""What a replay asks of the store: the same counts as the live judge, of any time, for one service at once.
+
+Answers come from the rollup, or from a subquery that computes its rows out of spans (`spans_relation`). Either way the
+engine adds up, and what arrives here is small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onejob.model.evidence import Cell
+from onejob.store.engine import Reader, Scalar
+from onejob.store.rollup import ROLLUP, read_cells, scope
+from onejob.store.spans_relation import named, rollup_of
+from onejob.store.sql import read_query
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionBins:
+    """Bins (Unix seconds, rising) in which a version answered, and requests in each; `environment` '' where unnamed."""
+
+    environment: str
+    version: str
+    build: str
+    version_source: str
+    bins: Ints
+    counts: Ints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationTotal:
+    """What a version did in one operation; `sum_s` adds up durations."""
+
+    operation: str
+    version: str
+    build: str
+    count: int
+    errors: int
+    sum_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceSeen:
+    """An instance, and in how many bins from its first to its last it answered."""
+
+    version: str
+    build: str
+    instance: str
+    first_bin: int
+    last_bin: int
+    bins: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Counts of the past. `table` is the spans to compute them from; empty for onejob's own rollup."""
+
+    engine: Reader
+    default_environment: str
+    bin_width_s: int
+    table: str = ""
+    timeout_s: float | None = None
+
+    @property
+    def relation(self) -> str:
+        """What to select from."""
+        return rollup_of(self.table, self.bin_width_s) if self.table else ROLLUP
+
+    def services(self, since: int, until: int) -> list[str]:
+        """Who answered anything in [since, until), Unix seconds."""
+        column, source = ("Timestamp", named(self.table)) if self.table else ("Bin", ROLLUP)
+        sql = (
+            f"SELECT DISTINCT ServiceName FROM {source} WHERE {column} >= toDateTime({{since:Int64}}, 'UTC') "  # noqa: S608
+            f"AND {column} < toDateTime({{until:Int64}}, 'UTC') ORDER BY ServiceName"
+        )
+        answer = self.engine.query(sql, {"since": since, "until": until}, timeout_s=self.timeout_s)
+        return [name for name in answer.column("ServiceName").to_pylist() if name]
+
+    def presence(self, service: str, since: int, until: int) -> list[VersionBins]:
+        """When each version of the service answered."""
+        params: dict[str, Scalar] = {"service": service, "since": since, "until": until}
+        table = self.engine.query(self._sql("presence"), params, timeout_s=self.timeout_s)
+        names = ("Environment", "Version", "Build", "VersionSource")
+        keys = zip(*(table.column(name).to_pylist() for name in names), strict=True)
+        arrays = [[_ints(row.values) for row in table.column(name)] for name in ("Bins", "Counts")]
+        return [
+            VersionBins(environment=e, version=v, build=b, version_source=s, bins=bins, counts=counts)
+            for (e, v, b, s), bins, counts in zip(keys, *arrays, strict=True)
+        ]
+
+    def cells(self, service: str, environment: str, since: int, until: int) -> list[Cell]:
+        """As the live judge reads them."""
+        return read_cells(
+            self.engine,
+            service=service,
+            environment=environment,
+            default_environment=self.default_environment,
+            since=since,
+            until=until,
+            relation=self.relation,
+            timeout_s=self.timeout_s,
+        )
+
+    def totals(self, service: str, environment: str, since: int, until: int) -> list[OperationTotal]:
+        """Sums over all bins of [since, until)."""
+        return [
+            OperationTotal(
+                operation=row["Operation"],
+                version=row["Version"],
+                build=row["Build"],
+                count=row["Count"],
+                errors=row["Errors"],
+                sum_s=row["Sum"],
+            )
+            for row in self._rows("operation_totals", service, environment, since, until)
+        ]
+
+    def instances(self, service: str, environment: str, since: int, until: int) -> list[InstanceSeen]:
+        """Who answered in [since, until)."""
+        return [
+            InstanceSeen(
+                version=row["Version"],
+                build=row["Build"],
+                instance=row["Instance"],
+                first_bin=row["FirstBin"],
+                last_bin=row["LastBin"],
+                bins=row["Bins"],
+                count=row["Count"],
+            )
+            for row in self._rows("instances", service, environment, since, until)
+        ]
+
+    def _rows(self, query: str, service: str, environment: str, since: int, until: int) -> list[dict[str, Any]]:
+        params: Mapping[str, Scalar] = scope(service, environment, self.default_environment, since, until)
+        rows: list[dict[str, Any]] = self.engine.query(self._sql(query), params, timeout_s=self.timeout_s).to_pylist()
+        return rows
+
+    def _sql(self, query: str) -> str:
+        return read_query(query).replace(f"FROM {ROLLUP}\n", f"FROM {self.relation}\n")
+
+
+def _ints(values: Any) -> Ints:
+    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.int64)
