@@ -5,6 +5,7 @@ known is said in a note; only an engine that does not answer raises.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from onejob.model.deployment import Deployment
 from onejob.model.explanation import CarryingOperation, Explanation
 from onejob.model.verdict import State, Verdict
 from onejob.store.engine import Engine
+from onejob.verdict.before_after import KIND as BEFORE_AFTER
 
 MAX_EXPLAINED = 3  # operations looked into span by span
 _WORTH_EXPLAINING = 0.05
@@ -106,6 +108,10 @@ def _window(
         since=verdict.window_start,
         until=verdict.window_end,
     )
+    if verdict.control is not None and verdict.control.kind == BEFORE_AFTER:
+        # The old version served before: as long before as the new one has since.
+        earlier = replace(window, since=window.since - (window.until - window.since))
+        return earlier, ("Traces of the old version are from before the deployment.",)
     return window, () if control else ("The verdict names no control, so there is nothing to compare traces with.",)
 
 

@@ -15,7 +15,7 @@ from onejob.config import Settings
 from onejob.history.detection import Found, Known
 from onejob.history.presence import Presence
 from onejob.history.source import PastSource
-from onejob.model.deployment import Deployment
+from onejob.model.deployment import Deployment, Strategy
 from onejob.model.evidence import Arm, EvidenceBatch
 from onejob.model.verdict import State, Verdict
 from onejob.state.rollouts import ENDED
@@ -110,13 +110,16 @@ class Replay:
 
     def _last_evidence(self, deployment: Deployment) -> float:
         """Unix seconds after which there is nothing left to compare with."""
-        end = end_of(deployment, self._settings.judge_horizon_s) or self._until
+        end = end_of(deployment, self._settings) or self._until
         key = (*arms_of(deployment), end)
         if self._last is None or self._last[0] != key:
             self._last = (key, self._find_last_evidence(deployment, end))
         return self._last[1]
 
     def _find_last_evidence(self, deployment: Deployment, end: datetime) -> float:
+        if deployment.strategy is Strategy.ALL_AT_ONCE:
+            return end.timestamp()  # the past stays what it is compared with
+
         def is_control(version: str, build: str) -> bool:
             return arm_of_version(deployment, version, build) is Arm.CONTROL
 

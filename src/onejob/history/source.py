@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from onejob.model.deployment import Deployment
-from onejob.model.evidence import Cell, JudgeSettings, RouterCount
+from onejob.model.evidence import Cell, Expectations, JudgeSettings, RouterCount
 from onejob.model.rollout import Rollout
 from onejob.store.engine import Reader
 from onejob.store.past import Past
+from onejob.verdict import past
 from onejob.verdict.warm_up import warmed_instances
 
 _AHEAD_BINS = 360  # an hour of 10 s bins: few queries, and few cells in memory
@@ -67,3 +68,13 @@ class PastSource:
 
     def judge_settings(self, deployment: Deployment) -> JudgeSettings:
         return self.told
+
+    def expectations(self, deployment: Deployment) -> Expectations:
+        return past.read(
+            self.past.engine,
+            deployment,
+            default_environment=self.past.default_environment,
+            bin_width_s=self.past.bin_width_s,
+            warm_up_s=self.told.warm_up_s,
+            relation=self.past.relation,
+        )

@@ -87,12 +87,50 @@ class JudgeSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedSeries:
+    """What one signal of an operation would do if nothing had changed, and how far it strays from that.
+
+    `signal` is `errors`, `latency_p50`, `latency_p95` or, of the operation `*`, `shortfall`. `rate` is, for each step
+    to come, the expected share of requests that fail or are slower than bucket `edge` (index as in `Cell`); of a
+    shortfall, the expected requests themselves. `scale` (up and down, widths) and `heights` (worse and better, moments)
+    are what moments without a change showed, as in `stats.replay`.
+    """
+
+    operation: str
+    signal: str
+    edge: int | None
+    rate: tuple[float, ...]
+    scale: tuple[tuple[float, ...], ...]
+    heights: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectations:
+    """A service's past, as far as a change is judged by it; fixed before the first look.
+
+    `first` is the Unix second at which the first judged step begins. `independent`: how many horizons the moments cover
+    without overlap. `is_adjacent`: is the last of the moments the one right before the change? `days_back` tells of the
+    season, and is empty where none is known. `requests` and `versions` are those of the past.
+    """
+
+    first: int
+    step_s: int
+    independent: float
+    is_adjacent: bool
+    days_back: tuple[int, ...]
+    requests: int
+    versions: tuple[str, ...]
+    series: tuple[ExpectedSeries, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceBatch:
     """The counts one look of the judge consumed, stored with the verdict so that it can be recomputed.
 
     Holds every bin in [bins_from, bins_to) Unix seconds, all past their watermark; `seq` counts up from 0.
     `warmed` are instances that were sent warm-up requests before traffic. `share` is the share of traffic in 0..1 the
-    treatment was meant to get all through the batch, if anybody said so. `settings` come with the first batch only.
+    treatment was meant to get all through the batch, if anybody said so. `settings` come with the first batch only;
+    `expectations` once, where no old version serves beside the new one.
     `finished` marks the last batch: the arms no longer serve side by side.
     """
 
@@ -107,4 +145,5 @@ class EvidenceBatch:
     warmed: tuple[str, ...] = ()
     share: float | None = None
     settings: JudgeSettings | None = None
+    expectations: Expectations | None = None
     finished: bool = False

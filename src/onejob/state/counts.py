@@ -8,7 +8,7 @@ import json
 import zlib
 from typing import Any
 
-from onejob.model.evidence import Cell, EvidenceBatch, JudgeSettings, RouterCount
+from onejob.model.evidence import Cell, EvidenceBatch, Expectations, JudgeSettings, RouterCount
 from onejob.state.codec import from_plain, to_plain
 
 
@@ -23,6 +23,7 @@ def pack_counts(batch: EvidenceBatch) -> bytes:
         "warmed": list(batch.warmed),
         "share": batch.share,
         "settings": None if batch.settings is None else to_plain(batch.settings),
+        "expectations": None if batch.expectations is None else to_plain(batch.expectations),
     }
     return zlib.compress(json.dumps(document, separators=(",", ":")).encode())
 
@@ -32,12 +33,14 @@ def unpack_counts(packed: bytes) -> dict[str, Any]:
     document = json.loads(zlib.decompress(packed))
     labels: list[str] = document["labels"]
     settings = document["settings"]
+    expectations = document.get("expectations")
     return {
         "cells": tuple(_cell_from_list(values, labels) for values in document["cells"]),
         "router": tuple(from_plain(RouterCount, plain) for plain in document["router"]),
         "warmed": tuple(document["warmed"]),
         "share": document["share"],
         "settings": None if settings is None else from_plain(JudgeSettings, settings),
+        "expectations": None if expectations is None else from_plain(Expectations, expectations),
     }
 
 

@@ -92,15 +92,15 @@ def heights(residuals: Residuals, scale: Floats, step_s: int) -> Floats:
     return result
 
 
-def peak(residuals: Residuals, scale: Floats, step_s: int, side: int, until: int) -> Peak:
-    """The highest window of a single moment among those that begin before step `until`."""
+def peak(residuals: Residuals, scale: Floats, step_s: int, side: int, elapsed: int) -> Peak:
+    """The highest window of a single moment among those that have ended with step `elapsed`; of width 0 if none has."""
     _, horizon = residuals.r.shape
-    best = Peak(0.0, 0, 1, 0.0)
+    best = Peak(0.0, 0, 0, 0.0)
     for i, width in enumerate(widths(step_s, horizon)):
-        z = sums(residuals, width).z[0, : max(0, until)] * (1 if side == UP else -1)
-        if len(z) and z.max() / scale[side, i] > best.height:
+        z = sums(residuals, width).z[0, : max(0, elapsed - width + 1)] * (1 if side == UP else -1)
+        if len(z) and (not best.width or z.max() / scale[side, i] > best.height):
             at = int(np.argmax(z))
-            best = Peak(float(z[at] / scale[side, i]), at, width, float(z[at]))
+            best = Peak(max(0.0, float(z[at] / scale[side, i])), at, width, float(z[at]))
     return best
 
 

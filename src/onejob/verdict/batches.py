@@ -11,8 +11,11 @@ from typing import Protocol
 
 from onejob.config import Settings
 from onejob.model.deployment import Deployment, Status, Strategy
-from onejob.model.evidence import Cell, EvidenceBatch, JudgeSettings, RouterCount
+from onejob.model.evidence import Arm, Cell, EvidenceBatch, Expectations, JudgeSettings, RouterCount
 from onejob.model.rollout import Rollout, RolloutState
+from onejob.verdict import past
+from onejob.verdict.arms import arm_of
+from onejob.verdict.before_after import HORIZON_S
 from onejob.verdict.judge import Judge
 
 # Control's past that thresholds are frozen on and instances' ages are read from.
@@ -42,6 +45,9 @@ class Source(Protocol):
     def judge_settings(self, deployment: Deployment) -> JudgeSettings:
         """What a new judge is told."""
 
+    def expectations(self, deployment: Deployment) -> Expectations:
+        """What the service's past lets expect, where no old version serves beside the new one."""
+
 
 class Batches:
     """The batches of deployments, as they become due."""
@@ -53,7 +59,7 @@ class Batches:
     def following(self, deployment: Deployment, judge: Judge, now: datetime) -> EvidenceBatch | None:
         """What the judge is to consume next; None while no further bin is complete. The last one is `finished`."""
         width = self._settings.bin_width_s
-        end = end_of(deployment, self._settings.judge_horizon_s)
+        end = end_of(deployment, self._settings)
         complete = now - timedelta(seconds=self._settings.watermark_s)
         is_over = end is not None and complete >= end
         first = judge.bins_to if judge.bins_to is not None else self._first_bin(deployment)
@@ -80,13 +86,17 @@ class Batches:
             warmed=self._warmed(deployment, judge, cells, bins),
             share=self._share(deployment, bins[0], now),
             settings=self._source.judge_settings(deployment) if judge.next_seq == 0 else None,
+            expectations=self._source.expectations(deployment) if judge.lacks_past else None,
             finished=finished,
         )
 
     def _cells(self, deployment: Deployment, since: int, until: int) -> Sequence[Cell]:
-        if until <= since or deployment.strategy is Strategy.ALL_AT_ONCE:
-            return []  # what overlaps while old processes drain is no control
-        return self._source.cells(deployment, since, until)
+        if until <= since:
+            return []
+        cells = self._source.cells(deployment, since, until)
+        if deployment.strategy is Strategy.ALL_AT_ONCE:  # what overlaps while old processes drain is no control
+            return [cell for cell in cells if arm_of(deployment, cell) is Arm.TREATMENT]
+        return cells
 
     def _warmed(
         self, deployment: Deployment, judge: Judge, cells: Sequence[Cell], bins: tuple[int, int]
@@ -108,7 +118,7 @@ class Batches:
 
 def is_due(deployment: Deployment, judge: Judge | None, now: datetime, settings: Settings) -> bool:
     """Is it time for the next look at a deployment whose traffic onejob does not move? At old ones it is seldom."""
-    end = end_of(deployment, settings.judge_horizon_s)
+    end = end_of(deployment, settings)
     if judge is None or judge.bins_to is None or (end is not None and now >= end):
         return True
     age_s = (now - deployment.started_at).total_seconds()
@@ -116,13 +126,15 @@ def is_due(deployment: Deployment, judge: Judge | None, now: datetime, settings:
     return unseen_s >= min(age_s / _LOOKS_OF_ITS_AGE, _LONGEST_PAUSE_S)
 
 
-def end_of(deployment: Deployment, horizon_s: float) -> datetime | None:
-    """When the arms ceased to serve side by side, as far as anybody said."""
+def end_of(deployment: Deployment, settings: Settings) -> datetime | None:
+    """When the arms ceased to serve side by side, as far as anybody said; without a control, when the hour is over."""
+    is_taken_back = deployment.status in (Status.FAILED, Status.ROLLED_BACK)
+    if deployment.strategy is Strategy.ALL_AT_ONCE and not (is_taken_back and deployment.finished_at):
+        # A step more than what is judged: the last one must have ended.
+        return deployment.started_at + timedelta(seconds=settings.warm_up_s + HORIZON_S + 2 * past.STEP_S)
     if deployment.status is not Status.IN_PROGRESS and deployment.finished_at is not None:
         return deployment.finished_at
-    if deployment.strategy is Strategy.ALL_AT_ONCE:
-        return deployment.started_at
-    return deployment.started_at + timedelta(seconds=horizon_s)
+    return deployment.started_at + timedelta(seconds=settings.judge_horizon_s)
 
 
 def arms_of(deployment: Deployment) -> tuple[object, ...]:

@@ -24,8 +24,17 @@ class Decision:
 
 def decide(rows: Sequence[Row], alpha: float) -> Decision:
     """States of all rows, given the evidence of all of them together."""
+    return _decision(rows, (_combined(rows, WORSE), _combined(rows, BETTER)), alpha)
+
+
+def decide_adjusted(rows: Sequence[Row], alpha: float) -> Decision:
+    """The same of rows each of whose evidence, -log p, has been adjusted for the others already: see `before_after`."""
+    strongest = [max((row.log_e[side] for row in rows), default=0.0) for side in (WORSE, BETTER)]
+    return _decision(rows, (strongest[WORSE], strongest[BETTER]), alpha)
+
+
+def _decision(rows: Sequence[Row], log_e: tuple[float, float], alpha: float) -> Decision:
     bar = float(np.log(1 / alpha))
-    log_e = (_combined(rows, WORSE), _combined(rows, BETTER))
     return Decision(log_e=log_e, states=tuple(_state(row, rows, log_e, bar) for row in rows))
 
 

@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from onejob import __version__
 from onejob.model.deployment import Deployment, Strategy
 from onejob.model.evidence import Cell, EvidenceBatch, JudgeSettings
-from onejob.model.verdict import ArmSummary, Reason, SignalResult, State, Verdict
+from onejob.model.verdict import ArmSummary, Missing, Reason, SignalResult, State, Verdict
 from onejob.verdict import counts, report, signals
 from onejob.verdict.arms import arm_of, bystanders
+from onejob.verdict.before_after import KIND, BeforeAfter
 from onejob.verdict.clean import Cleaner
 from onejob.verdict.counts import CONTROL, TREATMENT, Counts, InstanceKey, instance_key
-from onejob.verdict.decide import decide, overall
+from onejob.verdict.decide import Decision, decide, decide_adjusted, overall
 from onejob.verdict.evidence import Evidence
 from onejob.verdict.fold import fold
 from onejob.verdict.intervals import LatencyIntervals
@@ -44,6 +45,7 @@ class Judge:
         self._router = RouterEvidence()
         self._share = ShareEvidence()
         self._progress = Progress()
+        self._past: BeforeAfter | None = None
         self._left_out: dict[str, str] = {}
         self._verdict: Verdict | None = None
 
@@ -66,8 +68,17 @@ class Judge:
         self._router.consume(batch.router, is_load_alike=self._evidence.load.is_alike)
         self._progress.consume(rows, batch)
         self._consume_share(rows, batch.share)
+        if batch.expectations is not None:
+            self._past = BeforeAfter(batch.expectations)
+        if self._past is not None:
+            self._past.consume((c for c in batch.cells if self._is_treatment(c)), batch.bins_to)
         self._verdict = self._look(batch)
         return self._verdict
+
+    @property
+    def lacks_past(self) -> bool:
+        """Is there no control but the past, and has it not been given yet?"""
+        return self.deployment.strategy is Strategy.ALL_AT_ONCE and self._past is None
 
     def wonders_about(self, cell: Cell) -> bool:
         """Would it matter whether the cell's instance was warmed up: is it new, or still in its start-up time?"""
@@ -130,7 +141,7 @@ class Judge:
 
     def _look(self, batch: EvidenceBatch) -> Verdict:
         rows = self._rows()
-        decision = decide(rows, self.settings.alpha)
+        decision = self._decide(rows)
         state = overall(decision.states)
         if self._verdict is not None and self._verdict.state is State.WORSE:
             state = State.WORSE  # a crossing is a crossing, whenever it is looked at again
@@ -141,7 +152,22 @@ class Judge:
         verdict = self._document(batch, state, reason, tuple(results), decision.log_e[signals.WORSE])
         return replace(verdict, sentence=report.sentence(self.deployment, verdict, is_final=batch.finished))
 
+    def _decide(self, rows: list[Row]) -> Decision:
+        if not self._is_before_after:
+            return decide(rows, self.settings.alpha)
+        decision = decide_adjusted(rows, self.settings.alpha)
+        if self._past is not None and self._past.was_moving(self.settings.alpha):
+            open_still = [s if s is State.NO_WORSE else State.UNDECIDED for s in decision.states]
+            return replace(decision, states=tuple(open_still))
+        return decision
+
+    @property
+    def _is_before_after(self) -> bool:
+        return self.deployment.strategy is Strategy.ALL_AT_ONCE
+
     def _rows(self) -> list[Row]:
+        if self._is_before_after:
+            return [] if self._past is None else self._past.rows(self.settings)
         seen = [
             (op, name, self._operations.weight(name))
             for op, name in enumerate(self._operations.names)
@@ -163,7 +189,7 @@ class Judge:
         waiting = [row for row, state in zip(rows, states, strict=True) if state is State.UNDECIDED]
         is_over = batch.finished or self._progress.is_alone
         rates = [0.0 if is_over else self._progress.rate_per_s(numbers.get(row.operation)) for row in waiting]
-        missing = iter(signals.lacking(waiting, self.settings, rates))
+        missing = iter(self._lacking(waiting, rates))
         results = []
         for row, state in zip(rows, states, strict=True):
             seen_at = self._progress.visible_since(row, batch) if state is State.WORSE else None
@@ -172,9 +198,17 @@ class Judge:
             self._progress.remember(row, batch)
         return sorted(results, key=_worst_first)
 
+    def _lacking(self, waiting: list[Row], rates: list[float]) -> list[Missing]:
+        """Against the past more requests promise nothing: how far it strays does not shrink with them."""
+        if self._is_before_after:
+            return [
+                Missing(largest_excluded=r.high, requests=None, seconds_p50=None, seconds_p90=None) for r in waiting
+            ]
+        return signals.lacking(waiting, self.settings, rates)
+
     def _reason(self, batch: EvidenceBatch) -> Reason:
-        if self.deployment.strategy is Strategy.ALL_AT_ONCE:
-            return Reason.NO_CONTROL
+        if self._is_before_after:
+            return self._reason_of_past()
         if not self._progress.requests[TREATMENT]:
             return Reason.NO_DATA
         if not self._evidence.requests[CONTROL].sum():
@@ -182,6 +216,13 @@ class Judge:
         if self._progress.has_surplus(batch.share) and not self._router.has_samples:
             return Reason.NOT_COMPARABLE
         return Reason.TOO_EARLY
+
+    def _reason_of_past(self) -> Reason:
+        if self._past is None or not self._past.expectations.series:
+            return Reason.NO_CONTROL
+        if not self._progress.requests[TREATMENT]:
+            return Reason.NO_DATA
+        return Reason.NOT_COMPARABLE if self._past.was_moving(self.settings.alpha) else Reason.TOO_EARLY
 
     def _document(
         self,
@@ -215,10 +256,13 @@ class Judge:
         )
 
     def _said_left_out(self) -> tuple[str, ...]:
-        by_others = (self._cleaner, self._progress, self._evidence.load)
+        past = (self._past,) if self._past is not None else ()
+        by_others = (self._cleaner, self._progress, self._evidence.load, *past)
         return (*self._left_out.values(), *(line for one in by_others for line in one.left_out()))
 
     def _arm(self, arm: int) -> ArmSummary | None:
+        if arm == CONTROL and self._is_before_after:
+            return self._past_arm()
         if not self._progress.requests[arm]:
             return None
         mine = self._progress.instances[arm]
@@ -229,6 +273,12 @@ class Judge:
             instances=tuple(sorted({instance for _, _, instance in keys})),
             requests=self._progress.requests[arm],
         )
+
+    def _past_arm(self) -> ArmSummary | None:
+        if self._past is None or not self._past.expectations.series:
+            return None
+        known = self._past.expectations
+        return ArmSummary(kind=KIND, versions=known.versions, instances=(), requests=known.requests)
 
 
 def _decided_at(before: Verdict | None, state: State, now: datetime) -> datetime | None:

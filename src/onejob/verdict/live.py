@@ -12,9 +12,9 @@ from datetime import datetime
 
 from onejob.config import Settings
 from onejob.model.deployment import Deployment
-from onejob.model.evidence import Cell, JudgeSettings, RouterCount
+from onejob.model.evidence import Cell, Expectations, JudgeSettings, RouterCount
 from onejob.model.rollout import Rollout
-from onejob.model.verdict import Verdict
+from onejob.model.verdict import State, Verdict
 from onejob.state.deployments import Deployments
 from onejob.state.errors import ConflictError, StateUnavailableError
 from onejob.state.evidence import Evidences
@@ -23,7 +23,9 @@ from onejob.state.verdicts import Explanations, Verdicts
 from onejob.store.engine import Engine
 from onejob.store.errors import StoreError
 from onejob.store.rollup import read_cells
+from onejob.verdict import past
 from onejob.verdict.batches import Batches, arms_of, is_due, judge_settings
+from onejob.verdict.before_after import HORIZON_S
 from onejob.verdict.judge import Judge
 from onejob.verdict.recompute import explained, refold
 from onejob.verdict.warm_up import warmed_instances
@@ -61,7 +63,7 @@ class JudgeLoop:
         self._explanations = explanations
         self._rollouts = rollouts
         self._settings = settings
-        self._batches = Batches(LiveSource(engine, evidences, rollouts, settings), settings)
+        self._batches = Batches(LiveSource(engine, deployments, evidences, rollouts, verdicts, settings), settings)
         self._judges: dict[str, Judge] = {}
 
     def tick(self, now: datetime) -> Iterator[Look]:
@@ -122,8 +124,10 @@ class LiveSource:
     """Counts as they arrive; see `Source`."""
 
     engine: Engine
+    deployments: Deployments
     evidences: Evidences
     rollouts: Rollouts
+    verdicts: Verdicts
     settings: Settings
 
     def cells(self, deployment: Deployment, since: int, until: int) -> list[Cell]:
@@ -147,3 +151,22 @@ class LiveSource:
 
     def judge_settings(self, deployment: Deployment) -> JudgeSettings:
         return judge_settings(self.settings)
+
+    def expectations(self, deployment: Deployment) -> Expectations:
+        others = self.deployments.of_service(deployment.service, deployment.environment)
+        return past.read(
+            self.engine,
+            deployment,
+            default_environment=self.settings.default_environment,
+            bin_width_s=self.settings.bin_width_s,
+            warm_up_s=self.settings.warm_up_s,
+            disturbed=[span for other in others if (span := self._disturbed(other)) is not None],
+        )
+
+    def _disturbed(self, other: Deployment) -> tuple[int, int] | None:
+        """When a bad deployment was in production, and the hour after: no example of a service without a change."""
+        verdict = self.verdicts.current(other.id)
+        if verdict is None or verdict.state is not State.WORSE:
+            return None
+        end = other.finished_at or verdict.judged_at
+        return int(other.started_at.timestamp()), int(end.timestamp()) + HORIZON_S

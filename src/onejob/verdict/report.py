@@ -41,6 +41,9 @@ def _strength(signal: SignalResult, state: State) -> float:
 
 def _change(s: SignalResult) -> str:
     where = "" if s.operation == EVERYWHERE else f"{s.operation} "
+    if s.signal == "shortfall" and s.control_requests == 0:
+        more, fewer = "more", "fewer"
+        return f"{percent(abs(s.treatment or 0.0))} {fewer if (s.treatment or 0) > 0 else more} requests than expected"
     if s.signal == "shortfall":
         return f"{percent(s.treatment)} of its requests got no answer ({percent(s.control)} before)"
     if s.effect_kind is EffectKind.DIFFERENCE:
@@ -108,11 +111,13 @@ def _open(verdict: Verdict) -> str:
 def _undecided(deployment: Deployment, verdict: Verdict, is_final: bool) -> str:
     if verdict.reason is Reason.NO_CONTROL:
         if deployment.strategy is Strategy.ALL_AT_ONCE:
-            return "it was shipped all at once, so no old version serves beside it, and it is not judged yet"
+            return "it was shipped all at once, and too little of the service's past is known to compare it with"
         served = "served" if is_final else "serves"
         return f"no old version {served} beside it, so there is nothing to compare with"
     if verdict.reason is Reason.NO_DATA:
         return "no request to it was seen" if is_final else "no request to it has been seen yet"
+    if verdict.reason is Reason.NOT_COMPARABLE and deployment.strategy is Strategy.ALL_AT_ONCE:
+        return "something was changing in the hour before it already, so what came after may not be its doing"
     if verdict.reason is Reason.NOT_COMPARABLE:
         return "it answers more traffic than it was meant to get, so the versions are not comparable"
     return _excluded(verdict) + _eta(verdict)

@@ -17,6 +17,7 @@ from onejob.web.pages.evidence import Choice
 from onejob.web.pages.listing import fate, state_words
 from onejob.web.pages.sentence import Part, headline_and_rest, names_in, set_sentence
 
+_CONTROLS = {"concurrent": "serving at the same time", "before_after": "its own past"}
 _STRATEGY = {"all_at_once": "all at once", "blue_green": "blue-green"}
 
 
@@ -126,7 +127,7 @@ def _facts(deployment: Deployment, verdict: Verdict | None, now: datetime) -> li
     ]
     if verdict and verdict.control:
         versions = words.shorten(", ".join(verdict.control.versions), 40)
-        quiet = "serving at the same time" if verdict.control.kind == "concurrent" else verdict.control.kind
+        quiet = _CONTROLS.get(verdict.control.kind, verdict.control.kind)
         facts.append(Fact(label="Control", value=versions, quiet=quiet))
     who = f"by {deployment.actor}" if deployment.actor else _noticed(deployment)
     facts.append(

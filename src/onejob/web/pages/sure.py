@@ -9,7 +9,11 @@ from onejob.model.verdict import ArmSummary, DecidedBy, SignalResult, State, Ver
 from onejob.verdict.basis import decided_by, excludes_same
 from onejob.verdict.signals import EVERYWHERE
 
-_KINDS = {"concurrent": "which served at the same time, so that whatever happened meanwhile happened to both"}
+_KINDS = {
+    "concurrent": "which served at the same time, so that whatever happened meanwhile happened to both",
+    "before_after": "as it was at this time of day on other days and in the two hours before, since no old version "
+    "served at the same time",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

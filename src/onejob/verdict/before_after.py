@@ -1,0 +1,153 @@
+"""A deployment that replaced the old version at once, judged against the service's own past.
+
+Problem: most deployments have no old version beside them, and an hour that is worse than the one before may be
+Monday's. Solution: each series (errors, slow requests, requests at all) is compared with what it would have done: the
+same clock time on other days at today's level (`stats.expectation`). How far it strays from that without a change is
+not assumed but was replayed before the first look (`stats.replay`); the highest of many series at a moment is compared
+with the highest at those moments (Westfall & Young 1993, maxT), so that many operations and many looks do not add up
+to an alarm.
+
+The past is in the first batch, as `Expectations`; what comes later are counts. So this is a fold like the rest.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onejob.model.evidence import Cell, Expectations, ExpectedSeries, JudgeSettings
+from onejob.stats import histogram, scan
+from onejob.stats.expectation import Residuals
+from onejob.verdict.signals import BETTER, EVERYWHERE, WORSE, Row
+from onejob.verdict.window_rows import ROWS, Seen, Size
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+HORIZON_S = 3_600
+KIND = "before_after"  # of the control
+
+
+class BeforeAfter:
+    """Counts of the new version per step since the change; arrays of shape (operation, step)."""
+
+    def __init__(self, expectations: Expectations) -> None:
+        self.expectations = expectations
+        self._steps = max((len(one.rate) for one in expectations.series), default=0)
+        names = dict.fromkeys(one.operation for one in expectations.series)
+        self._operations = {name: number for number, name in enumerate(names)}
+        shape = (len(names), self._steps)
+        self._requests: Floats = np.zeros(shape)
+        self._errors: Floats = np.zeros(shape)
+        self._durations: Ints = np.zeros((*shape, histogram.SIZE), dtype=np.int64)
+        self._elapsed = 0
+
+    def consume(self, cells: Iterable[Cell], bins_to: int) -> None:
+        """Add cells of the new version; everything before `bins_to` (Unix s) has been seen then."""
+        width, first = self.expectations.step_s, self.expectations.first
+        for cell in cells:
+            step = (cell.bin_start - first) // width
+            if not 0 <= step < self._steps:
+                continue
+            for name in (cell.operation, EVERYWHERE):
+                if (number := self._operations.get(name)) is not None:
+                    self._add(cell, number, step)
+        self._elapsed = min(self._steps, max(0, (bins_to - first) // width))
+
+    def _add(self, cell: Cell, number: int, step: int) -> None:
+        self._requests[number, step] += cell.count
+        self._errors[number, step] += cell.errors
+        at = histogram.position(np.array([histogram.LOWEST, *cell.buckets], dtype=np.int64))
+        np.add.at(self._durations[number, step], at, [cell.zeros, *cell.buckets.values()])
+
+    @property
+    def is_over(self) -> bool:
+        """Has the hour passed?"""
+        return self._elapsed >= self._steps
+
+    @property
+    def requests(self) -> int:
+        """Of the new version in the steps that were judged."""
+        number = self._operations.get(EVERYWHERE)
+        return 0 if number is None else int(self._requests[number].sum())
+
+    def was_moving(self, alpha: float) -> bool:
+        """Was the hour right before the change already one that moments without a change hardly show?"""
+        if not self.expectations.is_adjacent or not self.expectations.series:
+            return False
+        before = np.array([one.heights[WORSE][-1] for one in self.expectations.series]).max()
+        return self._exceedance(WORSE, float(before)) <= alpha
+
+    def left_out(self) -> list[str]:
+        """What is not known of the past."""
+        if self.expectations.series and not self.expectations.days_back:
+            return ["Less than a day of the past is known, so what is usual at this time of day is not."]
+        return []
+
+    def rows(self, settings: JudgeSettings) -> list[Row]:
+        """A row per series, once five minutes have passed."""
+        found = (self._row(one, settings) for one in self.expectations.series)
+        return [row for row in found if row is not None]
+
+    def _row(self, one: ExpectedSeries, settings: JudgeSettings) -> Row | None:
+        seen = self._seen(one)
+        peaks = [scan.peak(seen.residuals, seen.scale, self.expectations.step_s, s, self._elapsed) for s in seen.sides]
+        if not peaks[WORSE].width:
+            return None
+        log_e = tuple(-float(np.log(self._exceedance(side, peaks[side].height))) for side in (WORSE, BETTER))
+        window = max(peaks, key=lambda peak: peak.height)
+        if max(log_e) < float(np.log(1 / settings.alpha)):
+            window = self._latest(peaks[WORSE])
+        size = Size(seen, window, *self._margins(seen, window, settings.alpha))
+        return ROWS[one.signal](one, size, (log_e[WORSE], log_e[BETTER]), settings)
+
+    def _latest(self, known: scan.Peak) -> scan.Peak:
+        """The widest window that has ended, up to now: where nothing stands out it says most."""
+        ended = [w for w in scan.widths(self.expectations.step_s, self._steps) if w <= self._elapsed]
+        return replace(known, first=self._elapsed - ended[-1], width=ended[-1])
+
+    def _seen(self, one: ExpectedSeries) -> Seen:
+        number, horizon = self._operations[one.operation], len(one.rate)
+        is_past = np.arange(horizon) < self._elapsed
+        requests = self._requests[number, :horizon] * is_past
+        rate = np.array(one.rate)
+        if one.signal == "shortfall":
+            events, expected = requests, rate * is_past
+        else:
+            events = self._errors[number, :horizon] if one.edge is None else self._slower(number, one.edge)[:horizon]
+            events, expected = events * is_past, requests * rate
+        v = expected * (1 - np.minimum(rate, 0.99))  # as of the moments it is held against
+        residuals = Residuals((events - expected)[None, :], v[None, :], expected[None, :], least=1.0)
+        # Fewer requests are the bad side of a shortfall.
+        sides = (scan.DOWN, scan.UP) if one.signal == "shortfall" else (scan.UP, scan.DOWN)
+        return Seen(residuals, np.array(one.scale), requests, events, self._durations[number], sides)
+
+    def _slower(self, number: int, edge: int) -> Floats:
+        result: Floats = self._durations[number, :, edge - histogram.LOWEST + 1 :].sum(axis=1).astype(float)
+        return result
+
+    def _margins(self, seen: Seen, window: scan.Peak, alpha: float) -> tuple[float, float]:
+        """How far a window's sum may rise, and fall, without a change, over all series, windows and looks."""
+        width = scan.widths(self.expectations.step_s, self._steps).index(window.width)
+        sd = scan.sums(seen.residuals, window.width).sd[0, window.first]
+        found = {
+            scan_side: scan.threshold(self._heights[side], self.expectations.independent, alpha / 2)
+            * float(seen.scale[scan_side, width] * sd)
+            for side, scan_side in zip((WORSE, BETTER), seen.sides, strict=True)
+        }
+        return found[scan.UP], found[scan.DOWN]
+
+    def _exceedance(self, side: int, height: float) -> float:
+        return scan.exceedance(self._heights[side], self.expectations.independent, height)
+
+    @cached_property
+    def _heights(self) -> tuple[Floats, Floats]:
+        """Of the past moments, the highest of all series: (worse, better)."""
+        worse, better = [], []
+        for one in self.expectations.series:
+            sides = [np.array(side) for side in one.heights]
+            worse.append(sides[WORSE])
+            better.append(sides[BETTER])
+        return scan.together(worse), scan.together(better)

@@ -1,0 +1,189 @@
+"""A deployment that replaced the old version at once is judged against the service's own past."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from onejob.config import Settings
+from onejob.model.deployment import Deployment, Status, Strategy
+from onejob.model.verdict import Reason, State, Verdict
+from onejob.state.database import Database
+from onejob.state.deployments import Deployments
+from onejob.state.evidence import Evidences
+from onejob.state.verdicts import Verdicts
+from onejob.store.engine import Engine, open_engine
+from onejob.verdict.recompute import recompute
+from otlp_builders import a_service
+from verdict.test_live import a_loop
+from verdict.traffic import a_deployment
+
+MINUTE, HOUR, DAY = 60, 3_600, 86_400
+BEGAN = int(time.time()) // DAY * DAY - DAY + 9 * HOUR  # yesterday at nine, in the morning's rise
+OPERATIONS = ("GET /cart", "POST /orders")
+
+
+@dataclass(frozen=True)
+class Service:
+    """Requests a minute with a day in it; what `change` makes of (requests, errors, seconds) from `since` on."""
+
+    days: float = 2.0
+    per_minute: float = 150.0
+    error_rate: float = 0.01
+    since: int = 0  # seconds after the deployment
+    requests: float = 1.0
+    errors: float = 1.0
+    slower: float = 1.0
+
+    def rows(self, service: str, seed: int) -> Iterator[str]:
+        """Cells of a minute each, as lines of JSON."""
+        rng = np.random.default_rng(seed)
+        for at in range(BEGAN - int(self.days * DAY), BEGAN + 70 * MINUTE, MINUTE):
+            day = 1 + 0.6 * np.sin(2 * np.pi * (at % DAY) / DAY - np.pi / 2)
+            requests, errors, slower = (
+                (self.requests, self.errors, self.slower) if at >= BEGAN + self.since else (1.0, 1.0, 1.0)
+            )
+            for operation in OPERATIONS:
+                n = int(rng.poisson(self.per_minute * day * requests))
+                failed = int(rng.binomial(n, min(1.0, self.error_rate * errors)))
+                seconds = 0.03 * slower * (0.8 + 0.2 * day) * np.exp(rng.normal(0, 0.4, n))
+                if n:
+                    yield json.dumps(a_row(service, operation, "2" if at >= BEGAN else "1", at, failed, seconds))
+
+
+def a_row(service: str, operation: str, version: str, at: int, failed: int, seconds: np.ndarray) -> dict[str, object]:
+    index, count = np.unique(np.ceil(np.log2(seconds) * 32).astype(int) - 1, return_counts=True)
+    return {
+        "ServiceName": service,
+        "Environment": "production",
+        "Operation": operation,
+        "SpanKind": "Server",
+        "Version": version,
+        "VersionSource": "service.version",
+        "Instance": f"i-{version}",
+        "Bin": at,
+        "Count": len(seconds),
+        "Errors": failed,
+        "Buckets": dict(zip(index.tolist(), count.tolist(), strict=True)),
+    }
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(data_dir=tmp_path_factory.mktemp("past"), bin_width_s=MINUTE, tick_s=1, watermark_s=3)
+
+
+@pytest.fixture(scope="module")
+def engine(settings: Settings) -> Iterator[Engine]:
+    engine = open_engine(settings)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def database(sqlite_database: Database) -> Database:
+    return sqlite_database
+
+
+Ship = Callable[..., tuple[Deployment, list[Verdict]]]
+
+
+@pytest.fixture
+def ship(engine: Engine, database: Database, settings: Settings) -> Ship:
+    """Stores the service's telemetry, reports a deployment, and looks every three minutes for an hour."""
+
+    def shipped(of: Service, seed: int = 1, **changes: object) -> tuple[Deployment, list[Verdict]]:
+        name = a_service()
+        if rows := list(of.rows(name, seed)):
+            engine.execute("INSERT INTO operation_rollup FORMAT JSONEachRow " + "\n".join(rows))
+        deployment = a_deployment(
+            id=f"dep_{name}",
+            service=name,
+            strategy=Strategy.ALL_AT_ONCE,
+            started_at=datetime.fromtimestamp(BEGAN, UTC),
+            **changes,
+        )
+        Deployments(database).add(deployment)
+        loop = a_loop(engine, database, settings)
+        times = [datetime.fromtimestamp(BEGAN + minute * MINUTE + 5, UTC) for minute in range(1, 70, 3)]
+        return deployment, [look.verdict for now in times for look in loop.tick(now)]
+
+    return shipped
+
+
+def test_errors_that_rise_are_worse_within_minutes_and_the_document_is_recomputable(
+    ship: Ship, database: Database
+) -> None:
+    deployment, verdicts = ship(Service(errors=5.0))
+    turned = next(v for v in verdicts if v.state is State.WORSE)
+    assert (turned.judged_at.timestamp() - BEGAN) / MINUTE <= 13
+    leading = next(s for s in turned.signals if s.state is State.WORSE)
+    assert leading.signal == "errors"
+    assert leading.effect is not None
+    assert leading.effect == pytest.approx(0.04, abs=0.02)
+    assert turned.control is not None
+    assert turned.control.kind == "before_after"
+    assert turned.control.versions == ("1",)
+    stored = Verdicts(database).current(deployment.id)
+    assert stored is not None
+    assert stored.state is State.WORSE
+    assert max(s.low or 0.0 for s in stored.signals if s.signal == "errors") > 0.01
+    assert stored == recompute(deployment, Evidences(database).read(deployment.id))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_morning_that_rises_as_it_does_every_day_is_nobodys_fault(ship: Ship, seed: int) -> None:
+    _, verdicts = ship(Service(), seed)
+    assert {v.state for v in verdicts} <= {State.UNDECIDED, State.NO_WORSE}
+    assert verdicts[-1].signals
+
+
+def test_durations_that_rise_are_worse_and_their_interval_holds_the_truth(ship: Ship) -> None:
+    _, verdicts = ship(Service(slower=1.6))
+    assert verdicts[-1].state is State.WORSE
+    medians = [s for s in verdicts[-1].signals if s.signal == "latency_p50"]
+    assert len(medians) == len(OPERATIONS)
+    for median in medians:
+        assert median.low is not None
+        assert median.high is not None
+        assert median.low <= 1.6 <= median.high
+
+
+def test_durations_that_fall_are_better(ship: Ship) -> None:
+    _, verdicts = ship(Service(slower=0.5))
+    assert verdicts[-1].state is State.BETTER
+
+
+def test_a_version_that_gets_no_requests_any_more_is_worse(ship: Ship) -> None:
+    _, verdicts = ship(Service(requests=0.0))
+    assert verdicts[-1].state is State.WORSE
+    assert "fewer requests than expected" in verdicts[-1].sentence
+
+
+def test_what_was_rising_before_is_not_the_deployments_doing(ship: Ship) -> None:
+    _, verdicts = ship(Service(errors=6.0, since=-40 * MINUTE))
+    assert (verdicts[-1].state, verdicts[-1].reason) == (State.UNDECIDED, Reason.NOT_COMPARABLE)
+    assert "before it already" in verdicts[-1].sentence
+
+
+def test_without_a_past_there_is_nothing_to_compare_with(ship: Ship) -> None:
+    _, verdicts = ship(Service(days=0.0, errors=20.0))
+    assert (verdicts[-1].state, verdicts[-1].reason) == (State.UNDECIDED, Reason.NO_CONTROL)
+    assert verdicts[-1].control is None
+
+
+def test_with_an_hour_of_past_only_gross_damage_shows_and_the_verdict_says_what_is_not_known(ship: Ship) -> None:
+    _, gross = ship(Service(days=1 / 24, per_minute=20.0, errors=60.0))
+    _, slight = ship(Service(days=1 / 24, per_minute=20.0, errors=2.0))
+    assert (gross[-1].state, slight[-1].state) == (State.WORSE, State.UNDECIDED)
+    assert any("Less than a day" in line for line in slight[-1].left_out)
+
+
+def test_it_is_looked_at_for_an_hour_and_not_longer(ship: Ship, database: Database) -> None:
+    deployment, verdicts = ship(Service(), status=Status.FINISHED, finished_at=datetime.fromtimestamp(BEGAN + 30, UTC))
+    assert (verdicts[-1].judged_at.timestamp() - BEGAN) / MINUTE == pytest.approx(64, abs=3)
+    assert deployment.id not in {found.id for found in Deployments(database).open()}
