@@ -127,7 +127,7 @@ def test_live_equals_backtest_on_the_same_spans(name: str, engine: Engine, setti
     service = store(engine, *SCENARIOS[name])
     with scratch_database() as database:
         live = Live(engine, settings, database, service)
-        said = live.run(-30, SECONDS + 60)
+        said = live.run(-30, SECONDS + 61)
         known = [one for one in Deployments(database).of_service(service, "production") if one.id in said]
     report = backtested(engine, settings, service, until=SECONDS + 60)
     assert [bare(one.deployment) for one in report.deployments] == [
