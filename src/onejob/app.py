@@ -25,7 +25,7 @@ from onejob.config import Settings
 from onejob.cycle import Cycle
 from onejob.explain.service import explain
 from onejob.history.jobs import Jobs
-from onejob.history.service import History
+from onejob.history.service import DailyCalibration, History
 from onejob.ingest.errors import IntakeError
 from onejob.ingest.service import Intake
 from onejob.model.deployment import Deployment
@@ -34,6 +34,7 @@ from onejob.model.explanation import Explanation
 from onejob.model.rollout import Mode
 from onejob.model.verdict import Verdict
 from onejob.state.backtests import Backtests
+from onejob.state.calibrations import Calibrations
 from onejob.state.database import Database
 from onejob.state.deployments import Deployments
 from onejob.state.errors import NotFoundError, StateError
@@ -139,6 +140,7 @@ def _services(settings: Settings, engine: Engine, database: Database, intake: In
         explanations=explanations,
         rollouts=rollouts,
         settings=settings,
+        calibrations=Calibrations(database),
     )
     look = lambda since, until: versions_seen(engine, since=since, until=until)  # noqa: E731
     versions, returns = KnownVersions(database), WaitingReturns(database)
@@ -183,8 +185,19 @@ def _services(settings: Settings, engine: Engine, database: Database, intake: In
 
 def _history(settings: Settings, engine: Engine, database: Database, stack: ExitStack) -> History:
     jobs = Jobs(engine, settings, _state_url(settings))
+    history = History(jobs, Backtests(database), Calibrations(database), settings, utc_now)
+
+    def places(since: datetime, until: datetime) -> list[tuple[str, str]]:
+        seen = versions_seen(engine, since=int(since.timestamp()), until=int(until.timestamp()))
+        named = {(one.service, one.environment or settings.default_environment) for one in seen if one.service}
+        return sorted(named)
+
+    daily = DailyCalibration(history, places, Leases(database), _server_id(settings.data_dir), utc_now)
+    if settings.calibrate_daily:
+        daily.start()
+        stack.callback(daily.stop)
     stack.callback(jobs.stop)
-    return History(jobs, Backtests(database), utc_now)
+    return history
 
 
 def _serve_web(services: Services, web_socket: socket.socket, stack: ExitStack) -> None:

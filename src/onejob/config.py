@@ -79,6 +79,16 @@ class Settings(BaseSettings):
     max_operations: int = Field(200, gt=0, description="Operations judged one by one; the rest is `other`.")
     judge_horizon_s: Seconds = Field(86_400.0, description="How long a deployment is judged at most.")
 
+    calibrate_daily: bool = Field(
+        False,
+        description="Whether each service's false alarms are measured on its own past once a day, in the background: "
+        "some minutes of one core at low priority for each.",
+    )
+    calibrate_placebos: int = Field(
+        100, ge=30, description="Deployments of nothing that a calibration of one service tries."
+    )
+    calibrate_placebo_s: Seconds = Field(3600.0, description="How long each of them is judged.")
+
     rollout_mode: Literal["observe", "advise", "act"] = Field(
         "observe", description="What a rollout may do unless it says otherwise itself."
     )

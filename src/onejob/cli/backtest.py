@@ -140,6 +140,8 @@ def telling() -> "Iterator[Any]":
 
 
 def _progress(job: Document) -> str:
+    if job["kind"] == "calibration":
+        return f"{clean(job['what'])}: {job['done']} of {job['of']} placebo deployments, {job['judged']} alarms"
     return f"{job['done']} of {job['of']} services, {job['judged']} deployments judged; now {clean(job['what'])}"
 
 

@@ -9,6 +9,7 @@ import typer
 from onejob import __version__
 from onejob.cli import (
     backtest,
+    calibrate,
     dead_letters,
     demo,
     deployment,
@@ -28,6 +29,7 @@ app.command("demo")(demo.demo)
 app.command("gate")(gate.gate)
 app.command("status")(status.status)
 app.command("backtest")(backtest.backtest)
+app.command("calibrate")(calibrate.calibrate)
 app.command("import")(importing.import_)
 app.add_typer(deployment.app, name="deployment")
 app.add_typer(verdict.app, name="verdict")

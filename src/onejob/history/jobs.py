@@ -28,7 +28,7 @@ _STOP_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A replay: `state` is running, done or failed; `done` of `of` services, now at `what`."""
+    """A replay: `state` is running, done or failed; `done` of `of` services or placebos, now at `what`."""
 
     id: str
     kind: str

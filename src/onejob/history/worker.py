@@ -19,7 +19,9 @@ import pyarrow as pa
 
 from onejob.config import Settings
 from onejob.history.backtest import Materials, Period, run_backtest
+from onejob.history.calibrate import Asked, calibrate
 from onejob.history.facts import StoredFacts
+from onejob.state.calibrations import Calibrations
 from onejob.state.codec import pack
 from onejob.state.database import Database
 from onejob.state.errors import StateError
@@ -80,10 +82,20 @@ def _replay(lane: Connection, job: Mapping[str, Any], settings: Settings, databa
         lanes.send(lane, {"say": "progress", "done": done, "of": of, "what": what, "judged": judged})
 
     since, until = (datetime.fromisoformat(job[name]) for name in ("since", "until"))
+    if job["kind"] == "calibration":
+        asked = Asked(
+            service=job["service"],
+            environment=job["environment"],
+            since=since,
+            until=until,
+            placebos=job["placebos"],
+        )
+        return pack(calibrate(past, facts, settings, asked, progress))
+    known = Calibrations(database)
     materials = Materials(
         past=past,
         facts=facts,
-        told=lambda *_: judge_settings(settings),
+        told=lambda *place: judge_settings(settings, known.get(*place)),
         settings=settings,
         spans=reader,
     )

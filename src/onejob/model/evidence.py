@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from onejob.model.verdict import FalseAlarms
+
 
 class Arm(StrEnum):
     """The two sides of a comparison."""
@@ -72,7 +74,8 @@ class JudgeSettings:
     """What the judge was told; kept with the first batch, so that a later change of settings changes no old verdict.
 
     `tolerance_errors` is a difference of rates, the other tolerances are ratios above 1. `phi_factor` makes every
-    design effect larger, by what placebo deployments of the service needed; `history` is what its past says of noise.
+    design effect larger, by what placebo deployments of the service needed; `history` is what its past says of noise,
+    and `false_alarms` what was measured with both.
     """
 
     alpha: float = 0.01
@@ -84,6 +87,7 @@ class JudgeSettings:
     max_operations: int = 200
     phi_factor: float = 1.0
     history: tuple[SignalHistory, ...] = ()
+    false_alarms: FalseAlarms | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

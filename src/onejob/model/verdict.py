@@ -99,11 +99,28 @@ class ArmSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FalseAlarms:
+    """Of `placebos` deployments of nothing, `alarms` were called worse: the rate, with its 95 % interval [low, high].
+
+    Measured on the service's own past with every design effect times `phi_factor`.
+    """
+
+    placebos: int
+    alarms: int
+    rate: float
+    low: float
+    high: float
+    phi_factor: float
+    measured_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The whole document; immutable, and recomputable from the evidence batches stored beside it.
 
     `first_visible_at` is the end of the first bin in which the decisive evidence began to rise for good.
-    `left_out` are sentences: what was not compared and why.
+    `left_out` are sentences: what was not compared and why. `false_alarms` is what a calibration of the service had
+    measured when judging began, None where there was none.
     """
 
     deployment_id: str
@@ -122,3 +139,4 @@ class Verdict:
     window_end: datetime | None
     left_out: tuple[str, ...]
     engine_version: str
+    false_alarms: FalseAlarms | None = None

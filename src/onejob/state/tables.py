@@ -207,6 +207,15 @@ rollouts = Table(
 Index("ix_rollouts_deployment", rollouts.c.deployment_id, rollouts.c.id)
 Index("ix_rollouts_state", rollouts.c.state)
 
+calibrations = Table(
+    "calibrations",
+    metadata,
+    Column("service", Text, primary_key=True),
+    Column("environment", Text, primary_key=True),
+    Column("measured_at", Moment, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+)
+
 backtests = Table(
     "backtests",
     metadata,

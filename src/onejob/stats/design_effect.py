@@ -22,7 +22,7 @@ PRIOR_SD = 0.1  # log odds; two identical processes on one machine showed 0.96 t
 PRIOR_DF = 30.0
 _POOLED_DF = 4.0
 _QUANTILE = 0.995
-_LEAST_INSTANCES = 3
+LEAST_INSTANCES = 3
 _LEAST_EVENTS = 5  # of each outcome, for an instance's log odds to have a usable variance
 
 
@@ -56,7 +56,7 @@ def phi(sum_of_ratios: float, blocks: float, history: tuple[float, int] | None =
 def between_instances(events: Floats, requests: Floats) -> tuple[float, int] | None:
     """(s_b, instances used) from each control instance's totals; None with fewer than three usable ones."""
     s_b, used = between_instances_each(events[:, None], requests[:, None])
-    return (float(s_b[0]), int(used[0])) if used[0] >= _LEAST_INSTANCES else None
+    return (float(s_b[0]), int(used[0])) if used[0] >= LEAST_INSTANCES else None
 
 
 def between_instances_each(events: Floats, requests: Floats) -> tuple[Floats, Ints]:
@@ -70,7 +70,7 @@ def between_instances_each(events: Floats, requests: Floats) -> tuple[Floats, In
     mean = (weight * log_odds).sum(axis=0) / total
     q = (weight * (log_odds - mean) ** 2).sum(axis=0)
     spread = total - (weight**2).sum(axis=0) / total
-    enough = used >= _LEAST_INSTANCES
+    enough = used >= LEAST_INSTANCES
     variance = np.where(enough, q - (used - 1), 0.0) / np.where(enough, spread, 1.0)
     return np.sqrt(np.maximum(0.0, variance)), used
 
@@ -78,7 +78,7 @@ def between_instances_each(events: Floats, requests: Floats) -> tuple[Floats, In
 def log_theta_0_each(s_b: Floats, used: Ints, control_instances: int, treatment_instances: int) -> Floats:
     """Log theta_0 of many signals at once; NaN where fewer than three instances tell nothing of s_b."""
     out = np.full(s_b.shape, np.nan)
-    for instances in np.unique(used[used >= _LEAST_INSTANCES]).tolist():
+    for instances in np.unique(used[used >= LEAST_INSTANCES]).tolist():
         mine = used == instances
         df = _POOLED_DF + instances - 1.0
         pooled = np.sqrt((_POOLED_DF * PRIOR_SD**2 + (instances - 1.0) * s_b[mine] ** 2) / df)

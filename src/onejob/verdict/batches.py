@@ -6,10 +6,12 @@ and a replay of history must come to the same one: both cut here, and differ onl
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from onejob.config import Settings
+from onejob.model.calibration import Calibration
 from onejob.model.deployment import Deployment, Status, Strategy
 from onejob.model.evidence import Arm, Cell, EvidenceBatch, Expectations, JudgeSettings, RouterCount
 from onejob.model.rollout import Rollout, RolloutState
@@ -45,7 +47,7 @@ class Source(Protocol):
     def judge_settings(self, deployment: Deployment) -> JudgeSettings:
         """What a new judge is told."""
 
-    def expectations(self, deployment: Deployment) -> Expectations:
+    def expectations(self, deployment: Deployment) -> Expectations | None:
         """What the service's past lets expect, where no old version serves beside the new one."""
 
 
@@ -142,9 +144,9 @@ def arms_of(deployment: Deployment) -> tuple[object, ...]:
     return deployment.version, deployment.previous_version, deployment.started_at, deployment.strategy
 
 
-def judge_settings(settings: Settings) -> JudgeSettings:
-    """What a judge is told: the server's settings."""
-    return JudgeSettings(
+def judge_settings(settings: Settings, calibration: Calibration | None = None) -> JudgeSettings:
+    """What a judge is told: the server's settings, and what the service's past says of its noise."""
+    told = JudgeSettings(
         alpha=settings.alpha,
         tolerance_errors=settings.tolerance_errors,
         tolerance_errors_ratio=settings.tolerance_errors_ratio,
@@ -152,6 +154,14 @@ def judge_settings(settings: Settings) -> JudgeSettings:
         tolerance_tail=settings.tolerance_tail,
         warm_up_s=settings.warm_up_s,
         max_operations=settings.max_operations,
+    )
+    if calibration is None:
+        return told
+    return replace(
+        told,
+        phi_factor=calibration.phi_factor,
+        history=calibration.history,
+        false_alarms=calibration.false_alarms,
     )
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from onejob import __version__
 from onejob.model.deployment import Deployment, Strategy
-from onejob.model.evidence import Cell, EvidenceBatch, JudgeSettings
+from onejob.model.evidence import Cell, EvidenceBatch, JudgeSettings, SignalHistory
 from onejob.model.verdict import ArmSummary, Missing, Reason, SignalResult, State, Verdict
 from onejob.verdict import counts, report, signals
 from onejob.verdict.arms import arm_of, bystanders
@@ -84,6 +84,10 @@ class Judge:
         """Would it matter whether the cell's instance was warmed up: is it new, or still in its start-up time?"""
         mature_from = self._mature_from.get(instance_key(cell), float("inf"))
         return arm_of(self.deployment, cell) is not None and cell.bin_start < mature_from
+
+    def noise(self) -> tuple[SignalHistory, ...]:
+        """What control's instances showed of the noise of each signal."""
+        return self._evidence.noise.seen()
 
     def _adopt(self, settings: JudgeSettings) -> None:
         self.settings = settings
@@ -253,6 +257,7 @@ class Judge:
             window_end=_time(self._progress.window[1]),
             left_out=self._said_left_out(),
             engine_version=f"onejob {__version__}",
+            false_alarms=self.settings.false_alarms,
         )
 
     def _said_left_out(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from onejob.model.deployment import Deployment
 from onejob.model.evidence import Cell, Expectations, JudgeSettings, RouterCount
 from onejob.model.rollout import Rollout
 from onejob.model.verdict import State, Verdict
+from onejob.state.calibrations import Calibrations
 from onejob.state.deployments import Deployments
 from onejob.state.errors import ConflictError, StateUnavailableError
 from onejob.state.evidence import Evidences
@@ -56,6 +57,7 @@ class JudgeLoop:
         explanations: Explanations,
         rollouts: Rollouts,
         settings: Settings,
+        calibrations: Calibrations | None = None,
     ) -> None:
         self._deployments = deployments
         self._evidences = evidences
@@ -63,7 +65,8 @@ class JudgeLoop:
         self._explanations = explanations
         self._rollouts = rollouts
         self._settings = settings
-        self._batches = Batches(LiveSource(engine, deployments, evidences, rollouts, verdicts, settings), settings)
+        source = LiveSource(engine, deployments, evidences, rollouts, verdicts, settings, calibrations)
+        self._batches = Batches(source, settings)
         self._judges: dict[str, Judge] = {}
 
     def tick(self, now: datetime) -> Iterator[Look]:
@@ -129,6 +132,7 @@ class LiveSource:
     rollouts: Rollouts
     verdicts: Verdicts
     settings: Settings
+    calibrations: Calibrations | None = None
 
     def cells(self, deployment: Deployment, since: int, until: int) -> list[Cell]:
         return read_cells(
@@ -150,7 +154,8 @@ class LiveSource:
         return self.rollouts.by_deployment(deployment.id)
 
     def judge_settings(self, deployment: Deployment) -> JudgeSettings:
-        return judge_settings(self.settings)
+        known = self.calibrations.get(deployment.service, deployment.environment) if self.calibrations else None
+        return judge_settings(self.settings, known)
 
     def expectations(self, deployment: Deployment) -> Expectations:
         others = self.deployments.of_service(deployment.service, deployment.environment)

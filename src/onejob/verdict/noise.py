@@ -30,6 +30,7 @@ class Noise:
         self._factor = settings.phi_factor
         history = {past.signal: past for past in settings.history}
         self._history = [history.get(name) for name in signals]
+        self._names = signals
         self._signals = len(signals)
         self._residuals: Floats = np.zeros((self._signals, 2))
         self._events: Floats = np.zeros((0, 0, self._signals))  # instance, operation, signal
@@ -58,6 +59,25 @@ class Noise:
         past = [None if p is None or p.phi is None else (p.phi, p.blocks) for p in self._history]
         seen = [design_effect.phi(s, n, known) for (s, n), known in zip(self._residuals, past, strict=True)]
         return np.tile(self._factor * np.array(seen), (self._events.shape[1], 1))
+
+    def seen(self) -> tuple[SignalHistory, ...]:
+        """What control's instances showed of each signal, without what was assumed before."""
+        s_b, used = design_effect.between_instances_each(self._events, self._requests)
+        return tuple(self._seen(signal, s_b[:, signal], used[:, signal]) for signal in range(self._signals))
+
+    def _seen(self, signal: int, s_b: Floats, used: Ints) -> SignalHistory:
+        """Of all operations together: s_b is weighted by its degrees of freedom."""
+        total, blocks = self._residuals[signal]
+        enough = used >= design_effect.LEAST_INSTANCES
+        degrees = np.where(enough, used - 1, 0)
+        variance = float((s_b**2 * degrees).sum() / degrees.sum()) if enough.any() else None
+        return SignalHistory(
+            signal=self._names[signal],
+            phi=float(total / blocks) if blocks else None,
+            blocks=int(blocks),
+            s_b=None if variance is None else variance**0.5,
+            instances=int(used[enough].max(initial=0)),
+        )
 
     def log_theta_0(self) -> Floats:
         """Log of the odds ratio that instances may show without a change; shape (operations, signals)."""

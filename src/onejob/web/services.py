@@ -19,6 +19,7 @@ from onejob.model.deployment import Deployment
 from onejob.model.evidence import EvidenceBatch
 from onejob.model.verdict import Verdict
 from onejob.state.backtests import Backtests
+from onejob.state.calibrations import Calibrations
 from onejob.state.database import Database
 from onejob.state.deployments import Deployments
 from onejob.state.events import Events
@@ -72,6 +73,7 @@ class Services:
     rollouts: Rollouts
     versions: KnownVersions
     backtests: Backtests
+    calibrations: Calibrations
     reports: Reports
     events: Events
     engine: Engine | None
@@ -116,6 +118,7 @@ def assemble(
         rollouts=rollouts,
         versions=versions,
         backtests=Backtests(database),
+        calibrations=Calibrations(database),
         reports=Reports(deployments, rollouts, verdicts, versions, events, settings),
         events=events,
         engine=engine,

@@ -1,4 +1,4 @@
-"""Replays of the past: backtests. One takes minutes: started, then asked about."""
+"""Replays of the past: backtests, and calibrations of services. Both take minutes: started, then asked about."""
 
 from datetime import timedelta
 from typing import Any
@@ -14,10 +14,10 @@ from onejob.model.backtest import Backtest
 from onejob.state.codec import to_plain
 from onejob.state.errors import NotFoundError
 from onejob.web.api.answers import answer
-from onejob.web.api.parameters import Uses
+from onejob.web.api.parameters import Text, Uses
 from onejob.web.api.problems import ProblemRoute, Responses
-from onejob.web.api.requests import BacktestBody
-from onejob.web.api.schemas import BacktestDocument, JobDocument, Problem
+from onejob.web.api.requests import BacktestBody, CalibrationBody
+from onejob.web.api.schemas import BacktestDocument, CalibrationsDocument, JobDocument, Problem
 from onejob.web.services import Services
 
 router = APIRouter(prefix="/api/v1", tags=["history"], route_class=ProblemRoute, responses={422: {"model": Problem}})
@@ -45,6 +45,35 @@ def backtest(backtest_id: str, services: Uses) -> Response:
         raise NotFoundError(f"There is no backtest {backtest_id!r}: start one with POST /api/v1/backtests.")
     report = None if found is None else to_plain(found, non_finite=lambda _: None)
     return answer({"job": job_document(job) if job else None, "report": report})
+
+
+@router.post("/calibrations", status_code=202, responses={202: {"model": JobDocument}, **_BUSY})
+def start_calibration(body: CalibrationBody, services: Uses) -> Response:
+    """Measure how many false alarms a service would have had, on its own last 30 days."""
+    service = read_name(body.service, "service")
+    environment = read_name(body.environment, "environment") if body.environment else None
+    return answer(job_document(_history(services).start_calibration(service, environment)), 202)
+
+
+@router.get("/calibrations", responses={200: {"model": CalibrationsDocument}})
+def calibrations(services: Uses, service: Text = None, environment: Text = None) -> Response:
+    """What was measured of each service, and the replay that is at work, if one is."""
+    found = [
+        to_plain(one, non_finite=lambda _: None)
+        for one in services.calibrations.all()
+        if service in (None, one.service) and environment in (None, one.environment)
+    ]
+    running = services.history.jobs.running() if services.history else None
+    return answer({"items": found, "running": job_document(running) if running else None})
+
+
+@router.get("/replays/{job_id}", responses={200: {"model": JobDocument}, **_UNKNOWN})
+def replay(job_id: str, services: Uses) -> Response:
+    """How far a backtest or a calibration is."""
+    job = services.history.jobs.get(job_id) if services.history else None
+    if job is None:
+        raise NotFoundError(f"There is no replay {job_id!r} since this server was started.")
+    return answer(job_document(job))
 
 
 def job_document(job: Job) -> Any:

@@ -69,6 +69,15 @@ class BacktestBody(_Body):
     services: list[StrictStr] = Field([], max_length=1000, description="Only these; all unless said.")
 
 
+class CalibrationBody(_Body):
+    """Which service to calibrate."""
+
+    service: StrictStr = Field(description="As `service.name` in its telemetry.", examples=["checkout"])
+    environment: StrictStr | None = Field(
+        None, description="As `deployment.environment.name`; else the server's default."
+    )
+
+
 class StepBody(_Body):
     """One step of a rollout; limits and timeout have defaults that depend on the share."""
 

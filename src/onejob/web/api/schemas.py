@@ -6,6 +6,7 @@ from typing import Any
 
 from onejob.ingest.dead_letters import DeadLetter
 from onejob.model.backtest import Backtest
+from onejob.model.calibration import Calibration
 from onejob.model.deployment import Deployment
 from onejob.model.explanation import AttributeValue, CallChange, CarryingOperation, ExemplarTrace
 from onejob.model.rollout import Mode, RolloutState, Step, Transition
@@ -192,7 +193,7 @@ class ReplayedDocument:
 
 @dataclass(frozen=True, kw_only=True)
 class JobDocument:
-    """A replay of history at work: `state` is running, done or failed; `done` of `of` services."""
+    """A replay of history at work: `state` is running, done or failed; `done` of `of` services or placebos."""
 
     id: str
     kind: str
@@ -211,6 +212,14 @@ class BacktestDocument:
 
     job: JobDocument | None
     report: Backtest | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationsDocument:
+    """What was measured of services; `running` is the replay at work."""
+
+    items: list[Calibration]
+    running: JobDocument | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -134,6 +134,8 @@ def _saved(saved: Saved) -> str:
 
 
 def _progress(job: Job) -> str:
+    if job.kind != "backtest":
+        return f"A calibration of {job.what} is at work: a backtest can be started when it has ended."
     if not job.of:
         return "Looking for deployments ..."
     return f"{job.done} of {words.plural(job.of, 'service')}, {words.plural(job.judged, 'deployment')} judged ..."

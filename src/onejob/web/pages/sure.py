@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from onejob import words
-from onejob.model.verdict import ArmSummary, DecidedBy, SignalResult, State, Verdict
+from onejob.model.verdict import ArmSummary, DecidedBy, FalseAlarms, SignalResult, State, Verdict
 from onejob.verdict.basis import decided_by, excludes_same
 from onejob.verdict.signals import EVERYWHERE
 
@@ -53,6 +53,19 @@ def _of_verdict(verdict: Verdict) -> Iterator[Fact]:
         question="Evidence",
         answer=f"{odds(verdict.log_evidence)} against “no worse”; the bar is {bar} : 1. It may be looked at as often "
         f"as one likes: at most {words.percent(verdict.alpha)} of harmless deployments ever reach it.",
+    )
+    if verdict.false_alarms:
+        yield Fact(question="False alarms", answer=_false_alarms(verdict.false_alarms))
+
+
+def _false_alarms(measured: FalseAlarms) -> str:
+    care = (
+        f" Noise is taken {words.plain(measured.phi_factor)} times as large for it." if measured.phi_factor > 1 else ""
+    )
+    return (
+        f"{measured.alarms} of {words.plural(measured.placebos, 'deployment')} of nothing, tried on this service's own "
+        f"past until {words.absolute(measured.measured_at)}, were called worse: {words.percent(measured.rate)} "
+        f"({words.percent(measured.low)} to {words.percent(measured.high)}).{care}"
     )
 
 
