@@ -117,6 +117,10 @@ def test_every_route_is_described(api: Api) -> None:
         "/api/v1/status",
         "/api/v1/dead-letters",
         "/api/v1/dead-letters/replay",
+        "/api/v1/backtests",
+        "/api/v1/backtests/{backtest_id}",
+        "/api/v1/calibrations",
+        "/api/v1/replays/{job_id}",
     }
     schemas = description["components"]["schemas"]
     assert {"DeploymentDocument", "VerdictDocument", "Problem", "StartBody"} <= schemas.keys()
