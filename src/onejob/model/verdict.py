@@ -90,7 +90,7 @@ class SignalResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmSummary:
-    """One side of the comparison as it was. `kind` says which control it is: `concurrent`."""
+    """One side of the comparison as it was. `kind` says which control it is: `concurrent` or `before_after`."""
 
     kind: str
     versions: tuple[str, ...]

@@ -6,6 +6,7 @@ from onejob.model.deployment import Deployment, Strategy
 from onejob.model.explanation import CallChange, CallKind, Explanation
 from onejob.model.verdict import EffectKind, Reason, SignalResult, State, Verdict
 from onejob.verdict.basis import excludes_same
+from onejob.verdict.before_after import KIND as BEFORE_AFTER
 from onejob.verdict.signals import EVERYWHERE
 
 _LONGEST_ETA_S = 7 * 86_400
@@ -17,10 +18,11 @@ def sentence(
     """One sentence; more is known with an explanation. `is_final`: no more evidence will come."""
     subject = f"{deployment.service} {deployment.version}"
     leading = leader(verdict.signals, verdict.state)
+    is_of_past = verdict.control is not None and verdict.control.kind == BEFORE_AFTER
     if verdict.state is State.WORSE and leading:
-        return f"{subject} is worse: {_change(leading)}{_because(explanation)}{_open(verdict)}."
+        return f"{subject} is worse: {_change(leading, is_of_past=is_of_past)}{_because(explanation)}{_open(verdict)}."
     if verdict.state is State.BETTER and leading:
-        return f"{subject} is better: {_change(leading)}; nothing is worse so far."
+        return f"{subject} is better: {_change(leading, is_of_past=is_of_past)}; nothing is worse so far."
     if verdict.state is State.NO_WORSE:
         operations = len({s.operation for s in verdict.signals})
         return f"{subject} is no worse: all {len(verdict.signals)} signals of {operations} operations within tolerance."
@@ -39,11 +41,11 @@ def _strength(signal: SignalResult, state: State) -> float:
     return signal.log_evidence if state is State.WORSE else signal.log_evidence_better
 
 
-def _change(s: SignalResult) -> str:
+def _change(s: SignalResult, *, is_of_past: bool) -> str:
     where = "" if s.operation == EVERYWHERE else f"{s.operation} "
-    if s.signal == "shortfall" and s.control_requests == 0:
-        more, fewer = "more", "fewer"
-        return f"{percent(abs(s.treatment or 0.0))} {fewer if (s.treatment or 0) > 0 else more} requests than expected"
+    if s.signal == "shortfall" and is_of_past:
+        direction = "fewer" if (s.treatment or 0.0) > 0 else "more"
+        return f"{percent(abs(s.treatment or 0.0))} {direction} requests than expected"
     if s.signal == "shortfall":
         return f"{percent(s.treatment)} of its requests got no answer ({percent(s.control)} before)"
     if s.effect_kind is EffectKind.DIFFERENCE:

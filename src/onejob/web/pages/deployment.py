@@ -10,6 +10,7 @@ from onejob.model.deployment import Deployment, Source, Status
 from onejob.model.verdict import Verdict
 from onejob.state.deployments import DeploymentRecord as Record
 from onejob.store.rollup import SeriesPoint
+from onejob.verdict.before_after import KIND as BEFORE_AFTER
 from onejob.verdict.signals import EVERYWHERE
 from onejob.web.charts import histogram, over_time
 from onejob.web.pages import evidence, explained, rollout, series, sure
@@ -17,7 +18,7 @@ from onejob.web.pages.evidence import Choice
 from onejob.web.pages.listing import fate, state_words
 from onejob.web.pages.sentence import Part, headline_and_rest, names_in, set_sentence
 
-_CONTROLS = {"concurrent": "serving at the same time", "before_after": "its own past"}
+_CONTROLS = {"concurrent": "serving at the same time", BEFORE_AFTER: "its own past"}
 _STRATEGY = {"all_at_once": "all at once", "blue_green": "blue-green"}
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from onejob import words
 from onejob.model.verdict import ArmSummary, DecidedBy, FalseAlarms, SignalResult, State, Verdict
 from onejob.verdict.basis import decided_by, excludes_same
+from onejob.verdict.before_after import KIND as BEFORE_AFTER
 from onejob.verdict.signals import EVERYWHERE
 
 _KINDS = {
     "concurrent": "which served at the same time, so that whatever happened meanwhile happened to both",
-    "before_after": "as it was at this time of day on other days and in the two hours before, since no old version "
+    BEFORE_AFTER: "as it was at this time of day on other days and in the two hours before, since no old version "
     "served at the same time",
 }
 
@@ -70,6 +71,10 @@ def _false_alarms(measured: FalseAlarms) -> str:
 
 
 def _requests(verdict: Verdict, control: ArmSummary, treatment: ArmSummary) -> str:
+    if control.kind == BEFORE_AFTER:
+        since = f" since {words.absolute(verdict.window_start)}" if verdict.window_start else ""
+        past = f"{words.count(control.requests)} of the service's past"
+        return f"{past}, and {words.count(treatment.requests)} of {_versions(treatment)}{since}."
     told = (
         f"{words.count(control.requests)} of {_versions(control)} on {_instances(control)} and "
         f"{words.count(treatment.requests)} of {_versions(treatment)} on {_instances(treatment)}"
