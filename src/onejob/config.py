@@ -55,7 +55,7 @@ class Settings(BaseSettings):
         256 * 2**20, ge=0, description="Free space on the data directory's disk below which intake is refused."
     )
     flush_interval_s: Seconds = Field(1.0, description="Longest time a span waits in the spool before it is stored.")
-    flush_max_spans: int = Field(20_000, gt=0, description="Spans at which a flush happens at once.")
+    flush_max_spans: int = Field(40_000, gt=0, description="Spans at which a flush happens at once.")
     retry_digest_s: Seconds = Field(900.0, description="How long a retried request is recognised and not stored twice.")
     traces_retention_days: int = Field(14, gt=0, description="How long spans are kept.")
     rollup_retention_days: int = Field(400, gt=0, description="How long the counts that verdicts are made of are kept.")
