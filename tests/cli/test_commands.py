@@ -108,12 +108,13 @@ def test_version(onejob: Run) -> None:
 def test_status_says_what_is_stored(onejob: Run, replay: Replay) -> None:
     intake = {"accepted_spans": 12345, "accepted_requests": 1, "spooled_spans": 7, "spooled_bytes": 1500, "lag_s": 4.2}
     state = {"kind": "sqlite", "deployments": 1}
+    full = "The disk of /data/spool is full: free at least 5 MB."
     document = {
         "version": "0.1.0",
         "engine": {"kind": "embedded", "up": True},
         "state": state,
         "spans_stored": 12345,
-        "intake": intake | {"refused": {"TryLater": 2}, "trouble": ""},
+        "intake": intake | {"refused": {"TryLater": 2}, "trouble": full},
     }
     replay.on("GET", "/api/v1/status", (200, document))
     result = onejob("status", url=replay.url)
@@ -127,7 +128,8 @@ def test_status_says_what_is_stored(onejob: Run, replay: Replay) -> None:
         "spans stored": "12,345",
         "accepted": "12,345 spans in 1 request since it started",
         "on their way": "7 spans, 1.5 kB, the oldest for 4 s",
-        "refused": "2 requests: TryLater",
+        "refused": "2 requests, to be sent again later",
+        "trouble": full,
     }
     assert json.loads(onejob("status", "--json", url=replay.url).stdout) == document
 

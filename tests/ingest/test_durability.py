@@ -4,6 +4,7 @@ import re
 import shutil
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -181,7 +182,7 @@ def test_a_full_spool_refuses_and_takes_again_when_there_is_room(tmp_path: Path)
 
 def test_a_nearly_full_disk_is_refused_before_it_is_full(tmp_path: Path) -> None:
     limits = SpoolLimits(max_bytes=2**30, min_free_disk_bytes=2**60, retry_digest_s=900)
-    with a_spool(tmp_path, limits) as spool, pytest.raises(TryLater, match="nearly full") as refusal:
+    with a_spool(tmp_path, limits) as spool, pytest.raises(TryLater, match="is full, but for its reserve") as refusal:
         spool.append(b"abc", 1)
     assert not refusal.value.is_overload
 
@@ -196,6 +197,7 @@ def test_a_disk_that_fills_up_refuses_and_loses_nothing_acknowledged(tmp_path: P
                 spool.append(payload, 1).result()
             except TryLater as refusal:
                 problem = str(refusal)
+                assert spool.trouble() == problem, "until something is written again"
                 break
             acknowledged.append(payload)
         else:
@@ -247,16 +249,26 @@ def test_overload_is_told_with_when_to_come_back(tmp_path: Path, engine: Engine)
     assert intake.stats().refused == {"TryLater": 1}
 
 
-def test_a_full_disk_is_503(tmp_path: Path, engine: Engine) -> None:
-    intake = Intake(some_settings(tmp_path, min_free_disk_bytes=2**60), engine)
-    intake.start()
-    try:
+def test_a_full_disk_is_503_and_the_status_and_the_log_say_what_to_do(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3_000_000))
+        full.setattr("onejob.ingest.spool._DISK_LOOK_EVERY_S", 0)
+        intake = Intake(some_settings(tmp_path, min_free_disk_bytes=20_000_000), engine)
+        intake.start()
         url = f"http://127.0.0.1:{intake.http_port}/v1/traces"
-        answer = httpx.post(url, content=a_payload(a_span()), headers=PROTOBUF)
-    finally:
+        answers = [httpx.post(url, content=a_payload(a_span()), headers=PROTOBUF) for _ in range(3)]
+        assert {(answer.status_code, answer.headers["retry-after"]) for answer in answers} == {(503, "30")}
+        told = f"The disk of {tmp_path / 'spool'} is full, but for its reserve"
+        assert told in intake.stats().trouble
+        assert intake.stats().trouble.endswith("free at least 17 MB.")
+        assert [told in message for message in caplog.messages] == [True], "once, not for each request"
+
+        full.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=30_000_000))
+        assert intake.stats().trouble == "", "without anybody having sent anything"
+        assert httpx.post(url, content=a_payload(a_span()), headers=PROTOBUF).status_code == 200
         intake.stop()
-    assert answer.status_code == 503
-    assert int(answer.headers["retry-after"]) > 0
 
 
 @pytest.mark.parametrize("field", ["otlp_grpc_port", "otlp_http_port"])

@@ -96,3 +96,13 @@ def test_a_file_that_is_damaged_says_what_to_do(tmp_path: Path) -> None:
 def test_a_folder_in_its_place_is_told_as_one(tmp_path: Path) -> None:
     with pytest.raises(StateUnavailableError, match="is a folder: move it away"):
         Database(f"sqlite:///{tmp_path}").migrate()
+
+
+def test_a_full_disk_is_told_as_one_and_what_was_stored_stays(sqlite_database: Database) -> None:
+    facts, known = Deployments(sqlite_database), a_deployment()
+    facts.add(known)
+    with sqlite_database.write() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")  # SQLite's own ENOSPC: no page more than there are
+    with pytest.raises(StateUnavailableError, match=r"the disk of .* is full \(\d+ MB free\)\. Free some space"):
+        facts.note(known.id, "x" * 100_000)
+    assert facts.get(known.id) == known

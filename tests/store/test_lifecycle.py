@@ -11,8 +11,16 @@ import pytest
 
 from onejob.config import Settings
 from onejob.store.chdb import ChdbEngine
+from onejob.store.chdb_process import engine_error
 from onejob.store.engine import Engine, open_engine
-from onejob.store.errors import DataDirLocked, EngineUnavailable, SchemaMismatch, StoreError
+from onejob.store.errors import (
+    DataDirLocked,
+    EngineOutOfRoom,
+    EngineUnavailable,
+    QueryFailed,
+    SchemaMismatch,
+    StoreError,
+)
 from onejob.store.lock import lock_data_dir
 from onejob.store.migrate import promoted_column
 from onejob.store.rollup import totals
@@ -63,6 +71,26 @@ def test_a_disk_that_takes_nothing_is_an_error_that_says_what_to_do(tmp_path: Pa
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert told.startswith(f"Cannot write to the data directory {tmp_path}: ")
     assert "Make room on its disk" in told
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("Code: 243. DB::Exception: Cannot reserve 7.92 MiB, not enough space. (NOT_ENOUGH_SPACE)", EngineOutOfRoom),
+        (
+            "Code: 76. DB::ErrnoException: Cannot open file /data/engine/x/data.cmrk4: , errno: 28, strerror: "
+            "No space left on device. (CANNOT_OPEN_FILE)",
+            EngineOutOfRoom,
+        ),
+        ("Code: 76. DB::ErrnoException: Cannot open file /data/x: , errno: 13, strerror: Permission", QueryFailed),
+        ("Code: 26. DB::Exception: Cannot parse 'errno: 28, No space left on device'. (CANNOT_PARSE)", QueryFailed),
+    ],
+)
+def test_spans_wait_for_a_disk_without_room_however_the_engine_says_it(said: str, kind: type[StoreError]) -> None:
+    """As an engine said it on a disk without bytes, and on one without inodes; and what only looks like it."""
+    error = engine_error(said)
+    assert type(error) is kind
+    assert ("disk is full: free some space" in str(error)) == (kind is EngineOutOfRoom)
 
 
 def test_retention_and_promoted_attributes_follow_the_settings(own_settings: Settings) -> None:

@@ -7,6 +7,12 @@ from onejob.cli.client import Api, Document
 from onejob.cli.options import DEFAULT_URL, Json, Url
 from onejob.cli.output import ago, print_fields, print_json
 
+_REFUSALS = {
+    "TryLater": "to be sent again later",
+    "TooLarge": "each too large (ONEJOB_MAX_REQUEST_BYTES)",
+    "BadRequest": "each malformed",
+}
+
 
 def status(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     """Say whether the server works.
@@ -42,7 +48,8 @@ def _intake(intake: Document) -> list[tuple[str, object]]:
         return []
     spans, requests = intake.get("accepted_spans", 0), intake.get("accepted_requests", 0)
     waiting = f"{words.plural(intake.get('spooled_spans', 0), 'span')}, {_megabytes(intake.get('spooled_bytes', 0))}"
-    refused = (f"{words.plural(n, 'request')}: {why}" for why, n in (intake.get("refused") or {}).items())
+    counts = (intake.get("refused") or {}).items()
+    refused = (f"{words.plural(n, 'request')}, {_REFUSALS.get(why, why)}" for why, n in counts)
     return [
         ("accepted", f"{words.plural(spans, 'span')} in {words.plural(requests, 'request')} since it started"),
         ("on their way", f"{waiting}, the oldest for {words.elapsed(intake.get('lag_s') or 0)}"),

@@ -11,7 +11,10 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntakeStats:
-    """`spooled_*` wait to be stored; `lag_s` is the age of the oldest of them; `refused` counts requests by reason."""
+    """`spooled_*` wait to be stored; `lag_s` is the age of the oldest of them; `refused` counts requests by reason.
+
+    `trouble` is why nothing is taken or stored now, and what to do.
+    """
 
     accepted_requests: int
     accepted_spans: int

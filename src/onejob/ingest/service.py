@@ -97,7 +97,7 @@ class Intake:
             lag_s=max(0.0, time.time() - oldest) if oldest is not None else 0.0,
             first_span_at=_utc(counters.first_at),
             last_span_at=_utc(counters.last_at),
-            trouble=self._flusher.trouble,
+            trouble=" ".join(filter(None, (spool.trouble(), self._flusher.trouble))),
         )
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import math
 import queue
 import shutil
 import sqlite3
@@ -41,6 +42,7 @@ MAX_WAITING_BYTES = 128 * 2**20
 _MAX_COMMIT_BYTES = 32 * 2**20
 _PURGE_EVERY_S = 10.0
 _DISK_LOOK_EVERY_S = 1.0
+_SAY_AGAIN_S = 60.0  # how often the log says that requests are refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ class Spool:
         self._waiting_bytes = 0
         self._claimed = self._writer.execute("SELECT coalesce(max(last_request), 0) FROM batches").fetchone()[0]
         self._free_bytes, self._free_at = 0, -1.0
+        self._unwritten = ""  # why the last commit failed, if it did
+        self._said_at = -_SAY_AGAIN_S
         self._purged_at = 0.0
         self._closed = False
         self._thread = threading.Thread(target=self._write_forever, name="spool-writer", daemon=True)
@@ -113,7 +117,11 @@ class Spool:
         It is recognised for `retry_digest_s`; when it comes `for_good`, so are its repetitions that do, ever after.
         """
         self._refuse_if_closed()
-        self._refuse_if_full(len(payload))
+        try:
+            self._refuse_if_full(len(payload))
+        except TryLater as refusal:
+            self._say(refusal)
+            raise
         digest = hashlib.blake2b(payload, digest_size=16).digest()
         now = time.time()
 
@@ -159,12 +167,22 @@ class Spool:
                 retry_after_s=10,
                 is_overload=True,
             )
-        if self._free_disk() < self._limits.min_free_disk_bytes + size:
+        lacking = self._limits.min_free_disk_bytes + size - self._free_disk()
+        if lacking > 0:
             raise TryLater(
-                f"The disk of {self._dir} is nearly full. Free some space (reserve: ONEJOB_MIN_FREE_DISK_BYTES).",
+                f"The disk of {self._dir} is full, but for its reserve (ONEJOB_MIN_FREE_DISK_BYTES): "
+                f"free at least {math.ceil(lacking / 1e6)} MB.",
                 retry_after_s=30,
                 is_overload=False,
             )
+
+    def _say(self, refusal: TryLater) -> None:
+        with self._lock:
+            now = time.monotonic()
+            if now - self._said_at < _SAY_AGAIN_S:
+                return
+            self._said_at = now
+        log.warning("Telemetry is refused, and clients are told to send it again: %s", refusal)
 
     def _free_disk(self) -> int:
         now = time.monotonic()
@@ -245,6 +263,14 @@ class Spool:
     def size_bytes(self) -> int:
         return self._bytes
 
+    def trouble(self) -> str:
+        """Why nothing would be taken now, and what to do; empty if it would."""
+        try:
+            self._refuse_if_full(0)
+        except TryLater as refusal:
+            return str(refusal)
+        return self._unwritten
+
     def oldest_received_at(self) -> float | None:
         with self._lock:
             if self._requests == 0:
@@ -310,6 +336,7 @@ class Spool:
         except Exception as error:  # whatever it is, this thread must live: without it nothing is taken any more
             self._give_up(group, error)
             return
+        self._unwritten = ""
         self._count(group, results)
         for work, result in zip(group, results, strict=True):
             work.done.set_result(result)
@@ -336,6 +363,7 @@ class Spool:
             retry_after_s=30,
             is_overload=False,
         )
+        self._unwritten = str(reason)
         for work in group:
             work.done.set_exception(reason)
 

@@ -5,6 +5,8 @@ went wrong, and only then, the database's file is looked at, and the sentence sa
 """
 
 import os
+import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +44,12 @@ def _sentence(error: Exception, url: URL) -> str:
 def _problem_of(path: Path, error: Exception) -> str | None:
     if os.path.isdir(path):
         return "is a folder: move it away, and a new database is made in its place."
+    if _is_full(error):
+        free = shutil.disk_usage(path.parent).free / 1e6
+        return (
+            f"cannot be written: the disk of {path.parent} is full ({free:.0f} MB free). Free some space; nothing was "
+            "stored, try again."
+        )
     if type(error) is DatabaseError:
         return (
             f"is damaged, or no SQLite database at all ({_cause(error)}). Put a backup in its place; or move it away "
@@ -50,6 +58,11 @@ def _problem_of(path: Path, error: Exception) -> str | None:
     if os.access(path, os.F_OK) and not os.access(path, os.R_OK | os.W_OK):
         return "may not be read or written: make it, and the folder it is in, belong to the user that onejob runs as."
     return None
+
+
+def _is_full(error: Exception) -> bool:
+    original = error.orig if isinstance(error, DBAPIError) else None
+    return isinstance(original, sqlite3.Error) and getattr(original, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
 
 
 def _cause(error: Exception) -> str:

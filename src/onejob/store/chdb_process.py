@@ -23,6 +23,9 @@ LANE_WAIT_S = 30.0
 # and out of disk, threads or turns, which none is.
 _PASSING = {"159", "241", "394"}
 _NO_ROOM = {"202", "243", "252", "439"}
+_DISK_FULL = "243"
+# What a write, a sync, or the making of a file fails with when the room ends under way.
+_FAILED_WRITE, _ENDED_UNDER_WAY = {"75", "76", "84", "413", "1001"}, "errno: 28"
 
 
 class ChdbProcess:
@@ -116,6 +119,8 @@ def engine_error(message: str) -> StoreError:
     """The engine's own words, sorted into "later" and "never"."""
     code = message.partition("Code: ")[2].partition(".")[0]
     short = message.strip()[:2000]
+    if code == _DISK_FULL or (code in _FAILED_WRITE and _ENDED_UNDER_WAY in message):
+        return EngineOutOfRoom(f"The engine's disk is full: free some space. {short}")
     if code in _NO_ROOM or lanes.SCHEMA_LOST in message:
         return EngineOutOfRoom(short)
     return EngineUnavailable(short) if code in _PASSING else QueryFailed(short)
