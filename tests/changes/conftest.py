@@ -7,6 +7,6 @@ from onejob.state.database import Database
 
 
 @pytest.fixture
-def world(state_database: Database) -> World:
+def world(sqlite_database: Database) -> World:
     """A service nobody has seen yet."""
-    return World(state_database)
+    return World(sqlite_database)

@@ -6,6 +6,13 @@ import pytest
 
 from changes.traffic import START, World
 from onejob.model.deployment import Source, Status, Strategy
+from onejob.state.database import Database
+
+
+@pytest.fixture
+def world(state_database: Database) -> World:
+    """A service nobody has seen yet, on both kinds of database."""
+    return World(state_database)
 
 
 def test_the_first_version_ever_seen_is_a_baseline_and_no_deployment(world: World) -> None:

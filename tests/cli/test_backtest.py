@@ -11,7 +11,8 @@ from servers import RunningServer, running_server
 
 from .conftest import Run
 
-LOW_PRIORITY_S = 250.0  # the replay waits for every other process of the machine
+pytestmark = pytest.mark.alone  # the replay waits for every other process of the machine
+LOW_PRIORITY_S = 250.0
 
 
 @pytest.fixture(scope="module")

@@ -21,9 +21,17 @@ _STEPS_OF_NEWTON = 8  # four are usual; few requests may stay a little further o
 
 def running_mean_interval(events: Floats, requests: Floats, alpha: float) -> tuple[Floats, Floats]:
     """[low, high] in 0..1 for each pair; [0, 1] where there are no requests. Shapes (n,) -> (n,), (n,)."""
-    low = _boundary(events, requests, alpha, _STEPS, upper=False)
-    high = _boundary(events, requests, alpha, -_STEPS, upper=True)
-    return low, high
+    return running_mean_low(events, requests, alpha), running_mean_high(events, requests, alpha)
+
+
+def running_mean_low(events: Floats, requests: Floats, alpha: float) -> Floats:
+    """The low end of `running_mean_interval` alone, which takes half the time."""
+    return _boundary(events, requests, alpha, _STEPS, upper=False)
+
+
+def running_mean_high(events: Floats, requests: Floats, alpha: float) -> Floats:
+    """The high end of `running_mean_interval` alone, which takes half the time."""
+    return _boundary(events, requests, alpha, -_STEPS, upper=True)
 
 
 def _boundary(events: Floats, requests: Floats, alpha: float, lambdas: Floats, *, upper: bool) -> Floats:

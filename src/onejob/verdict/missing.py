@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onejob.model.verdict import Missing
-from onejob.stats.confidence import running_mean_interval
+from onejob.stats.confidence import running_mean_high, running_mean_low
 
 Floats = NDArray[np.float64]
 
@@ -69,8 +69,8 @@ def _factors_for_rates(rates: Rates, control: Floats, treatment: Floats, alpha: 
 def _excludes(rates: Rates, control: Floats, treatment: Floats, factors: Floats, alpha: float) -> NDArray[np.bool_]:
     """With so many times the requests, does the interval of treatment - control lie under the tolerance?"""
     n0, n1 = (np.maximum(1.0, rates.requests[:, arm, None]) * factors / rates.phi[:, None] for arm in (0, 1))
-    low, _ = running_mean_interval((n0 * control[:, None]).ravel(), n0.ravel(), alpha / 2)
-    _, high = running_mean_interval((n1 * treatment[:, None]).ravel(), n1.ravel(), alpha / 2)
+    low = running_mean_low((n0 * control[:, None]).ravel(), n0.ravel(), alpha / 2)
+    high = running_mean_high((n1 * treatment[:, None]).ravel(), n1.ravel(), alpha / 2)
     result: NDArray[np.bool_] = (high - low).reshape(factors.shape) <= rates.tolerance[:, None]
     return result
 
@@ -97,7 +97,7 @@ def missing_for_share(
 
 def _factor_for_share(p: float, share: float, total: float, tolerance: float, alpha: float) -> float | None:
     """By which factor traffic must grow to exclude that more than the tolerance is missing, if p of it is answered."""
-    low, _ = running_mean_interval(p * total * _EACH, total * _EACH, alpha)
+    low = running_mean_low(p * total * _EACH, total * _EACH, alpha)
     is_enough = 1 - low / share <= tolerance
     return float(_EACH[is_enough.argmax()]) if is_enough.any() else None
 
