@@ -228,6 +228,27 @@ def test_an_old_deployment_is_looked_at_seldom_but_not_while_its_traffic_is_move
     assert [look.deployment.id for look in looks(loop, 3612)] == [old.id, new.id]
 
 
+def test_many_that_wait_for_requests_do_not_delay_one_that_has_some_and_none_is_forgotten(
+    engine: Engine, database: Database, settings: Settings
+) -> None:
+    """With a tick that is late from its first moment on."""
+    live = reported(database, id="dep_live")
+    store(engine, live.service, failing=0.0)
+    waiting = [
+        replace(live, id=f"dep_{n}", service=a_service(), started_at=live.started_at + timedelta(milliseconds=n))
+        for n in range(20)
+    ]
+    for deployment in waiting:
+        Deployments(database).add(deployment)
+    loop = a_loop(engine, database, settings.model_copy(update={"tick_s": 0.0}))
+    assert {look.deployment.id for look in looks(loop, 10)} == {live.id, *(one.id for one in waiting)}
+
+    seen = {second: [look.deployment.id for look in looks(loop, second)] for second in range(11, 23)}
+    assert all(ids[0] == live.id for ids in seen.values())
+    assert {len(ids) for ids in seen.values()} == {3}, "the live one, and a tenth of the others"
+    assert {one for ids in list(seen.values())[:10] for one in ids[1:]} == {one.id for one in waiting}
+
+
 def test_an_engine_that_is_away_delays_a_look_and_loses_nothing(
     engine: Engine, database: Database, settings: Settings
 ) -> None:

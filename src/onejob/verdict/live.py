@@ -6,13 +6,15 @@ again.
 """
 
 import logging
+import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from onejob.config import Settings
 from onejob.model.deployment import Deployment
-from onejob.model.evidence import Cell, Expectations, JudgeSettings, RouterCount
+from onejob.model.evidence import Arm, Cell, EvidenceBatch, Expectations, JudgeSettings, RouterCount
 from onejob.model.rollout import Rollout
 from onejob.model.verdict import State, Verdict
 from onejob.state.calibrations import Calibrations
@@ -25,6 +27,7 @@ from onejob.store.engine import Engine
 from onejob.store.errors import StoreError
 from onejob.store.rollup import read_cells
 from onejob.verdict import past
+from onejob.verdict.arms import arm_of
 from onejob.verdict.batches import Batches, arms_of, is_due, judge_settings
 from onejob.verdict.before_after import HORIZON_S
 from onejob.verdict.judge import Judge
@@ -32,6 +35,10 @@ from onejob.verdict.recompute import explained, refold
 from onejob.verdict.warm_up import warmed_instances
 
 log = logging.getLogger(__name__)
+
+# Of those whose new version served nobody lately, how many are looked at in a tick that is late already: none waits
+# for ever, and together they delay those with requests by little.
+_LEAST_QUIET = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +75,24 @@ class JudgeLoop:
         source = LiveSource(engine, deployments, evidences, rollouts, verdicts, settings, calibrations)
         self._batches = Batches(source, settings)
         self._judges: dict[str, Judge] = {}
+        self._quiet: set[str] = set()  # whose new version had no request in the last batch
 
     def tick(self, now: datetime) -> Iterator[Look]:
-        """Look at all open deployments; one that cannot be looked at now is looked at next time."""
+        """Look at all open deployments; one that cannot be looked at now is looked at next time.
+
+        When that takes longer than `tick_s`, most of those without requests are left for the ticks to come.
+        """
         still_open = self._deployments.open()
-        for gone in self._judges.keys() - {d.id for d in still_open}:
+        ids = {d.id for d in still_open}
+        self._quiet &= ids
+        for gone in self._judges.keys() - ids:
             del self._judges[gone]
-        for deployment in self._due(still_open, now):
+        late_at = time.monotonic() + self._settings.tick_s
+        due = self._due(still_open, now)
+        least = math.ceil(len(due) - (1 - _LEAST_QUIET) * sum(found.id in self._quiet for found in due))
+        for number, deployment in enumerate(due):
+            if number >= least and time.monotonic() > late_at:
+                break
             try:
                 yield from self._look(deployment, now)
             except StateUnavailableError:
@@ -89,14 +107,24 @@ class JudgeLoop:
                 log.exception("could not look at %s %s; it is tried again", deployment.service, deployment.version)
 
     def _due(self, still_open: list[Deployment], now: datetime) -> list[Deployment]:
-        """Whose traffic onejob moves first, then the newest; old ones seldom, so that a thousand can be open."""
+        """Whose traffic onejob moves first, then those with requests, the newest first, then those that waited the
+        largest part of their age; old ones seldom, so that a thousand can be open.
+        """
         moving = {rollout.deployment_id for rollout in self._rollouts.active()}
         due = [
             found
             for found in still_open
             if found.id in moving or is_due(found, self._judges.get(found.id), now, self._settings)
         ]
-        return sorted(due, key=lambda found: (found.id in moving, found.started_at), reverse=True)
+
+        def urgency(found: Deployment) -> tuple[bool, bool, float]:
+            judge = self._judges.get(found.id)
+            if found.id in moving or found.id not in self._quiet or judge is None:
+                return found.id in moving, True, found.started_at.timestamp()
+            waited_s = now.timestamp() - (judge.bins_to or 0)
+            return False, False, waited_s / max(1.0, (now - found.started_at).total_seconds())
+
+        return sorted(due, key=urgency, reverse=True)
 
     def _look(self, deployment: Deployment, now: datetime) -> Iterator[Look]:
         judge = self._judge(deployment)
@@ -105,12 +133,19 @@ class JudgeLoop:
             self._evidences.append(batch)
             verdict = explained(deployment, judge.consume(batch), self._explanations.get(deployment.id))
             self._verdicts.record(verdict)
+            self._note_requests(deployment, batch)
             if batch.finished:
                 self._deployments.close(deployment.id, now)
             yield Look(deployment, verdict, previous, batch.finished)
             previous = verdict
             if batch.finished:
                 return
+
+    def _note_requests(self, deployment: Deployment, batch: EvidenceBatch) -> None:
+        if batch.router or any(arm_of(deployment, cell) is Arm.TREATMENT for cell in batch.cells):
+            self._quiet.discard(deployment.id)
+        else:
+            self._quiet.add(deployment.id)
 
     def _judge(self, deployment: Deployment) -> Judge:
         """The deployment's judge; made from stored evidence when there is none, or a late report changed the arms."""
