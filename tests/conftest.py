@@ -17,6 +17,15 @@ os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
 # As the server has it: threads of the linear algebra that wait for one another take the time of the tests beside them.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+COVERING = ("stats", "verdict")  # the tests that coverage is measured on: it takes as long again as what it measures
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What decides verdicts has to be covered by its own quick tests."""
+    for item in items:
+        if item.path.parent.name not in COVERING or item.get_closest_marker("slow"):
+            item.add_marker("no_cover")
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:

@@ -14,7 +14,6 @@ from onejob.model.evidence import JudgeSettings
 from onejob.model.verdict import FalseAlarms
 from onejob.state.calibrations import Calibrations
 from onejob.state.database import Database
-from onejob.stats.binomial import proportion_interval
 from onejob.store.engine import Engine, open_engine
 from onejob.store.past import Past
 from onejob.verdict.batches import judge_settings
@@ -125,11 +124,3 @@ def test_judges_are_told_what_was_measured_last(sqlite_database: Database) -> No
     told = judge_settings(Settings(), known)
     assert (told.phi_factor, told.false_alarms) == (1.6, measured)
     assert judge_settings(Settings(), calibrations.get("shop", "staging")) == JudgeSettings()
-
-
-def test_the_interval_of_a_rate_is_never_narrower_than_it_claims() -> None:
-    assert proportion_interval(0, 0) == (0.0, 1.0)
-    assert proportion_interval(0, 300) == pytest.approx((0.0, 0.01222), abs=1e-4)
-    assert proportion_interval(5, 5) == pytest.approx((0.4782, 1.0), abs=1e-4)
-    with pytest.raises(ValueError, match="6 events of 5 trials"):
-        proportion_interval(6, 5)
