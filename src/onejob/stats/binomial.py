@@ -1,6 +1,6 @@
 """The exact interval of a proportion (Clopper & Pearson 1934): never narrower than it claims, also for few events."""
 
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 
 def proportion_interval(events: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -13,6 +13,6 @@ def proportion_interval(events: int, trials: int, confidence: float = 0.95) -> t
     if not 0 <= events <= trials:
         raise ValueError(f"{events} events of {trials} trials")
     outside = (1 - confidence) / 2
-    low = float(beta.ppf(outside, events, trials - events + 1)) if events else 0.0
-    high = float(beta.ppf(1 - outside, events + 1, trials - events)) if events < trials else 1.0
+    low = float(betaincinv(events, trials - events + 1, outside)) if events else 0.0
+    high = float(betaincinv(events + 1, trials - events, 1 - outside)) if events < trials else 1.0
     return low, high

@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -108,4 +108,4 @@ def _spread(control_instances: int, treatment_instances: int) -> float:
 
 @cache
 def _t_quantile(df: float) -> float:
-    return float(student_t.ppf(_QUANTILE, df))
+    return float(stdtrit(df, _QUANTILE))
