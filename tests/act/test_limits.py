@@ -122,3 +122,20 @@ def test_a_decided_verdict_excludes_everything(state: State) -> None:
 
 def test_a_worse_verdict_excludes_nothing() -> None:
     assert not assess(a_verdict(State.WORSE), SMALL).is_excluded
+
+
+def test_a_kpi_that_is_open_holds_no_step() -> None:
+    kpi = a_signal("*", "revenue", family="kpi", high=None, low=None, effect=None)
+
+    assert assess(undecided(a_signal(), a_signal(signal="latency_p50", high=2.0), kpi), SMALL).is_excluded
+
+
+@pytest.mark.parametrize("state", [State.UNDECIDED, State.NO_WORSE])
+def test_an_exploratory_signal_that_is_worse_holds_the_step_and_is_named(state: State) -> None:
+    calm = (a_signal(), a_signal(signal="latency_p50", high=2.0))
+    found = a_signal("*", "revenue", family="kpi", exploratory=True, state=State.WORSE)
+
+    assessment = assess(a_verdict(state=state, signals=(*calm, found)), SMALL)
+
+    assert not assessment.is_excluded
+    assert "revenue is no guardrail" in assessment.sentence

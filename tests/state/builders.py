@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from onejob.model.deployment import Deployment, Source, Status, Strategy
-from onejob.model.evidence import Arm, Cell, EvidenceBatch, RouterCount
+from onejob.model.evidence import Arm, Cell, EvidenceBatch, NoveltyCell, RouterCount, ValueCell
 from onejob.model.explanation import Explanation
+from onejob.model.kpi import Direction, Kpi, KpiKind
 from onejob.model.rollout import Mode, Rollout, RolloutPlan, RolloutState, Step, Transition
 from onejob.model.verdict import ArmSummary, EffectKind, Missing, Reason, SignalResult, State, Verdict
 from onejob.state.ids import new_id
@@ -105,6 +106,46 @@ def a_cell(**said: Any) -> Cell:
         "buckets": {-100: 7, -3: 3},
     }
     return Cell(**(made_up | said))
+
+
+def a_value_cell(**said: Any) -> ValueCell:
+    """Three orders of version 2, one of them large, and one refund."""
+    made_up: dict[str, Any] = {
+        "kpi": "revenue",
+        "version": "2",
+        "instance": "pod-1",
+        "bin_start": 1000,
+        "counts": {1104: 2, 1110: 1, -1103: 1},
+        "sums": {1104: 40.1 + 0.2, 1110: 1500.0, -1103: -9.5},
+    }
+    return ValueCell(**(made_up | said))
+
+
+def a_novelty_cell(**said: Any) -> NoveltyCell:
+    """An error of version 2."""
+    made_up: dict[str, Any] = {
+        "kind": "error",
+        "fingerprint": "f1",
+        "version": "2",
+        "bin_start": 1000,
+        "count": 2,
+        "title": "KeyError in price",
+        "sample": "Traceback",
+        "trace_id": "t1",
+    }
+    return NoveltyCell(**(made_up | said))
+
+
+def a_kpi(**said: Any) -> Kpi:
+    """Revenue per order."""
+    made_up: dict[str, Any] = {
+        "name": "revenue",
+        "kind": KpiKind.MEAN,
+        "direction": Direction.HIGHER_IS_BETTER,
+        "attribute": "order.total",
+        "unit": "EUR",
+    }
+    return Kpi(**(made_up | said))
 
 
 def a_batch(deployment_id: str, **said: Any) -> EvidenceBatch:

@@ -1,13 +1,14 @@
 """Model objects survive being written and read."""
 
 import json
+import zlib
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onejob.model.evidence import EvidenceBatch
+from onejob.model.evidence import EvidenceBatch, JudgeSettings, Vital
 from onejob.model.explanation import (
     AttributeValue,
     CallChange,
@@ -17,11 +18,24 @@ from onejob.model.explanation import (
     Explanation,
     TraceSpan,
 )
+from onejob.model.kpi import Tolerance
 from onejob.model.rollout import Rollout
 from onejob.model.verdict import SignalResult, Verdict
 from onejob.state.codec import from_plain, iso, pack, to_plain, unpack
 from onejob.state.ids import is_id, new_id
-from state.builders import NOW, a_batch, a_cell, a_rollout, a_router_count, a_signal, a_verdict, an_explanation
+from state.builders import (
+    NOW,
+    a_batch,
+    a_cell,
+    a_kpi,
+    a_novelty_cell,
+    a_rollout,
+    a_router_count,
+    a_signal,
+    a_value_cell,
+    a_verdict,
+    an_explanation,
+)
 
 MOMENTS = st.datetimes(timezones=st.just(UTC))
 OF_DEPLOYMENTS = st.datetimes(datetime(1970, 1, 2), datetime(3000, 1, 1), timezones=st.just(UTC))
@@ -125,6 +139,33 @@ def test_cells_without_buckets_and_with_strange_labels_are_kept() -> None:
     from onejob.state.counts import pack_counts, unpack_counts
 
     assert unpack_counts(pack_counts(batch))["cells"] == batch.cells
+
+
+def test_what_spans_said_beyond_requests_is_kept() -> None:
+    from onejob.state.counts import pack_counts, unpack_counts
+
+    batch = a_batch(
+        "dep_1",
+        values=(a_value_cell(), a_value_cell(counts={0: 3}, sums={})),
+        vitals=(Vital(name="lcp", cells=(a_cell(), a_cell(operation="/cart"))),),
+        novelties=(a_novelty_cell(), a_novelty_cell(title="\x00<\ud800>", is_known=True)),
+        settings=JudgeSettings(kpis=(a_kpi(),), tolerances=(Tolerance(signal="errors", tolerance=0.01),)),
+    )
+    unpacked = unpack_counts(pack_counts(batch))
+    assert {name: getattr(batch, name) for name in unpacked} == unpacked
+    assert unpack(EvidenceBatch, pack(batch)) == batch
+
+
+def test_a_batch_that_an_older_version_stored_has_nothing_beyond_requests() -> None:
+    from onejob.state.counts import unpack_counts
+
+    cell = [0, 1, 2, 3, 1000, 10, 1, 0.5, 0.1, 0, [-100, 7]]
+    settings = {"alpha": 0.01, "tolerance_errors": 0.001, "max_operations": 200}
+    document = {"labels": ["GET /", "2", "", "pod-1"], "cells": [cell], "router": [], "warmed": [], "share": None}
+    unpacked = unpack_counts(zlib.compress(json.dumps(document | {"settings": settings}).encode()))
+    assert [c.operation for c in unpacked["cells"]] == ["GET /"]
+    assert (unpacked["values"], unpacked["vitals"], unpacked["novelties"]) == ((), (), ())
+    assert unpacked["settings"] == JudgeSettings()
 
 
 def _without(plain: object, *names: str) -> dict[str, object]:

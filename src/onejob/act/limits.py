@@ -16,7 +16,9 @@ tolerance: what is tolerable is never a reason to stop):
    its interval needs many times the median's requests (simulated at 5 to 20 requests/s of log-normal durations, half
    of them treatment's: x1.5 excluded at p95 after 1.5 to 9 minutes, at the median after 0.5 to 2.5), and p99 would
    begin to hold a step just when p95 lets it go. A tail that is really worse ends the rollout by the verdict.
-3. Operations that are not covered may carry at most a fifth of control's requests, all together, and their errors taken
+3. Of a team's own KPIs and of web vitals nothing need be excluded: they take far more requests than a step has. One
+   that is found worse holds the step: an exploratory one, as it cannot roll back; a guardrail ends the rollout anyway.
+4. Operations that are not covered may carry at most a fifth of control's requests, all together, and their errors taken
    together must not be seen beyond the limit. They are named in the transition, so that passing them is never silent.
 
 Lack of data of any other kind (nothing received, no control, not comparable) excludes nothing.
@@ -33,6 +35,8 @@ _MEDIAN = 0.5
 _LEAST_IN_TAIL = 20
 _MOST_UNCOVERED = 0.20
 _MOST_NAMED = 3
+
+_BESIDE = ("kpi", "vitals", "novelty")  # families that need not be excluded, see 3 above
 
 _NOTHING = {
     Reason.NO_DATA: "no data of the new version has arrived",
@@ -53,13 +57,16 @@ def assess(verdict: Verdict | None, step: Step) -> Assessment:
     """Whether effects beyond the step's limits are excluded."""
     if verdict is None:
         return Assessment(False, "there is no verdict yet")
+    suspicious = [s for s in verdict.signals if s.family in _BESIDE and s.state is State.WORSE]
+    if suspicious:
+        return Assessment(False, "; ".join(_suspicion(signal) for signal in suspicious[:_MOST_NAMED]))
     if verdict.state in (State.NO_WORSE, State.BETTER):
         return Assessment(True, f"the verdict is {verdict.state.replace('_', ' ')}")
     if verdict.state is State.WORSE:
         return Assessment(False, verdict.sentence)
     if verdict.reason in _NOTHING:
         return Assessment(False, _NOTHING[verdict.reason])
-    return _assess_signals(verdict.signals, step)
+    return _assess_signals([s for s in verdict.signals if s.family not in _BESIDE], step)
 
 
 def _assess_signals(signals: Iterable[SignalResult], step: Step) -> Assessment:
@@ -89,6 +96,13 @@ def _assess_operations(operations: list[list[SignalResult]], step: Step) -> Asse
     what = limits if step.latency_limit > 1 else "effects beyond the tolerances"
     left = f"; not covered, {share:.1%} of the traffic: {named}{_and_more(uncovered)}" if uncovered else ""
     return Assessment(True, f"{what} are excluded{left}")
+
+
+def _suspicion(signal: SignalResult) -> str:
+    where = "" if signal.operation == WHOLE_ARM else f" of {signal.operation}"
+    what = f"new error {signal.novelty.title}" if signal.novelty else signal.signal.replace("_", " ")
+    how = "is no guardrail, and a person should look first" if signal.exploratory else "is worse"
+    return f"{what}{where} {how}"
 
 
 def _open(of_one: list[SignalResult], step: Step) -> list[SignalResult]:

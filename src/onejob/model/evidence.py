@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from onejob.model.kpi import Kpi, Tolerance
 from onejob.model.verdict import FalseAlarms
 
 
@@ -34,6 +35,54 @@ class Cell:
     sum_sq_s2: float = 0.0
     zeros: int = 0
     buckets: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueCell:
+    """Values of one KPI on one instance of one version in one bin; `bin_start` is in Unix seconds.
+
+    `counts` and `sums` are per octave, so that a mean can leave extremes out exactly: octave k holds sizes in
+    [2^(k-1100), 2^(k-1099)), negative values are in octave -k, zeros in octave 0. Of a yes/no KPI, yes is 1, no is 0.
+    """
+
+    kpi: str
+    version: str
+    build: str = ""
+    instance: str
+    bin_start: int
+    counts: Mapping[int, int]
+    sums: Mapping[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoveltyCell:
+    """Occurrences of one fingerprint in one version and bin: of an error, or of a log template.
+
+    `count` is of traces, as one request may throw the same thing many times. `title`, `sample` (a stack or a line) and
+    `trace_id` are of one of them. `is_known` says that the service showed it before the deployment began.
+    """
+
+    kind: str
+    fingerprint: str
+    version: str
+    build: str = ""
+    bin_start: int
+    count: int
+    title: str = ""
+    sample: str = ""
+    trace_id: str = ""
+    is_known: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vital:
+    """Page views with one web vital, as cells: `operation` is the page, buckets are of seconds for `lcp` and `inp`.
+
+    `cls` has no unit; its buckets are of 0.1 + CLS, so that a page without any shift has a ratio to others.
+    """
+
+    name: str
+    cells: tuple[Cell, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +124,8 @@ class JudgeSettings:
 
     `tolerance_errors` is a difference of rates, the other tolerances are ratios above 1. `phi_factor` makes every
     design effect larger, by what placebo deployments of the service needed; `history` is what its past says of noise,
-    and `false_alarms` what was measured with both.
+    and `false_alarms` what was measured with both. `kpis` and `tolerances` are those of the deployment's service; of
+    the tolerances, the first that covers a signal and its operation holds.
     """
 
     alpha: float = 0.01
@@ -87,6 +137,8 @@ class JudgeSettings:
     max_operations: int = 200
     phi_factor: float = 1.0
     history: tuple[SignalHistory, ...] = ()
+    kpis: tuple[Kpi, ...] = ()
+    tolerances: tuple[Tolerance, ...] = ()
     false_alarms: FalseAlarms | None = None
 
 
@@ -135,7 +187,8 @@ class EvidenceBatch:
     `warmed` are instances that were sent warm-up requests before traffic. `share` is the share of traffic in 0..1 the
     treatment was meant to get all through the batch, if anybody said so. `settings` come with the first batch only;
     `expectations` once, where no old version serves beside the new one.
-    `finished` marks the last batch: the arms no longer serve side by side.
+    `finished` marks the last batch: the arms no longer serve side by side. `values`, `vitals` and `novelties` are what
+    spans said beyond requests.
     """
 
     deployment_id: str
@@ -151,3 +204,6 @@ class EvidenceBatch:
     settings: JudgeSettings | None = None
     expectations: Expectations | None = None
     finished: bool = False
+    values: tuple[ValueCell, ...] = ()
+    vitals: tuple[Vital, ...] = ()
+    novelties: tuple[NoveltyCell, ...] = ()

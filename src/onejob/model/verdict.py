@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from onejob.model.kpi import Direction
+
 
 class State(StrEnum):
     """The answer, for a signal or for the whole deployment."""
@@ -57,14 +59,53 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignalResult:
-    """One signal of one operation. `signal` is `errors`, `latency_p50`, `latency_p95`, `latency_p99` or `shortfall`.
+class NewThing:
+    """What a novelty is: `kind` is `error` or `log_template`; `sample` is a stack or a line of `trace_id`.
 
-    `control` and `treatment` are the arms' values: seconds for latency, fractions in 0..1 for the others.
+    `count` is of treatment's requests that showed it, `rate` its share of treatment's requests since it was first seen;
+    `control_requests` is how many of control's showed nothing of it meanwhile.
+    """
+
+    kind: str
+    fingerprint: str
+    title: str
+    sample: str
+    trace_id: str
+    first_seen_at: datetime
+    count: int
+    rate: float
+    control_requests: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixShift:
+    """How much of a measure's overall change is other traffic, and how much is change within operations.
+
+    `measure` is `errors` (a fraction) or `latency` (mean seconds); `change` = `within` + `mix`.
+    """
+
+    measure: str
+    control: float
+    treatment: float
+    change: float
+    within: float
+    mix: float
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalResult:
+    """One signal of one operation. `signal` is `errors`, `latency_p50`, `latency_p95`, `latency_p99`, `shortfall`,
+    `lcp_p75`, `inp_p75`, `cls_p75`, `new_error`, or the name of a KPI.
+
+    `control` and `treatment` are the arms' values: seconds for latency, fractions in 0..1 for rates, else in `unit`.
     [`low`, `high`] covers `effect` at every look at once with probability 1 - alpha; None where nothing is known.
     `tolerance` has the effect's unit and kind: a ratio above 1, or a difference above 0.
     `log_evidence` is the natural log of the e-process against "no worse than theta_0": of the thresholds up to the
     reported quantile for latency, which the operation's own evidence averages.
+    `family` names the share of alpha it has: `errors`, `latency`, `router`, `shortfall`, `vitals`, `kpi` or `novelty`.
+    `unit` is `s`, `1` for a fraction, or whatever the KPI's is. An `exploratory` signal has no share of alpha: it can
+    hold a rollout, and never rolls back.
     """
 
     operation: str
@@ -86,6 +127,11 @@ class SignalResult:
     control_requests: int
     treatment_requests: int
     first_visible_at: datetime | None = None
+    family: str = ""
+    unit: str = ""
+    direction: Direction = Direction.LOWER_IS_BETTER
+    exploratory: bool = False
+    novelty: NewThing | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,4 +185,5 @@ class Verdict:
     window_end: datetime | None
     left_out: tuple[str, ...]
     engine_version: str
+    mix: tuple[MixShift, ...] = ()
     false_alarms: FalseAlarms | None = None

@@ -8,7 +8,16 @@ import json
 import zlib
 from typing import Any
 
-from onejob.model.evidence import Cell, EvidenceBatch, Expectations, JudgeSettings, RouterCount
+from onejob.model.evidence import (
+    Cell,
+    EvidenceBatch,
+    Expectations,
+    JudgeSettings,
+    NoveltyCell,
+    RouterCount,
+    ValueCell,
+    Vital,
+)
 from onejob.state.codec import from_plain, to_plain
 
 
@@ -16,6 +25,7 @@ def pack_counts(batch: EvidenceBatch) -> bytes:
     """Everything a batch consumed: cells, router samples, and what the judge was told about them."""
     labels: dict[str, int] = {}
     cells = [_cell_to_list(cell, labels) for cell in batch.cells]
+    further = _pack_further(batch, labels)
     document = {
         "labels": list(labels),
         "cells": cells,
@@ -24,6 +34,7 @@ def pack_counts(batch: EvidenceBatch) -> bytes:
         "share": batch.share,
         "settings": None if batch.settings is None else to_plain(batch.settings),
         "expectations": None if batch.expectations is None else to_plain(batch.expectations),
+        **further,
     }
     return zlib.compress(json.dumps(document, separators=(",", ":")).encode())
 
@@ -41,7 +52,49 @@ def unpack_counts(packed: bytes) -> dict[str, Any]:
         "share": document["share"],
         "settings": None if settings is None else from_plain(JudgeSettings, settings),
         "expectations": None if expectations is None else from_plain(Expectations, expectations),
+        **_unpack_further(document, labels),
     }
+
+
+def _pack_further(batch: EvidenceBatch, labels: dict[str, int]) -> dict[str, Any]:
+    """What most batches have nothing of is left out of them; so it is absent from those of older versions."""
+    further = {
+        "values": [_value_to_list(cell, labels) for cell in batch.values],
+        "vitals": [[vital.name, [_cell_to_list(cell, labels) for cell in vital.cells]] for vital in batch.vitals],
+        "novelties": to_plain(batch.novelties),
+    }
+    return {name: rows for name, rows in further.items() if rows}
+
+
+def _unpack_further(document: dict[str, Any], labels: list[str]) -> dict[str, Any]:
+    vitals = document.get("vitals", [])
+    return {
+        "values": tuple(_value_from_list(values, labels) for values in document.get("values", [])),
+        "vitals": tuple(Vital(name=n, cells=tuple(_cell_from_list(c, labels) for c in cells)) for n, cells in vitals),
+        "novelties": tuple(from_plain(NoveltyCell, plain) for plain in document.get("novelties", [])),
+    }
+
+
+def _value_to_list(cell: ValueCell, labels: dict[str, int]) -> list[Any]:
+    return [
+        *(labels.setdefault(text, len(labels)) for text in (cell.kpi, cell.version, cell.build, cell.instance)),
+        cell.bin_start,
+        [number for pair in cell.counts.items() for number in pair],
+        [number for pair in cell.sums.items() for number in pair],
+    ]
+
+
+def _value_from_list(values: list[Any], labels: list[str]) -> ValueCell:
+    kpi, version, build, instance, bin_start, counts, sums = values
+    return ValueCell(
+        kpi=labels[kpi],
+        version=labels[version],
+        build=labels[build],
+        instance=labels[instance],
+        bin_start=bin_start,
+        counts=dict(zip(counts[::2], counts[1::2], strict=True)),
+        sums=dict(zip(sums[::2], sums[1::2], strict=True)),
+    )
 
 
 def _cell_to_list(cell: Cell, labels: dict[str, int]) -> list[Any]:

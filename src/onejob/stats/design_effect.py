@@ -86,7 +86,9 @@ def log_theta_0_each(s_b: Floats, used: Ints, control_instances: int, treatment_
     return out
 
 
-def log_theta_0(between: tuple[float, int] | None, control_instances: int, treatment_instances: int) -> float:
+def log_theta_0(
+    between: tuple[float, int] | None, control_instances: int, treatment_instances: int, *, prior_sd: float = PRIOR_SD
+) -> float:
     """Log of the odds ratio that instances may show without any change.
 
     An estimate from few instances is often 0 by chance, so it is pooled with the prior at the weight of four more.
@@ -94,11 +96,11 @@ def log_theta_0(between: tuple[float, int] | None, control_instances: int, treat
     >>> round(float(np.exp(log_theta_0(None, 1, 1))), 2)
     1.48
     """
-    s_b, df = PRIOR_SD, PRIOR_DF
+    s_b, df = prior_sd, PRIOR_DF
     if between is not None:
         own_df = between[1] - 1.0
         df = _POOLED_DF + own_df
-        s_b = float(np.sqrt((_POOLED_DF * PRIOR_SD**2 + own_df * between[0] ** 2) / df))
+        s_b = float(np.sqrt((_POOLED_DF * prior_sd**2 + own_df * between[0] ** 2) / df))
     return _t_quantile(df) * s_b * _spread(control_instances, treatment_instances)
 
 

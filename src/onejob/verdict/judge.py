@@ -146,7 +146,7 @@ class Judge:
     def _look(self, batch: EvidenceBatch) -> Verdict:
         rows = self._rows()
         decision = self._decide(rows)
-        state = overall(decision.states)
+        state = overall(rows, decision.states)
         if self._verdict is not None and self._verdict.state is State.WORSE:
             state = State.WORSE  # a crossing is a crossing, whenever it is looked at again
         reason = self._reason(batch) if state is State.UNDECIDED else None

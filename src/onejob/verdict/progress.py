@@ -29,7 +29,7 @@ class Progress:
         self._untimed = 0
         self._recent: deque[tuple[int, int, dict[int, int]]] = deque()
         self._rates: Counter[int] = Counter()  # the sum of the recent ones
-        self._lowest: dict[tuple[str, str], tuple[float, int]] = {}
+        self._lowest: dict[tuple[str, str, str], tuple[float, int]] = {}
         self._declared_total = 0
         self._declared_expected = 0.0
 
@@ -72,14 +72,14 @@ class Progress:
 
     def remember(self, row: Row, batch: EvidenceBatch) -> None:
         """Keep where the evidence was lowest: it has been rising for good since then."""
-        key = (row.operation, row.family)
+        key = (row.operation, row.family, row.stream)
         lowest = self._lowest.get(key)
         if lowest is None or row.log_e[WORSE] <= lowest[0]:
             self._lowest[key] = (row.log_e[WORSE], batch.bins_to)
 
     def visible_since(self, row: Row, batch: EvidenceBatch) -> datetime:
         """End of the first bin in which the row's evidence began to rise for good."""
-        since = self._lowest.get((row.operation, row.family), (0.0, batch.bins_to - batch.bin_width_s))[1]
+        since = self._lowest.get((row.operation, row.family, row.stream), (0.0, batch.bins_to - batch.bin_width_s))[1]
         return datetime.fromtimestamp(min(since + batch.bin_width_s, batch.bins_to), UTC)
 
     def has_surplus(self, share: float | None) -> bool:

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onejob.model.evidence import JudgeSettings
-from onejob.model.verdict import EffectKind, Missing, SignalResult, State
+from onejob.model.kpi import Direction
+from onejob.model.verdict import EffectKind, Missing, NewThing, SignalResult, State
 from onejob.stats import design_effect, histogram, mixture
 from onejob.stats.confidence import running_mean_interval
-from onejob.verdict import missing
+from onejob.verdict import missing, tolerances
 from onejob.verdict.counts import CONTROL, TREATMENT
 from onejob.verdict.evidence import ERRORS, Evidence
+from onejob.verdict.harm import Harm, harm
 from onejob.verdict.intervals import LatencyIntervals
 from onejob.verdict.router import LOG_THETA_0, SHARE_PHI, RouterEvidence, ShareEvidence
 
@@ -21,8 +23,6 @@ Floats = NDArray[np.float64]
 
 WORSE, BETTER = 0, 1  # sides of the evidence
 EVERYWHERE = "*"  # the operation of signals that are about the arm as a whole
-# How alpha is shared between the guardrails: see docs/verdict.md.
-BUDGET = {"errors": 0.4, "latency": 0.4, "router": 0.1, "shortfall": 0.1}
 # Evidence of a reported quantile: the thresholds from the one reported below it up to its own.
 _AROUND = {0: (1,), 1: (2, 3, 4), 2: (5, 6)}
 
@@ -50,26 +50,41 @@ class Row:
     events: tuple[int, int]
     floor: float = 0.0
     share: float | None = None  # of all requests, what treatment was declared to get, where the row is about that
+    unit: str = "1"
+    direction: Direction = Direction.LOWER_IS_BETTER
+    exploratory: bool = False
+    stream: str = ""  # whose evidence it is, where that is not the operation's
+    novelty: NewThing | None = None
+    says_what_is_missing: bool = True
+
+    @property
+    def harm(self) -> Harm:
+        """Effect and interval, turned so that larger is worse."""
+        return harm(self.kind, self.direction, self.effect, self.low, self.high)
 
     def is_beyond(self, side: int) -> bool:
         """Is the estimate beyond the tolerance, on the bad (WORSE) or the good (BETTER) side?"""
-        if self.effect is None:
+        effect = self.harm.effect
+        if effect is None:
             return False
-        if self.kind is EffectKind.DIFFERENCE:
-            return self.effect > self.tolerance if side == WORSE else self.effect < -self.tolerance
-        return self.effect > self.tolerance if side == WORSE else self.effect < 1 / self.tolerance
+        if side == WORSE:
+            return effect > self.tolerance
+        good = -self.tolerance if self.kind is EffectKind.DIFFERENCE else 1 / self.tolerance
+        return effect < good
 
     def is_clear(self, side: int) -> bool:
         """Does the interval exclude that nothing changed?"""
         same = 0.0 if self.kind is EffectKind.DIFFERENCE else 1.0
+        seen = self.harm
         if side == WORSE:
-            return self.low is not None and self.low > same
-        return self.high is not None and self.high < same
+            return seen.low is not None and seen.low > same
+        return seen.high is not None and seen.high < same
 
     @property
     def is_within(self) -> bool:
         """Is an effect beyond the tolerance excluded?"""
-        return self.high is not None and self.high <= self.tolerance
+        high = self.harm.high
+        return high is not None and high <= self.tolerance
 
 
 def error_rows(evidence: Evidence, operations: Sequence[tuple[int, str, float]], settings: JudgeSettings) -> list[Row]:
@@ -96,39 +111,69 @@ def latency_rows(
     evidence: Evidence, intervals: LatencyIntervals, op: int, name: str, weight: float, settings: JudgeSettings
 ) -> list[Row]:
     """The reported quantiles of one operation; the median always, the others once control has enough requests."""
-    phi, theta = evidence.phi()[op], evidence.log_theta_0()[op]
-    log_e = _log_e(evidence, op, list(range(1, 1 + len(evidence.edges[op]))))
-    rows = []
-    for i, q in enumerate(intervals.reported):
-        if i and intervals.edges[op, i] < 0:
-            continue
-        control, treatment = (histogram.quantile_s(evidence.histogram[arm, op], q) for arm in (CONTROL, TREATMENT))
-        effect = _ratio_at(evidence, op, int(intervals.edges[op, i]))
-        low, high = _around(effect, *intervals.bounds(op, i))
-        tolerance = settings.tolerance_p50 if i == 0 else settings.tolerance_tail
-        rows.append(
-            Row(
-                family="latency",
-                operation=name,
-                signal=f"latency_p{q * 100:g}",
-                kind=EffectKind.RATIO,
-                control=control,
-                treatment=treatment,
-                effect=effect,
-                low=low,
-                high=high,
-                tolerance=tolerance,
-                log_e=log_e,
-                own_log_e=_log_e(evidence, op, list(_AROUND[i])),
-                weight=weight,
-                phi=float(phi[1 + intervals.columns[i]]),
-                theta_0=float(np.exp(theta[1 + intervals.columns[i]])),
-                requests=_pair(evidence.timed[:, op]),
-                events=(0, 0),
-                floor=_floor(evidence, op, int(intervals.edges[op, i]), float(theta[1 + intervals.columns[i]])),
-            )
+    noise = evidence.phi()[op], evidence.log_theta_0()[op]
+    return [
+        duration_row(
+            evidence,
+            intervals,
+            (op, i),
+            noise,
+            family="latency",
+            operation=name,
+            signal=f"latency_p{q * 100:g}",
+            tolerance=tolerances.of_latency(settings, f"latency_p{q * 100:g}", name),
+            weight=weight,
+            around=_AROUND[i],
         )
-    return rows
+        for i, q in enumerate(intervals.reported)
+        if not i or intervals.edges[op, i] >= 0
+    ]
+
+
+def duration_row(
+    evidence: Evidence,
+    intervals: LatencyIntervals,
+    place: tuple[int, int],
+    noise: tuple[Floats, Floats],
+    *,
+    family: str,
+    operation: str,
+    signal: str,
+    tolerance: float,
+    weight: float,
+    around: Sequence[int],
+) -> Row:
+    """One reported quantile: `place` is (operation, which of the reported), `noise` is (phi, log theta_0) per signal.
+
+    `around` are the thresholds whose evidence is the quantile's own.
+    """
+    op, i = place
+    column, q = 1 + intervals.columns[i], intervals.reported[i]
+    control, treatment = (histogram.quantile_s(evidence.histogram[arm, op], q) for arm in (CONTROL, TREATMENT))
+    effect = _ratio_at(evidence, op, int(intervals.edges[op, i]))
+    low, high = _around(effect, *intervals.bounds(op, i))
+    phi, log_theta_0 = (float(values[column]) for values in noise)
+    return Row(
+        family=family,
+        operation=operation,
+        signal=signal,
+        kind=EffectKind.RATIO,
+        control=control,
+        treatment=treatment,
+        effect=effect,
+        low=low,
+        high=high,
+        tolerance=tolerance,
+        log_e=_log_e(evidence, op, list(range(1, 1 + len(evidence.edges[op])))),
+        own_log_e=_log_e(evidence, op, list(around)),
+        weight=weight,
+        phi=phi,
+        theta_0=float(np.exp(log_theta_0)),
+        requests=_pair(evidence.timed[:, op]),
+        events=(0, 0),
+        floor=_floor(evidence, op, int(intervals.edges[op, i]), log_theta_0),
+        unit="s",
+    )
 
 
 def router_rows(router: RouterEvidence, settings: JudgeSettings) -> list[Row]:
@@ -202,21 +247,26 @@ def result(row: Row, state: State, seen_at: datetime | None, lacking: Missing | 
         control_requests=row.requests[CONTROL],
         treatment_requests=row.requests[TREATMENT],
         first_visible_at=seen_at,
+        family=row.family,
+        unit=row.unit,
+        direction=row.direction,
+        exploratory=row.exploratory,
+        novelty=row.novelty,
     )
 
 
 def lacking(rows: Sequence[Row], settings: JudgeSettings, rates_per_s: Sequence[float]) -> list[Missing]:
     """What each row needs until it can be called no worse."""
-    is_rate = [row.kind is EffectKind.DIFFERENCE and row.share is None for row in rows]
+    is_rate = [row.kind is EffectKind.DIFFERENCE and row.share is None and row.says_what_is_missing for row in rows]
     rated = [row for row, is_it in zip(rows, is_rate, strict=True) if is_it]
     columns = missing.Rates(
-        events=np.array([row.events for row in rated], dtype=float).reshape(-1, 2),
+        events=np.array([_harmful(row) for row in rated], dtype=float).reshape(-1, 2),
         requests=np.array([row.requests for row in rated], dtype=float).reshape(-1, 2),
         tolerance=np.array([row.tolerance for row in rated]),
         phi=np.array([row.phi for row in rated]),
     )
     per_s = [rate for rate, is_it in zip(rates_per_s, is_rate, strict=True) if is_it]
-    for_rates = iter(missing.missing_for_rates(columns, [row.high for row in rated], per_s, settings.alpha))
+    for_rates = iter(missing.missing_for_rates(columns, [row.harm.high for row in rated], per_s, settings.alpha))
     return [
         next(for_rates) if is_it else _lacking_other(row, rate, settings.alpha)
         for row, rate, is_it in zip(rows, rates_per_s, is_rate, strict=True)
@@ -231,10 +281,20 @@ def _lacking_other(row: Row, rate_per_s: float, alpha: float) -> Missing:
     )
 
 
+def _harmful(row: Row) -> tuple[int, ...]:
+    """Events that are bad: of what had better be frequent, those that did not happen."""
+    if row.direction is Direction.HIGHER_IS_BETTER:
+        return tuple(n - x for n, x in zip(row.requests, row.events, strict=True))
+    return row.events
+
+
 def _lacking_ratio(row: Row, rate_per_s: float) -> Missing:
+    seen = row.harm
+    if not row.says_what_is_missing:
+        return Missing(largest_excluded=seen.high, requests=None, seconds_p50=None, seconds_p90=None)
     return missing.missing_for_ratio(
-        row.effect,
-        row.high,
+        seen.effect,
+        seen.high,
         row.tolerance,
         floor=row.floor,
         requests=row.requests[TREATMENT],
@@ -282,7 +342,7 @@ def _rate_row(o: _Outcome, lows: Floats, highs: Floats, settings: JudgeSettings)
         effect=treatment - control if control is not None and treatment is not None else None,
         low=float(lows[TREATMENT] - highs[CONTROL]) if is_seen else None,
         high=float(highs[TREATMENT] - lows[CONTROL]) if is_seen else None,
-        tolerance=max(settings.tolerance_errors, (settings.tolerance_errors_ratio - 1) * (control or 0.0)),
+        tolerance=tolerances.of_errors(settings, o.signal, o.operation, control),
         log_e=o.log_e,
         own_log_e=o.log_e,
         weight=o.weight,
