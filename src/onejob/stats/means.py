@@ -1,0 +1,237 @@
+"""Is the mean of one arm lower or higher than the other's? Valid at every look, also for noise with a memory.
+
+Problem: a mean's noise has unknown variance, and consecutive bins are not independent. Solution: bins are paired, so
+that what happens to both arms cancels; for a ratio rho of the means the residual of a pair is w (T - rho C), with T, C
+the arms' means and w = n0 n1 / (n0 + n1) the weight that makes residuals of variance sigma^2 w. Residuals are summed in
+batches of 1, 2, 4, ... bins. On the batches of each length runs the sequential t-test of Wang & Ramdas ("Anytime-valid
+t-tests and confidence sequences for Gaussian means with unknown variance", 2024, section 4; here for residuals of mean
+delta u_b and standard deviation sigma sqrt(u_b)):
+
+    E = sqrt(kappa / (U + kappa)) (V / (V - S^2 / (U + kappa)))^(m / 2),    U = sum u, S = sum R, V = sum R^2 / u
+
+times twice the posterior probability that delta has the sign that is looked for. It is an e-process for independent
+normal residuals; the sums of longer batches are more nearly normal, and less dependent on each other. The evidence is
+the smallest over all lengths that have enough batches: an e-process as soon as *one* of them is long enough for
+the noise's memory. With growing m it tends to the normal mixture of Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas
+("Time-uniform central limit theory and asymptotic confidence sequences", Annals of Statistics 2024, section 2), whose
+variance is thereby replaced by an autocorrelation-robust one (batch means). All rho that are not refuted by the
+two-sided test are the interval: a confidence sequence.
+
+Symbols: w, T, C, rho, R, u, U, S, V as above; m = number of batches; kappa = weight at which the evidence is sharpest.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr
+
+from onejob.stats.mixture import log_mean
+
+Floats = NDArray[np.float64]
+Interval = tuple[float | None, float | None]
+
+# Fewer batches than this say too little of their own variance: the test would need effects a half larger.
+MIN_BATCHES = 16
+# Effects that show within 4, 64 or 1,024 pairs of the usual weight: a large one is found at once, a small one at last.
+SHARPEST = (4.0, 64.0, 1024.0)
+_PAIRS_FOR_UNIT = 8  # pairs from which the usual weight is taken; later ones change nothing
+_ROUNDS, _SECTIONS = 6, 24  # an end of an interval is found to 1 part in 24^6 of where it was looked for
+_FURTHEST = 64.0  # standard errors from the estimate to where the interval's ends are looked for
+_LEAST_LOG_E = -50.0  # below, a probability is no longer a number; what is against a hypothesis need not be told apart
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """The hypothesis "x = value" as a vector `base` + value `slope` over the means of (treatment, control, 1)."""
+
+    base: tuple[float, float, float]
+    slope: tuple[float, float, float]
+
+    def at(self, values: Floats) -> Floats:
+        """Shape (n,) -> (n, 3)."""
+        vectors: Floats = np.array(self.base) + values[:, None] * np.array(self.slope)
+        return vectors
+
+
+RATIO = Contrast(base=(1.0, 0.0, 0.0), slope=(0.0, -1.0, 0.0))  # treatment is so many times a control above 0
+DIFFERENCE = Contrast(base=(1.0, -1.0, 0.0), slope=(0.0, 0.0, -1.0))  # treatment is so much more than control
+
+
+@dataclass(slots=True)
+class _Batches:
+    """Sums over complete batches of one length; vectors are (treatment, control, 1), each times the pair's weight."""
+
+    number: int = 0
+    weight: float = 0.0
+    sums: Floats = field(default_factory=lambda: np.zeros(3))
+    squares: Floats = field(default_factory=lambda: np.zeros((3, 3)))  # sum of outer products over the batch's weight
+
+    def add(self, weight: float, batch: Floats) -> None:
+        self.number += 1
+        self.weight += weight
+        self.sums = self.sums + batch
+        with np.errstate(over="ignore", invalid="ignore"):  # the square of what is astronomical; then nothing is known
+            self.squares = self.squares + np.outer(batch, batch) / weight
+
+
+class PairedMeans:
+    """Evidence on how two arms' means differ, pair by pair; plain sums, so that resuming is adding again.
+
+    `min_batches` are needed of pairs, and of batches of them; `sharpest` are numbers of pairs, see SHARPEST.
+    """
+
+    def __init__(
+        self, min_batches: tuple[int, int] = (MIN_BATCHES, MIN_BATCHES), sharpest: tuple[float, ...] = SHARPEST
+    ) -> None:
+        self._min_batches = min_batches
+        self._sharpest = np.array(sharpest)
+        self._scales = [_Batches()]
+        self._open: list[tuple[float, Floats] | None] = [None]
+        self._unit_from: list[float] = []
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs were given."""
+        return self._scales[0].number
+
+    def means(self) -> tuple[float, float] | None:
+        """Weighted means of (control, treatment), None before there is a pair."""
+        whole = self._scales[0]
+        if not whole.weight:
+            return None
+        return float(whole.sums[1] / whole.weight), float(whole.sums[0] / whole.weight)
+
+    def add(self, treatment: float, control: float, weight: float = 1.0) -> None:
+        """One more pair: each arm's mean, and the pair's weight > 0."""
+        if len(self._unit_from) < _PAIRS_FOR_UNIT:
+            self._unit_from.append(weight)
+        self._add(0, weight, weight * np.array([treatment, control, 1.0]))
+
+    def _add(self, scale: int, weight: float, batch: Floats) -> None:
+        """A batch of 2^scale pairs is complete; with the one before it, it makes one of twice the length."""
+        self._scales[scale].add(weight, batch)
+        waiting, self._open[scale] = self._open[scale], None
+        if waiting is None:
+            self._open[scale] = (weight, batch)
+            return
+        if scale + 1 == len(self._scales):
+            self._scales.append(_Batches())
+            self._open.append(None)
+        self._add(scale + 1, waiting[0] + weight, waiting[1] + batch)
+
+    def log_evidence(self, contrast: Contrast, value: float) -> tuple[float, float]:
+        """Log evidence that the truth is (above, below) the value; 0 with too few pairs."""
+        above, below = self._log_e(contrast.at(np.array([value])))
+        return float(above[0]), float(below[0])
+
+    def estimate(self, contrast: Contrast) -> float | None:
+        """The value that fits the means; None while there is none."""
+        sums = self._scales[0].sums
+        per_unit = float(np.dot(contrast.slope, sums))
+        return -float(np.dot(contrast.base, sums)) / per_unit if per_unit else None
+
+    def interval(self, contrast: Contrast, alpha: float) -> Interval:
+        """Every value that is refuted on neither side, each at alpha / 2; None for an end that is not known yet."""
+        centre = self.estimate(contrast)
+        reach = 0.0 if centre is None else self._reach(contrast, centre)
+        if centre is None or self.pairs < self._min_batches[0] or not np.isfinite(reach):
+            return None, None
+        bar = float(np.log(2 / alpha))
+        near, far = np.full(2, centre), centre + np.array([-reach, reach])
+        is_bounded = self._refuted(contrast, far[:, None], bar)[:, 0]
+        for _ in range(_ROUNDS):
+            points = near[:, None] + (far - near)[:, None] * np.linspace(0, 1, _SECTIONS + 1)
+            first = np.maximum(1, self._refuted(contrast, points, bar).argmax(axis=1))
+            near, far = (np.take_along_axis(points, (first - i)[:, None], axis=1)[:, 0] for i in (1, 0))
+        low, high = (float(end) if known else None for end, known in zip(far, is_bounded, strict=True))
+        return low, high
+
+    def _reach(self, contrast: Contrast, centre: float) -> float:
+        """So many standard errors of the estimate, and never nothing."""
+        whole, v = self._scales[0], contrast.at(np.array([centre]))[0]
+        spread = np.sqrt(max(0.0, v @ whole.squares @ v) / whole.number * whole.weight)
+        return float(_FURTHEST * spread / abs(np.dot(contrast.slope, whole.sums)) + 1e-9 * max(1.0, abs(centre)))
+
+    def _refuted(self, contrast: Contrast, values: Floats, bar: float) -> NDArray[np.bool_]:
+        """Is the truth above the values of the first row, and below those of the second, beyond doubt?"""
+        (above, _), (_, below) = (self._log_e(contrast.at(row)) for row in values)
+        return np.stack([above, below]) >= bar
+
+    def _log_e(self, contrasts: Floats) -> tuple[Floats, Floats]:
+        """The least over batch lengths, for (above, below); contrasts (n, 3) -> (n,) each."""
+        least_first, least = self._min_batches
+        usable = [s for i, s in enumerate(self._scales) if s.number >= (least if i else least_first)]
+        if not usable:
+            return np.zeros(len(contrasts)), np.zeros(len(contrasts))
+        kappa = float(np.mean(self._unit_from)) * self._sharpest
+        sides: Floats = np.stack([_one_sided(scale, contrasts, kappa) for scale in usable]).min(axis=0)
+        return sides[0], sides[1]
+
+
+def _one_sided(batches: _Batches, v: Floats, kappa: Floats) -> Floats:
+    """Log E for residuals with a mean above and below 0, averaged over kappa; (n, 3) -> (2, n)."""
+    s, squares = v @ batches.sums, np.einsum("ri,ij,rj->r", v, batches.squares, v)
+    m, weight = batches.number, batches.weight + kappa[:, None]
+    is_flat = ~(squares > 1e-24 * (v**2 @ np.diag(batches.squares)))
+    squares = np.where(is_flat, 1.0, squares)
+    # Rounding can leave a residual of nothing but noise: then nothing is known of the variance.
+    with np.errstate(over="ignore", invalid="ignore"):
+        left = np.maximum(squares - s**2 / weight, 1e-12 * squares)
+    is_flat = is_flat | ~np.isfinite(left).all(axis=0)
+    left = np.where(is_flat, 1.0, left)
+    log_e = 0.5 * np.log(kappa[:, None] / weight) + m / 2 * np.log(squares / left)
+    t = s / np.sqrt(weight * left / m)
+    with np.errstate(divide="ignore"):
+        signs = np.log(np.stack([stdtr(m, t), stdtr(m, -t)]))
+    sided = np.where(is_flat, 0.0, np.maximum(np.log(2.0) + log_e + signs, _LEAST_LOG_E))
+    return log_mean(sided, axis=1)
+
+
+# --- winsorising: extremes are put down to the octave beyond control's tail, the same for both arms ---
+
+ZERO = 0
+_MIDDLE = 1100  # octave k holds sizes in [2^(k - 1100), 2^(k - 1099)): all of a double's range, and above 0
+_LEAST_BEYOND = 20
+_QUANTILES = (0.999, 0.99, 0.95)
+
+
+def octave(value: float) -> int:
+    """The octave of a finite value.
+
+    >>> octave(1.0), octave(-3.0), octave(0.0)
+    (1100, -1101, 0)
+    """
+    if value == 0:
+        return ZERO
+    size = int(np.frexp(abs(value))[1]) - 1 + _MIDDLE
+    return size if value > 0 else -size
+
+
+def cap(counts: Mapping[int, int]) -> int | None:
+    """Octave of sizes beyond which values are cut off, from counts per octave of control; None with fewer than 20.
+
+    It is that of the highest of the quantiles 0.999, 0.99 and 0.95 of what is not zero that 20 values lie beyond; with
+    fewer, one octave more than the largest there was.
+    """
+    if sum(counts.values()) < _LEAST_BEYOND:
+        return None
+    sizes: dict[int, int] = {}
+    for k, n in counts.items():
+        if k != ZERO:
+            sizes[abs(k)] = sizes.get(abs(k), 0) + n
+    if not sizes:
+        return 2 * _MIDDLE
+    total, ordered = sum(sizes.values()), sorted(sizes)
+    q = next((q for q in _QUANTILES if total * (1 - q) >= _LEAST_BEYOND * (1 - 1e-9)), None)
+    if q is None:
+        return ordered[-1] + 1
+    return ordered[int(np.searchsorted(np.cumsum([sizes[k] for k in ordered]), q * total))]
+
+
+def capped_sum(counts: Mapping[int, int], sums: Mapping[int, float], limit: int) -> float:
+    """Sum of all values, those beyond the limit taken as the outer edge of the limit's octave."""
+    inside = sum(value for k, value in sums.items() if abs(k) <= limit)
+    beyond = sum(n if k > 0 else -n for k, n in counts.items() if abs(k) > limit)
+    return inside + beyond * 2.0 ** (limit + 1 - _MIDDLE) if beyond else inside
