@@ -16,7 +16,8 @@ COVERAGE := --cov=onejob.stats --cov=onejob.verdict --cov-branch --cov-report=te
 # from the one that has most left.
 BESIDE := -n 4 --dist worksteal
 # Quick ones that start no component; `make test` runs them all.
-UNIT := tests/benchmarks tests/stats tests/verdict/test_judge.py tests/verdict/test_report.py tests/test_repository.py \
+UNIT := tests/benchmarks tests/stats tests/test_repository.py \
+	$(addprefix tests/verdict/test_,$(addsuffix .py,decide fingerprints judge report)) \
 	$(addprefix tests/act/test_,$(addsuffix .py,gate limits plan rollout))
 
 .PHONY: help demo serve test check bench-verdict lock docs clean

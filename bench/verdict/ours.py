@@ -24,13 +24,13 @@ from onejob.model.deployment import Deployment, Source, Status, Strategy
 from onejob.model.evidence import Cell, EvidenceBatch, JudgeSettings
 from onejob.model.verdict import State, Verdict
 from onejob.stats import core_test, mixture
+from onejob.verdict.budget import BUDGET
 from onejob.verdict.counts import CONTROL, TREATMENT, Counts
 from onejob.verdict.evidence import ERRORS, Evidence
 from onejob.verdict.fold import fold
 from onejob.verdict.intervals import LatencyIntervals
 from onejob.verdict.judge import Judge
 from onejob.verdict.operations import Operations
-from onejob.verdict.signals import BUDGET
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

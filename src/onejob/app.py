@@ -93,10 +93,16 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        wrong = "; ".join(f"ONEJOB_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        wrong = "; ".join(f"{_variable(e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
         raise CannotStart(f"{wrong}. See docs/configuration.md.") from None
     except SettingsError as error:
         raise CannotStart(f'{error}: lists are JSON, such as ["a", "b"]. See docs/configuration.md.') from None
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    """`ONEJOB_KPIS`, entry 0, tolerance: where in a variable something is wrong."""
+    name, *inside = location or ("",)
+    return ", ".join([f"ONEJOB_{str(name).upper()}", *(f"entry {i}" if isinstance(i, int) else i for i in inside)])
 
 
 def run(settings: Settings, stack: ExitStack) -> Services:

@@ -4,11 +4,15 @@ Each field is an environment variable with the prefix `ONEJOB_` (`ONEJOB_DATA_DI
 `docs/configuration.md` is generated from this file.
 """
 
+from collections import Counter
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from onejob.model.kpi import Kpi, Tolerance
 
 Seconds = Annotated[float, Field(gt=0, le=1e9)]
 
@@ -73,6 +77,16 @@ class Settings(BaseSettings):
     tolerance_errors_ratio: float = Field(1.5, gt=1, description="Tolerated rise of an error rate, as a ratio.")
     tolerance_p50: float = Field(1.05, gt=1, description="Tolerated ratio of the median duration.")
     tolerance_tail: float = Field(1.10, gt=1, description="Tolerated ratio of the p95 and p99 of the duration.")
+    tolerances: tuple[Tolerance, ...] = Field(
+        (),
+        description="Tolerances of single signals, as a JSON list of `{service, signal, operation, tolerance}`; the "
+        "first whose globs fit holds, before the tolerances above. See [KPIs and tolerances](kpis.md).",
+    )
+    kpis: tuple[Kpi, ...] = Field(
+        (),
+        description="Your own numbers to judge, as a JSON list of `{name, service, source, attribute, event, "
+        "operation, unit, direction, tolerance, kind, guardrail, per_instance}`. See [KPIs and tolerances](kpis.md).",
+    )
     warm_up_s: float = Field(
         120.0, ge=0, description="Longest start of a new instance that is left out of latency (never out of errors)."
     )
@@ -96,3 +110,31 @@ class Settings(BaseSettings):
         ("tenant.id", "tenant.size", "enduser.id", "http.route", "payment.method"),
         description="Span attributes kept as columns of their own, for speed.",
     )
+
+    @field_validator("kpis", mode="before")
+    @classmethod
+    def _only_keys_of_a_kpi(cls, value: Any) -> Any:
+        return _known_keys(Kpi, value)
+
+    @field_validator("tolerances", mode="before")
+    @classmethod
+    def _only_keys_of_a_tolerance(cls, value: Any) -> Any:
+        return _known_keys(Tolerance, value)
+
+    @field_validator("kpis")
+    @classmethod
+    def _names_differ(cls, kpis: tuple[Kpi, ...]) -> tuple[Kpi, ...]:
+        twice = [name for name, times in Counter(kpi.name for kpi in kpis).items() if times > 1]
+        if twice:
+            raise ValueError(f"two KPIs are called {twice[0]!r}; give each a name of its own")
+        return kpis
+
+
+def _known_keys(kind: type, value: Any) -> Any:
+    """A misspelt key would be ignored silently, and a guardrail be none."""
+    known = {field.name for field in fields(kind)}
+    for number, item in enumerate(value if isinstance(value, list | tuple) else ()):
+        unknown = sorted(item.keys() - known) if isinstance(item, dict) else ()
+        if unknown:
+            raise ValueError(f"entry {number} has {unknown[0]!r}, which is none of {', '.join(sorted(known))}")
+    return value

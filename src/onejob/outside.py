@@ -40,7 +40,7 @@ def backtest(
         materials = Materials(
             past=Past(reader, settings.default_environment, settings.bin_width_s, table),
             facts=NoFacts(),
-            told=lambda *_: judge_settings(settings),
+            told=lambda service, _: judge_settings(settings, service),
             settings=settings,
         )
         now = datetime.now(UTC)

@@ -22,7 +22,7 @@ def backtested(
     materials = Materials(
         past=past(engine, settings),
         facts=StoredFacts(state) if state else NoFacts(),
-        told=lambda *_: judge_settings(settings),
+        told=lambda service, _: judge_settings(settings, service),
         settings=settings,
         spans=engine,
     )

@@ -121,6 +121,6 @@ def test_judges_are_told_what_was_measured_last(sqlite_database: Database) -> No
     calibrations.save(first)
     calibrations.save(replace(first, phi_factor=1.6, false_alarms=measured))
     (known,) = calibrations.all()
-    told = judge_settings(Settings(), known)
+    told = judge_settings(Settings(), "shop", known)
     assert (told.phi_factor, told.false_alarms) == (1.6, measured)
-    assert judge_settings(Settings(), calibrations.get("shop", "staging")) == JudgeSettings()
+    assert judge_settings(Settings(), "shop", calibrations.get("shop", "staging")) == JudgeSettings()

@@ -23,7 +23,7 @@ from onejob.store.engine import Engine, open_engine
 from onejob.store.errors import EngineUnavailable
 from onejob.verdict.live import JudgeLoop, Look
 from onejob.verdict.recompute import recompute
-from otlp_builders import a_payload, a_service, a_span
+from otlp_builders import a_payload, a_service, a_span, attributes_of
 from verdict.traffic import a_deployment
 
 BEGAN = int(time.time()) - 600
@@ -298,3 +298,49 @@ def test_a_deployment_that_cannot_be_judged_keeps_no_other_waiting(
 
     monkeypatch.setattr(loop, "_look", look)
     assert {look.deployment.id for look in looks(loop, 20)} == {sound.id}
+
+
+def test_kpis_of_the_service_are_judged_and_stay_what_they_were_when_settings_change(
+    engine: Engine, database: Database, settings: Settings
+) -> None:
+    revenue = {"name": "revenue", "kind": "mean", "direction": "higher_is_better", "attribute": "order.total"}
+    told = Settings.model_validate(
+        settings.model_dump()
+        | {
+            "kpis": [
+                revenue | {"service": "service-*", "guardrail": True},
+                revenue | {"name": "x", "service": "other"},
+            ],
+            "tolerances": [{"signal": "errors", "tolerance": 0.25}, {"signal": "errors", "tolerance": 0.5}],
+        }
+    )
+    deployment = reported(database)
+    rng = np.random.default_rng(4)
+    for version, begins, mean in (("1", -20, 50.0), ("2", 0, 30.0)):
+        spans = [
+            a_span(
+                start_ns=(BEGAN + t) * 10**9 + i * 10**8,
+                duration_s=0.03,
+                order__total=float(mean * np.exp(rng.normal(0, 0.2))),
+            )
+            for t in range(begins, 60)
+            for i in range(10)
+        ]
+        for span in spans[:: 20 if version == "2" else len(spans)][1:]:
+            span.events.add(name="exception", attributes=attributes_of({"exception.type": "KeyError"}))
+        resource = {"service.version": version, "service.instance.id": f"i-{version}"}
+        engine.insert_traces(a_payload(*spans, service=deployment.service, resource=resource), f"kpi-{version}")
+
+    looks(a_loop(engine, database, told), 20)
+    verdict = looks(a_loop(engine, database, settings), *range(21, 64, 3))[-1].verdict  # restarted without the KPIs
+
+    rows = {signal.signal: signal for signal in verdict.signals}
+    assert (verdict.state, rows["revenue"].state) == (State.WORSE, State.WORSE)
+    assert "revenue fell" in verdict.sentence
+    assert "x" not in rows
+    assert rows["errors"].tolerance == 0.25
+    assert rows["new_error"].exploratory
+    assert rows["new_error"].operation == "KeyError"
+    batches = list(Evidences(database).read(deployment.id))
+    assert [kpi.name for kpi in batches[0].settings.kpis] == ["revenue"]  # type: ignore[union-attr]
+    assert verdict == recompute(deployment, batches)

@@ -21,6 +21,7 @@ FAILED_REQUEST_S = 1.0
 MAX_OPERATIONS = 10
 MIN_SHARE = 0.02
 _BANDS = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
+_WITHOUT_REQUESTS = ("kpi", "vitals", "novelty")  # families that entry requests cannot explain
 _WINSORISED = 0.99  # one request that hung for a minute is not what made an operation slow
 
 
@@ -48,8 +49,9 @@ def suspects(verdict: Verdict) -> list[Suspect]:
 
     What is about the arm as a whole (the router's counts) names no place to look, unless nothing else is worse.
     """
-    worse = [s for s in verdict.signals if s.state is State.WORSE]
-    leaning = [s for s in verdict.signals if s.state is State.UNDECIDED and s.log_evidence > 0]
+    signals = [s for s in verdict.signals if s.family not in _WITHOUT_REQUESTS]
+    worse = [s for s in signals if s.state is State.WORSE]
+    leaning = [s for s in signals if s.state is State.UNDECIDED and s.log_evidence > 0]
     named = [s for s in worse if s.operation != EVERYWHERE] or [s for s in leaning if s.operation != EVERYWHERE]
     worse = named or worse or leaning
     strongest: dict[tuple[str, bool, bool], Suspect] = {}

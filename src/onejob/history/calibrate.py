@@ -75,8 +75,14 @@ class _Measuring:
         fresh = list(islice(deck, self.asked.placebos - len(learnt)))
         if len(fresh) < FEWEST:
             return self._result(JudgeSettings(), note=self._why_not(len(learnt) + len(fresh)))
-        history = pooled([self._judge(placebo, judge_settings(self.settings))[1] for placebo in learnt])
-        told, seen, alarming = replace(judge_settings(self.settings), history=history), 0, list[Placebo]()
+        history = pooled(
+            [self._judge(placebo, judge_settings(self.settings, self.asked.service))[1] for placebo in learnt]
+        )
+        told, seen, alarming = (
+            replace(judge_settings(self.settings, self.asked.service), history=history),
+            0,
+            list[Placebo](),
+        )
         while True:
             found = self._alarming(fresh, told)
             if len(found) <= self._allowed(len(fresh)) or told.phi_factor >= FACTORS[-1]:

@@ -21,11 +21,13 @@ from onejob.config import Settings
 from onejob.history.presence import Presence
 from onejob.model.deployment import Deployment, Source, Status, Strategy
 from onejob.model.evidence import Cell, JudgeSettings, RouterCount
+from onejob.model.kpi import Kpi
 from onejob.model.rollout import Rollout
 from onejob.model.verdict import State
 from onejob.store.past import Past
 from onejob.verdict.batches import BASELINE_S, Batches, is_due
 from onejob.verdict.judge import Judge
+from onejob.verdict.reading import Said
 
 PLACEBO = "placebo"
 # An instance that misses more of a window's bins came or went meanwhile.
@@ -127,6 +129,9 @@ class _Relabelled:
 
     def cells(self, deployment: Deployment, since: int, until: int) -> Sequence[Cell]:
         return self._cells[bisect_left(self._starts, since) : bisect_left(self._starts, until)]
+
+    def said(self, deployment: Deployment, kpis: Sequence[Kpi], since: int, until: int, *, with_known: bool) -> Said:
+        return Said()
 
     def router(self, deployment: Deployment, until: datetime) -> Sequence[RouterCount]:
         return ()

@@ -7,10 +7,12 @@ from datetime import datetime
 
 from onejob.model.deployment import Deployment
 from onejob.model.evidence import Cell, Expectations, JudgeSettings, RouterCount
+from onejob.model.kpi import Kpi
 from onejob.model.rollout import Rollout
 from onejob.store.engine import Reader
 from onejob.store.past import Past
 from onejob.verdict import past
+from onejob.verdict.reading import Said, Scope, read_said
 from onejob.verdict.warm_up import warmed_instances
 
 _AHEAD_BINS = 360  # an hour of 10 s bins: few queries, and few cells in memory
@@ -43,6 +45,19 @@ class PastSource:
         self._cells = self.past.cells(deployment.service, deployment.environment, since, until)
         self._starts = [cell.bin_start for cell in self._cells]
         self._bins = (since, until)
+
+    def said(self, deployment: Deployment, kpis: Sequence[Kpi], since: int, until: int, *, with_known: bool) -> Said:
+        if self.spans is None:
+            return Said()
+        scope = Scope(
+            service=deployment.service,
+            environment=deployment.environment,
+            default_environment=self.past.default_environment,
+            since=since,
+            until=until,
+            width_s=self.past.bin_width_s,
+        )
+        return read_said(self.spans, scope, deployment, kpis, with_known=with_known)
 
     def router(self, deployment: Deployment, until: datetime) -> Sequence[RouterCount]:
         first = self._taken

@@ -95,7 +95,7 @@ def _replay(lane: Connection, job: Mapping[str, Any], settings: Settings, databa
     materials = Materials(
         past=past,
         facts=facts,
-        told=lambda *place: judge_settings(settings, known.get(*place)),
+        told=lambda service, environment: judge_settings(settings, service, known.get(service, environment)),
         settings=settings,
         spans=reader,
     )

@@ -9,7 +9,6 @@ import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from fnmatch import fnmatchcase
 
 # Signals that are there without being configured; a KPI cannot be called like one of them.
 BUILT_IN = (
@@ -117,5 +116,15 @@ _TOLERATED = {
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Does a glob cover the name? Case counts."""
-    return fnmatchcase(name, pattern)
+    """Does a glob of `*` and `?` cover the name? Case counts.
+
+    >>> matches("GET /cart*", "GET /cart/{id}"), matches("GET /cart", "POST /cart")
+    (True, False)
+    """
+    return re.fullmatch(regex_of(pattern), name) is not None
+
+
+def regex_of(pattern: str) -> str:
+    """The glob as a regular expression that the store understands as well."""
+    parts = {"*": ".*", "?": "."}
+    return "(?s)^" + "".join(parts.get(character) or re.escape(character) for character in pattern) + "$"

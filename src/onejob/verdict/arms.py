@@ -5,9 +5,23 @@ The best control that exists is the old version serving at the same time. A depl
 """
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from onejob.model.deployment import Deployment
-from onejob.model.evidence import Arm, Cell
+from onejob.model.evidence import Arm
+
+
+class Versioned(Protocol):
+    """Whatever was counted of one version."""
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def build(self) -> str: ...
+
+    @property
+    def bin_start(self) -> int: ...
 
 
 def is_version(label: str, version: str, build: str) -> bool:
@@ -15,7 +29,7 @@ def is_version(label: str, version: str, build: str) -> bool:
     return label in (version, f"{version}@{build}")
 
 
-def arm_of(deployment: Deployment, cell: Cell) -> Arm | None:
+def arm_of(deployment: Deployment, cell: Versioned) -> Arm | None:
     """Which side the cell is on; None for neither."""
     return arm_of_version(deployment, cell.version, cell.build)
 
@@ -30,6 +44,14 @@ def arm_of_version(deployment: Deployment, version: str, build: str) -> Arm | No
     return None
 
 
-def bystanders(deployment: Deployment, cells: Iterable[Cell]) -> list[str]:
+def compared_arm(deployment: Deployment, cell: Versioned, bin_width_s: int) -> int | None:
+    """0 for control, 1 for treatment. A treatment that answers before its deployment is tried out, not shipped."""
+    arm = arm_of(deployment, cell)
+    if arm is None or arm is Arm.CONTROL:
+        return None if arm is None else 0
+    return 1 if cell.bin_start + bin_width_s > deployment.started_at.timestamp() else None
+
+
+def bystanders(deployment: Deployment, cells: Iterable[Versioned]) -> list[str]:
     """Versions that serve but belong to neither arm."""
     return sorted({cell.version for cell in cells if arm_of(deployment, cell) is None})

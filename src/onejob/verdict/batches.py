@@ -14,11 +14,13 @@ from onejob.config import Settings
 from onejob.model.calibration import Calibration
 from onejob.model.deployment import Deployment, Status, Strategy
 from onejob.model.evidence import Arm, Cell, EvidenceBatch, Expectations, JudgeSettings, RouterCount
+from onejob.model.kpi import Kpi, matches
 from onejob.model.rollout import Rollout, RolloutState
 from onejob.verdict import past
 from onejob.verdict.arms import arm_of
 from onejob.verdict.before_after import HORIZON_S
 from onejob.verdict.judge import Judge
+from onejob.verdict.reading import Said
 
 # Control's past that thresholds are frozen on and instances' ages are read from.
 BASELINE_S = 600
@@ -34,6 +36,9 @@ class Source(Protocol):
 
     def cells(self, deployment: Deployment, since: int, until: int) -> Sequence[Cell]:
         """Every version's requests of the deployment's service."""
+
+    def said(self, deployment: Deployment, kpis: Sequence[Kpi], since: int, until: int, *, with_known: bool) -> Said:
+        """What its spans say beyond requests; `with_known` also which errors it threw in the day before."""
 
     def router(self, deployment: Deployment, until: datetime) -> Sequence[RouterCount]:
         """Samples before `until` that no batch has yet, oldest first."""
@@ -76,6 +81,8 @@ class Batches:
         self, deployment: Deployment, judge: Judge, bins: tuple[int, int], now: datetime, finished: bool
     ) -> EvidenceBatch:
         cells = self._cells(deployment, *bins)
+        settings = self._source.judge_settings(deployment) if judge.next_seq == 0 else None
+        said = self._said(deployment, (settings or judge.settings).kpis, bins, is_first=settings is not None)
         return EvidenceBatch(
             deployment_id=deployment.id,
             seq=judge.next_seq,
@@ -87,9 +94,12 @@ class Batches:
             router=tuple(self._source.router(deployment, datetime.fromtimestamp(bins[1], UTC))),
             warmed=self._warmed(deployment, judge, cells, bins),
             share=self._share(deployment, bins[0], now),
-            settings=self._source.judge_settings(deployment) if judge.next_seq == 0 else None,
+            settings=settings,
             expectations=self._source.expectations(deployment) if judge.lacks_past else None,
             finished=finished,
+            values=said.values,
+            vitals=said.vitals,
+            novelties=said.novelties,
         )
 
     def _cells(self, deployment: Deployment, since: int, until: int) -> Sequence[Cell]:
@@ -99,6 +109,12 @@ class Batches:
         if deployment.strategy is Strategy.ALL_AT_ONCE:  # what overlaps while old processes drain is no control
             return [cell for cell in cells if arm_of(deployment, cell) is Arm.TREATMENT]
         return cells
+
+    def _said(self, deployment: Deployment, kpis: Sequence[Kpi], bins: tuple[int, int], *, is_first: bool) -> Said:
+        """Nothing of what has no control beside it: against the past, requests are all that is compared."""
+        if bins[1] <= bins[0] or deployment.strategy is Strategy.ALL_AT_ONCE:
+            return Said()
+        return self._source.said(deployment, kpis, *bins, with_known=is_first)
 
     def _warmed(
         self, deployment: Deployment, judge: Judge, cells: Sequence[Cell], bins: tuple[int, int]
@@ -144,8 +160,8 @@ def arms_of(deployment: Deployment) -> tuple[object, ...]:
     return deployment.version, deployment.previous_version, deployment.started_at, deployment.strategy
 
 
-def judge_settings(settings: Settings, calibration: Calibration | None = None) -> JudgeSettings:
-    """What a judge is told: the server's settings, and what the service's past says of its noise."""
+def judge_settings(settings: Settings, service: str, calibration: Calibration | None = None) -> JudgeSettings:
+    """What a judge of the service is told: the server's settings, and what the service's past says of its noise."""
     told = JudgeSettings(
         alpha=settings.alpha,
         tolerance_errors=settings.tolerance_errors,
@@ -154,6 +170,8 @@ def judge_settings(settings: Settings, calibration: Calibration | None = None) -
         tolerance_tail=settings.tolerance_tail,
         warm_up_s=settings.warm_up_s,
         max_operations=settings.max_operations,
+        kpis=tuple(kpi for kpi in settings.kpis if matches(kpi.service, service)),
+        tolerances=tuple(one for one in settings.tolerances if matches(one.service, service)),
     )
     if calibration is None:
         return told

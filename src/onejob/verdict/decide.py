@@ -14,6 +14,7 @@ from onejob.model.verdict import State
 from onejob.stats import e_bh, mixture
 from onejob.verdict.budget import BUDGET
 from onejob.verdict.signals import BETTER, WORSE, Row
+from onejob.verdict.split import STILL_HOLD
 
 EXPLORATORY_ALPHA = 0.05  # expected share of false ones among exploratory findings: they only hold a rollout
 
@@ -47,6 +48,16 @@ def _decision(rows: Sequence[Row], log_e: tuple[float, float], alpha: float) -> 
 
 def _guardrails(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if not row.exploratory]
+
+
+def decide_void(rows: Sequence[Row], alpha: float, budget: Mapping[str, float] = BUDGET) -> Decision:
+    """The same where the arms are not comparable: nothing is known, but what holds anyway."""
+    held = decide([row for row in rows if row.family in STILL_HOLD], alpha, budget)
+    states = iter(held.states)
+    return Decision(
+        log_e=held.log_e,
+        states=tuple(next(states) if row.family in STILL_HOLD else State.UNDECIDED for row in rows),
+    )
 
 
 def overall(rows: Sequence[Row], states: Sequence[State]) -> State:

@@ -17,9 +17,10 @@ from onejob.verdict.arms import arm_of, bystanders
 from onejob.verdict.before_after import KIND, BeforeAfter
 from onejob.verdict.clean import Cleaner
 from onejob.verdict.counts import CONTROL, TREATMENT, Counts, InstanceKey, instance_key
-from onejob.verdict.decide import Decision, decide, decide_adjusted, overall
+from onejob.verdict.decide import Decision, decide, decide_adjusted, decide_void, overall
 from onejob.verdict.evidence import Evidence
 from onejob.verdict.fold import fold
+from onejob.verdict.further import Further
 from onejob.verdict.intervals import LatencyIntervals
 from onejob.verdict.operations import OTHER, Operations
 from onejob.verdict.progress import Progress
@@ -45,6 +46,7 @@ class Judge:
         self._router = RouterEvidence()
         self._share = ShareEvidence()
         self._progress = Progress()
+        self._further = Further(self.settings)
         self._past: BeforeAfter | None = None
         self._left_out: dict[str, str] = {}
         self._verdict: Verdict | None = None
@@ -68,10 +70,7 @@ class Judge:
         self._router.consume(batch.router, is_load_alike=self._evidence.load.is_alike)
         self._progress.consume(rows, batch)
         self._consume_share(rows, batch.share)
-        if batch.expectations is not None:
-            self._past = BeforeAfter(batch.expectations)
-        if self._past is not None:
-            self._past.consume((c for c in batch.cells if self._is_treatment(c)), batch.bins_to)
+        self._consume_beyond(rows, batch)
         self._verdict = self._look(batch)
         return self._verdict
 
@@ -94,6 +93,7 @@ class Judge:
         self._operations = Operations(settings.max_operations)
         self._evidence = Evidence(settings)
         self._intervals = LatencyIntervals(settings.alpha)
+        self._further = Further(settings)
 
     def _register(self, batch: EvidenceBatch) -> None:
         """Give operations and instances their numbers, and instances the moment from which durations count."""
@@ -143,22 +143,38 @@ class Judge:
         answered = int(rows.count[rows.arm == TREATMENT].sum())
         self._share.consume(answered, int(rows.count.sum()), share)
 
+    def _consume_beyond(self, rows: Counts, batch: EvidenceBatch) -> None:
+        """Beside an old version, all that spans say; against the past, requests are all that is compared."""
+        if not self._is_before_after:
+            self._further.consume(self.deployment, batch, rows, len(self._operations.names))
+        if batch.expectations is not None:
+            self._past = BeforeAfter(batch.expectations)
+        if self._past is not None:
+            self._past.consume((c for c in batch.cells if self._is_treatment(c)), batch.bins_to)
+
     def _look(self, batch: EvidenceBatch) -> Verdict:
         rows = self._rows()
         decision = self._decide(rows)
         state = overall(rows, decision.states)
+        if self._further.split.is_void and state is not State.WORSE:
+            state = State.UNDECIDED
         if self._verdict is not None and self._verdict.state is State.WORSE:
             state = State.WORSE  # a crossing is a crossing, whenever it is looked at again
-        reason = self._reason(batch) if state is State.UNDECIDED else None
+        reason = self._reason() if state is State.UNDECIDED else None
         results = self._results(rows, decision.states, batch)
-        if state is State.WORSE and self._verdict is not None and not any(r.state is state for r in results):
+        if (
+            state is State.WORSE
+            and self._verdict is not None
+            and not any(r.state is state and not r.exploratory for r in results)
+        ):
             results = list(self._verdict.signals)
         verdict = self._document(batch, state, reason, tuple(results), decision.log_e[signals.WORSE])
         return replace(verdict, sentence=report.sentence(self.deployment, verdict, is_final=batch.finished))
 
     def _decide(self, rows: list[Row]) -> Decision:
         if not self._is_before_after:
-            return decide(rows, self.settings.alpha)
+            judge = decide_void if self._further.split.is_void else decide
+            return judge(rows, self.settings.alpha, self._further.budget())
         decision = decide_adjusted(rows, self.settings.alpha)
         if self._past is not None and self._past.was_moving(self.settings.alpha):
             open_still = [s if s is State.NO_WORSE else State.UNDECIDED for s in decision.states]
@@ -185,14 +201,14 @@ class Judge:
             rows += signals.router_rows(self._router, self.settings)
         elif self._share.total:
             rows.append(signals.share_row(self._share, self.settings))
-        return rows
+        return rows + self._further.rows()
 
     def _results(self, rows: list[Row], states: Sequence[State], batch: EvidenceBatch) -> list[SignalResult]:
         """The rows as the verdict carries them, worst first."""
         numbers = self._operations.numbers
         waiting = [row for row, state in zip(rows, states, strict=True) if state is State.UNDECIDED]
         is_over = batch.finished or self._progress.is_alone
-        rates = [0.0 if is_over else self._progress.rate_per_s(numbers.get(row.operation)) for row in waiting]
+        rates = [0.0 if is_over else self._rate_per_s(row, numbers.get(row.operation)) for row in waiting]
         missing = iter(self._lacking(waiting, rates))
         results = []
         for row, state in zip(rows, states, strict=True):
@@ -202,6 +218,9 @@ class Judge:
             self._progress.remember(row, batch)
         return sorted(results, key=_worst_first)
 
+    def _rate_per_s(self, row: Row, operation: int | None) -> float:
+        return self._progress.rate_per_s(operation) if row.rate_per_s is None else row.rate_per_s
+
     def _lacking(self, waiting: list[Row], rates: list[float]) -> list[Missing]:
         """Against the past more requests promise nothing: how far it strays does not shrink with them."""
         if self._is_before_after:
@@ -210,14 +229,14 @@ class Judge:
             ]
         return signals.lacking(waiting, self.settings, rates)
 
-    def _reason(self, batch: EvidenceBatch) -> Reason:
+    def _reason(self) -> Reason:
         if self._is_before_after:
             return self._reason_of_past()
         if not self._progress.requests[TREATMENT]:
             return Reason.NO_DATA
         if not self._evidence.requests[CONTROL].sum():
             return Reason.NO_CONTROL
-        if self._progress.has_surplus(batch.share) and not self._router.has_samples:
+        if self._further.split.is_void:
             return Reason.NOT_COMPARABLE
         return Reason.TOO_EARLY
 
@@ -257,12 +276,13 @@ class Judge:
             window_end=_time(self._progress.window[1]),
             left_out=self._said_left_out(),
             engine_version=f"onejob {__version__}",
+            mix=self._further.mix(),
             false_alarms=self.settings.false_alarms,
         )
 
     def _said_left_out(self) -> tuple[str, ...]:
         past = (self._past,) if self._past is not None else ()
-        by_others = (self._cleaner, self._progress, self._evidence.load, *past)
+        by_others = (self._cleaner, self._progress, self._evidence.load, self._further, *past)
         return (*self._left_out.values(), *(line for one in by_others for line in one.left_out()))
 
     def _arm(self, arm: int) -> ArmSummary | None:
@@ -299,5 +319,6 @@ def _time(seconds: int | None) -> datetime | None:
 _ORDER = {State.WORSE: 0, State.UNDECIDED: 1, State.NO_WORSE: 2, State.BETTER: 3}
 
 
-def _worst_first(result: SignalResult) -> tuple[int, float, str, str]:
-    return _ORDER[result.state], -result.log_evidence, result.operation, result.signal
+def _worst_first(result: SignalResult) -> tuple[bool, int, float, str, str]:
+    """Guardrails before what only asks for a look."""
+    return result.exploratory, _ORDER[result.state], -result.log_evidence, result.operation, result.signal

@@ -8,13 +8,14 @@ again.
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from onejob.config import Settings
 from onejob.model.deployment import Deployment
 from onejob.model.evidence import Arm, Cell, EvidenceBatch, Expectations, JudgeSettings, RouterCount
+from onejob.model.kpi import Kpi
 from onejob.model.rollout import Rollout
 from onejob.model.verdict import State, Verdict
 from onejob.state.calibrations import Calibrations
@@ -31,6 +32,7 @@ from onejob.verdict.arms import arm_of
 from onejob.verdict.batches import Batches, arms_of, is_due, judge_settings
 from onejob.verdict.before_after import HORIZON_S
 from onejob.verdict.judge import Judge
+from onejob.verdict.reading import Said, Scope, read_said
 from onejob.verdict.recompute import explained, refold
 from onejob.verdict.warm_up import warmed_instances
 
@@ -179,6 +181,17 @@ class LiveSource:
             until=until,
         )
 
+    def said(self, deployment: Deployment, kpis: Sequence[Kpi], since: int, until: int, *, with_known: bool) -> Said:
+        scope = Scope(
+            service=deployment.service,
+            environment=deployment.environment,
+            default_environment=self.settings.default_environment,
+            since=since,
+            until=until,
+            width_s=self.settings.bin_width_s,
+        )
+        return read_said(self.engine, scope, deployment, kpis, with_known=with_known)
+
     def router(self, deployment: Deployment, until: datetime) -> list[RouterCount]:
         return self.evidences.take_router(deployment.id, until)
 
@@ -190,7 +203,7 @@ class LiveSource:
 
     def judge_settings(self, deployment: Deployment) -> JudgeSettings:
         known = self.calibrations.get(deployment.service, deployment.environment) if self.calibrations else None
-        return judge_settings(self.settings, known)
+        return judge_settings(self.settings, deployment.service, known)
 
     def expectations(self, deployment: Deployment) -> Expectations:
         others = self.deployments.of_service(deployment.service, deployment.environment)

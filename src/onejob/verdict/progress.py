@@ -10,9 +10,6 @@ from onejob.verdict.counts import CONTROL, TREATMENT, Counts
 from onejob.verdict.signals import WORSE, Row
 
 _RATE_WINDOW_S = 60
-# A surplus voids a comparison only when it is large and beyond doubt.
-_SURPLUS_RATIO = 1.5
-_SURPLUS_SD = 6.0
 # A control that was not seen for so long, while treatment was, is gone: longer than quiet spells at low traffic.
 _SILENT_S = 120
 
@@ -30,8 +27,6 @@ class Progress:
         self._recent: deque[tuple[int, int, dict[int, int]]] = deque()
         self._rates: Counter[int] = Counter()  # the sum of the recent ones
         self._lowest: dict[tuple[str, str, str], tuple[float, int]] = {}
-        self._declared_total = 0
-        self._declared_expected = 0.0
 
     def consume(self, rows: Counts, batch: EvidenceBatch) -> None:
         """Count a batch."""
@@ -49,9 +44,6 @@ class Progress:
             at = batch.bins_from + rows.bin[treatment] * batch.bin_width_s
             first = self.window[0] if self.window[0] is not None else int(at.min())
             self.window = (first, int(at.max()) + batch.bin_width_s)
-        if batch.share and 0 < batch.share < 1:
-            self._declared_total += int(rows.count.sum())
-            self._declared_expected += batch.share * float(rows.count.sum())
         self._remember_rate(rows, batch)
 
     def _remember_rate(self, rows: Counts, batch: EvidenceBatch) -> None:
@@ -81,15 +73,6 @@ class Progress:
         """End of the first bin in which the row's evidence began to rise for good."""
         since = self._lowest.get((row.operation, row.family, row.stream), (0.0, batch.bins_to - batch.bin_width_s))[1]
         return datetime.fromtimestamp(min(since + batch.bin_width_s, batch.bins_to), UTC)
-
-    def has_surplus(self, share: float | None) -> bool:
-        """Does treatment answer far more than the share of traffic it was meant to get?"""
-        total, expected = self._declared_total, self._declared_expected
-        if share is None or not total or not expected:
-            return False
-        sd = float(np.sqrt(expected * (1 - expected / total)))
-        surplus = self.requests[TREATMENT] - expected
-        return surplus > _SURPLUS_SD * sd and self.requests[TREATMENT] > _SURPLUS_RATIO * expected
 
     @property
     def is_alone(self) -> bool:

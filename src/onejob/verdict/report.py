@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 from onejob.model.deployment import Deployment, Strategy
 from onejob.model.explanation import CallChange, CallKind, Explanation
-from onejob.model.verdict import EffectKind, Reason, SignalResult, State, Verdict
-from onejob.verdict.basis import excludes_same
+from onejob.model.verdict import Reason, SignalResult, State, Verdict
 from onejob.verdict.before_after import KIND as BEFORE_AFTER
+from onejob.verdict.phrases import change, percent
 from onejob.verdict.signals import EVERYWHERE
+from onejob.verdict.split import NOT_COMPARABLE
 
 _LONGEST_ETA_S = 7 * 86_400
+_WITHOUT_REQUESTS = ("kpi", "vitals", "novelty")  # families that an explanation by requests does not explain
 
 
 def sentence(
@@ -20,18 +22,21 @@ def sentence(
     leading = leader(verdict.signals, verdict.state)
     is_of_past = verdict.control is not None and verdict.control.kind == BEFORE_AFTER
     if verdict.state is State.WORSE and leading:
-        return f"{subject} is worse: {_change(leading, is_of_past=is_of_past)}{_because(explanation)}{_open(verdict)}."
+        why = "" if leading.family in _WITHOUT_REQUESTS else _because(explanation)
+        return f"{subject} is worse: {change(leading, is_of_past=is_of_past)}{why}{_open(verdict)}."
+    beside = _beside(verdict.signals)
     if verdict.state is State.BETTER and leading:
-        return f"{subject} is better: {_change(leading, is_of_past=is_of_past)}; nothing is worse so far."
+        return f"{subject} is better: {change(leading, is_of_past=is_of_past)}; nothing is worse so far{beside}."
     if verdict.state is State.NO_WORSE:
-        operations = len({s.operation for s in verdict.signals})
-        return f"{subject} is no worse: all {len(verdict.signals)} signals of {operations} operations within tolerance."
-    return f"{subject} is undecided: {_undecided(deployment, verdict, is_final)}."
+        mine = [s for s in verdict.signals if not s.exploratory]
+        operations = len({s.operation for s in mine})
+        return f"{subject} is no worse: all {len(mine)} signals of {operations} operations within tolerance{beside}."
+    return f"{subject} is undecided: {_undecided(deployment, verdict, is_final)}{beside}."
 
 
 def leader(signals: Sequence[SignalResult], state: State) -> SignalResult | None:
     """The signal the verdict leads with: of its state, the strongest; a named operation before the arm as a whole."""
-    mine = [s for s in signals if s.state is state]
+    mine = [s for s in signals if s.state is state and not s.exploratory]
     if not mine:
         return None
     return max(mine, key=lambda s: (s.operation != EVERYWHERE, _strength(s, state)))
@@ -41,37 +46,13 @@ def _strength(signal: SignalResult, state: State) -> float:
     return signal.log_evidence if state is State.WORSE else signal.log_evidence_better
 
 
-def _change(s: SignalResult, *, is_of_past: bool) -> str:
-    where = "" if s.operation == EVERYWHERE else f"{s.operation} "
-    if s.signal == "shortfall" and is_of_past:
-        direction = "fewer" if (s.treatment or 0.0) > 0 else "more"
-        return f"{percent(abs(s.treatment or 0.0))} {direction} requests than expected"
-    if s.signal == "shortfall":
-        return f"{percent(s.treatment)} of its requests got no answer ({percent(s.control)} before)"
-    if s.effect_kind is EffectKind.DIFFERENCE:
-        what = "requests failed at the router" if s.operation == EVERYWHERE else "errors"
-        verb = "rose" if (s.effect or 0) > 0 else "fell"
-        if s.operation == EVERYWHERE:
-            return f"{percent(s.treatment)} of its {what} ({percent(s.control)} before)"
-        return f"{where}{what} {verb} from {percent(s.control)} to {percent(s.treatment)}{_openness(s)}"
-    change = (s.effect or 1.0) - 1
-    verb = "rose" if change > 0 else "fell"
-    return f"{where}{s.signal.removeprefix('latency_')} {verb} {_relative(s, change)}"
-
-
-def _relative(s: SignalResult, change: float) -> str:
-    """The size with its interval; of an open one, the end that says the least that is sure."""
-    near, far = (s.low, s.high) if change > 0 else (s.high, s.low)
-    ends = [percent(e - 1 if change > 0 else 1 - e) for e in (near, far) if e is not None]
-    size = percent(abs(change))
-    if near is None or not excludes_same(s):
-        return size + _openness(s)
-    return f"{size} ({ends[0]} to {ends[1]})" if far is not None else f"{size} (at least {ends[0]})"
-
-
-def _openness(s: SignalResult) -> str:
-    """A change that is sure, while the interval of its size still holds none: its ends would read as a doubt."""
-    return "" if excludes_same(s) else " (how much is still open)"
+def _beside(signals: Sequence[SignalResult]) -> str:
+    """What is worse and is no guardrail."""
+    found = sorted((s for s in signals if s.exploratory and s.state is State.WORSE), key=lambda s: -s.log_evidence)
+    if not found:
+        return ""
+    more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+    return f"; no guardrail, but worth a look: {change(found[0])}{more}"
 
 
 def _because(explanation: Explanation | None) -> str:
@@ -121,7 +102,8 @@ def _undecided(deployment: Deployment, verdict: Verdict, is_final: bool) -> str:
     if verdict.reason is Reason.NOT_COMPARABLE and deployment.strategy is Strategy.ALL_AT_ONCE:
         return "something was changing in the hour before it already, so what came after may not be its doing"
     if verdict.reason is Reason.NOT_COMPARABLE:
-        return "it answers more traffic than it was meant to get, so the versions are not comparable"
+        why = [line.removeprefix(NOT_COMPARABLE).rstrip(".") for line in verdict.left_out if NOT_COMPARABLE in line]
+        return f"{why[0] if why else 'traffic is not split as it was meant to be'}, so the versions are not comparable"
     return _excluded(verdict) + _eta(verdict)
 
 
@@ -137,21 +119,14 @@ def _excluded(verdict: Verdict) -> str:
 
 
 def _eta(verdict: Verdict) -> str:
-    etas = [s.missing.seconds_p50 for s in verdict.signals if s.missing and s.missing.seconds_p50 is not None]
+    lacking = [s.missing for s in verdict.signals if s.missing and not s.exploratory]
+    etas = [missing.seconds_p50 for missing in lacking if missing.seconds_p50 is not None]
     if not etas:
         return ""
     longest = max(etas)
     if longest > _LONGEST_ETA_S:
         return "; this traffic would take more than a week to settle the rest"
     return f"; about {duration(longest)} more of this traffic would settle the rest"
-
-
-def percent(fraction: float | None) -> str:
-    """A fraction as a percentage of three significant digits at most."""
-    if fraction is None:
-        return "unknown"
-    value = fraction * 100
-    return f"{value:.0f} %" if abs(value) >= 10 or value == 0 else f"{value:.2g} %"
 
 
 def duration(seconds: float) -> str:

@@ -56,6 +56,7 @@ class Row:
     stream: str = ""  # whose evidence it is, where that is not the operation's
     novelty: NewThing | None = None
     says_what_is_missing: bool = True
+    rate_per_s: float | None = None  # of what the row counts, where that is not the operation's requests
 
     @property
     def harm(self) -> Harm:

@@ -1,0 +1,187 @@
+"""KPI values, web vitals and exceptions come out of a real engine as they were put on spans."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from onejob.config import Settings
+from onejob.model.kpi import Direction, Kpi, KpiKind, KpiSource
+from onejob.store.engine import Engine, open_engine
+from onejob.verdict.reading import Scope, read_known, read_novelties, read_said, read_values, read_vitals
+from otlp_builders import a_payload, a_service, a_span, attributes_of
+from verdict.traffic import a_deployment
+
+BEGAN = int(time.time()) // 100 * 100 - 600
+HOSTILE = 'it\'s \\ "quoted" ${x} {y:String}'
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    engine = open_engine(Settings(data_dir=tmp_path_factory.mktemp("reading"), bin_width_s=10))
+    yield engine
+    engine.close()
+
+
+def scope(service: str, since: int = BEGAN, until: int = BEGAN + 100) -> Scope:
+    return Scope(
+        service=service,
+        environment="production",
+        default_environment="production",
+        since=since,
+        until=until,
+        width_s=10,
+    )
+
+
+def a_kpi(**changes: object) -> Kpi:
+    values: dict[str, object] = {
+        "name": "revenue",
+        "kind": KpiKind.MEAN,
+        "direction": Direction.HIGHER_IS_BETTER,
+        "attribute": "order.total",
+    }
+    return Kpi(**(values | changes))  # type: ignore[arg-type]
+
+
+def at(second: float, duration_s: float = 0.5, **attributes: object) -> Span:
+    """A span that ends `second` seconds after the beginning."""
+    start_ns = int((BEGAN + second - duration_s) * 10**9)
+    return a_span("POST /orders", start_ns=start_ns, duration_s=duration_s, **attributes)  # type: ignore[arg-type]
+
+
+def with_event(span: Span, event: str, /, **attributes: object) -> Span:
+    said = attributes_of({key.replace("__", "."): value for key, value in attributes.items()})
+    span.events.add(name=event, time_unix_nano=span.end_time_unix_nano, attributes=said)
+    return span
+
+
+def store(engine: Engine, *spans: Span, version: str = "2", service: str | None = None) -> str:
+    service = service or a_service()
+    resource = {"service.version": version, "service.instance.id": f"i-{version}"}
+    engine.insert_traces(a_payload(*spans, service=service, resource=resource), a_service())
+    return service
+
+
+def test_values_are_counted_and_summed_by_octave_in_the_bin_of_the_spans_end(engine: Engine) -> None:
+    spans = [at(5, order__total=v) for v in (1.0, 1.5, 3.0, 0.0, -3.0)]
+    spans += [at(15, 12.0, order__total=100), at(5, order__total="a lot"), at(5), at(5, order__total=float("inf"))]
+    spans += [at(5, order__total=7.0, user_agent__synthetic__type="test"), at(100, order__total=7.0)]
+    service = store(engine, *spans)
+
+    first, second = read_values(engine, scope(service), (a_kpi(),))
+
+    assert (first.kpi, first.version, first.instance, first.bin_start) == ("revenue", "2", "i-2", BEGAN)
+    assert first.counts == {1100: 2, 1101: 1, 0: 1, -1101: 1}
+    assert first.sums[1100] == 2.5
+    assert (first.sums[1101], first.sums[-1101]) == (3.0, -3.0)
+    assert (second.bin_start, second.counts, second.sums) == (BEGAN + 10, {1106: 1}, {1106: 100.0})
+
+
+@pytest.mark.parametrize(
+    ("kpi", "counts"),
+    [
+        (a_kpi(kind=KpiKind.YES_NO, attribute="sold"), {1100: 2, 0: 1}),
+        (a_kpi(kind=KpiKind.THROUGHPUT, attribute="sold"), {1100: 4}),
+        (a_kpi(kind=KpiKind.THROUGHPUT, attribute="", source=KpiSource.EVENT, event="sold"), {1100: 3}),
+        (a_kpi(source=KpiSource.EVENT, event="sold", attribute="pieces"), {1101: 2}),
+        (a_kpi(kind=KpiKind.YES_NO, attribute="sold", operation="POST *"), {1100: 2, 0: 1}),
+    ],
+    ids=["yes or no", "spans with the attribute", "events", "an event's attribute", "of an operation"],
+)
+def test_each_kind_and_source_is_read(engine: Engine, kpi: Kpi, counts: dict[int, int]) -> None:
+    spans = [at(3, sold=True), at(3, sold="YES"), at(3, sold="false"), at(3, sold="maybe")]
+    spans[0] = with_event(with_event(spans[0], "sold", pieces=2), "sold", pieces=3)
+    spans[1] = with_event(with_event(spans[1], "sold"), "returned", pieces=9)
+    (cell,) = read_values(engine, scope(store(engine, *spans)), (kpi,))
+    assert cell.counts == counts
+
+
+def test_several_kpis_take_one_query_and_names_are_never_taken_for_sql(engine: Engine) -> None:
+    service = store(engine, at(3, **{"it's": 4.0, HOSTILE: 8.0}))
+    kpis = (
+        a_kpi(name="a", attribute="it's"),
+        a_kpi(name="b", attribute=HOSTILE),
+        a_kpi(name="c", attribute="it's", operation="GET *"),
+        a_kpi(name="d", source=KpiSource.EVENT, event=HOSTILE, attribute=HOSTILE),
+    )
+    asked: list[str] = []
+
+    class Counting:
+        def query(self, sql: str, *args: object, **more: object) -> object:
+            asked.append(sql)
+            return engine.query(sql, *args, **more)  # type: ignore[arg-type]
+
+    found = read_values(Counting(), scope(service), kpis)  # type: ignore[arg-type]
+    assert {cell.kpi: cell.sums for cell in found} == {"a": {1102: 4.0}, "b": {1103: 8.0}}
+    assert len(asked) == 1
+    assert read_values(Counting(), scope(service), ()) == ()  # type: ignore[arg-type]
+    assert len(asked) == 1
+
+
+def a_view(second: float, vital: str, value: float, view: str = "", **attributes: object) -> Span:
+    said = {"browser__web_vital__name": vital, "browser__web_vital__value": value}
+    if view:
+        said["browser__web_vital__id"] = view
+    return with_event(at(second, **attributes), "browser.web_vital", **said)
+
+
+def test_web_vitals_are_put_into_the_buckets_of_durations_per_page(engine: Engine) -> None:
+    views = [a_view(3, "LCP", 2000.0, http__route="/cart"), a_view(3, "lcp", 1000.0, url__path="/orders/17/items/4")]
+    views += [a_view(3, "inp", 0.0), a_view(3, "cls", 0.0), a_view(3, "cls", 0.1), a_view(3, "fcp", 9.0)]
+    views += [a_view(3, "lcp", -1.0), with_event(at(3), "browser.web_vital", name="inp", value=250.0)]
+    vitals = {vital.name: vital.cells for vital in read_vitals(engine, scope(store(engine, *views)))}
+
+    assert set(vitals) == {"lcp", "inp", "cls"}
+    pages = {cell.operation: cell for cell in vitals["lcp"]}
+    assert set(pages) == {"/cart", "/orders/{id}/items/{id}"}
+    assert (pages["/cart"].buckets, pages["/cart"].bin_start, pages["/cart"].version) == ({31: 1}, BEGAN, "2")
+    assert sum(cell.zeros for cell in vitals["inp"]) == 1
+    assert sum(cell.count for cell in vitals["inp"]) == 2
+    assert sorted(k for cell in vitals["cls"] for k in cell.buckets) == [-107, -75]
+    assert all(cell.instance.startswith("sessions ") for cell in vitals["lcp"])
+
+
+def test_a_vital_that_is_reported_again_counts_once_as_it_was_last(engine: Engine) -> None:
+    spans = [a_view(2, "inp", 100.0, "v1"), a_view(4, "inp", 400.0, "v1"), a_view(4, "inp", 200.0, "v2")]
+    for span in spans:
+        span.trace_id = b"\1" * 16
+    (vital,) = read_vitals(engine, scope(store(engine, *spans)))
+    (cell,) = vital.cells
+    assert (cell.count, cell.sum_s) == (2, pytest.approx(0.6))
+
+
+def thrown(second: float, line: int, function: str = "price", message: str = "no", **more: object) -> Span:
+    stack = f'Traceback (most recent call last):\n  File "/app/shop/pricing.py", line {line}, in {function}\nKeyError'
+    said = {"exception__type": "KeyError", "exception__message": message, "exception__stacktrace": stack}
+    return with_event(at(second, **more), "exception", **said)
+
+
+def test_the_same_error_on_other_lines_is_one_and_counts_traces(engine: Engine) -> None:
+    twice = with_event(thrown(3, 40), "exception", exception__type="KeyError", exception__stacktrace="")
+    spans = [thrown(3, 40), thrown(3, 57), thrown(13, 99), thrown(3, 40, "discount"), twice]
+    spans += [thrown(3, 40, user_agent__synthetic__type="test"), with_event(at(3), "retry")]
+    found = read_novelties(engine, scope(store(engine, *spans)))
+
+    counts = {(cell.title, cell.bin_start): cell.count for cell in found}
+    assert counts == {
+        ("KeyError in price (shop/pricing.py)", BEGAN): 3,
+        ("KeyError in price (shop/pricing.py)", BEGAN + 10): 1,
+        ("KeyError in discount (shop/pricing.py)", BEGAN): 1,
+        ("KeyError", BEGAN): 1,
+    }
+    assert all(len(cell.trace_id) == 32 for cell in found)
+    assert "Traceback" in next(cell.sample for cell in found if "price" in cell.title)
+
+
+def test_what_another_version_threw_the_day_before_is_known(engine: Engine) -> None:
+    service = store(engine, thrown(3, 40), version="1")
+    store(engine, thrown(3, 40, "discount"), version="2", service=service)
+    later = scope(service, since=BEGAN + 100, until=BEGAN + 200)
+    known = read_known(engine, later, a_deployment(service=service))
+    assert [(cell.is_known, cell.count, cell.bin_start) for cell in known] == [(True, 0, BEGAN + 100)]
+    said = read_said(engine, later, a_deployment(service=service), (), with_known=True)
+    assert said.novelties == known
+    assert replace(said, novelties=()) == read_said(engine, later, a_deployment(service=service), (), with_known=False)
