@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from onejob import words
+from onejob import units, words
 from onejob.cli.output import MARKS
-from onejob.model.verdict import EffectKind, Missing
+from onejob.model.kpi import Direction
+from onejob.model.verdict import EffectKind, Missing, SignalResult, State
 
 HEADINGS = ("verdict", "operation", "signal", "control", "treatment", "effect", "missing")
 _WORST_FIRST = ("worse", "undecided", "better", "no_worse")
@@ -12,8 +13,8 @@ _EVERYWHERE = "*"
 
 
 def signal_rows(signals: list[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """Worst first."""
-    ranked = sorted(signals, key=lambda signal: _rank(signal.get("state")))
+    """Worst first, guardrails before what is none."""
+    ranked = sorted(signals, key=lambda signal: (bool(signal.get("exploratory")), _rank(signal.get("state"))))
     return [_row(signal) for signal in ranked]
 
 
@@ -21,32 +22,58 @@ def _rank(state: Any) -> int:
     return _WORST_FIRST.index(state) if state in _WORST_FIRST else len(_WORST_FIRST)
 
 
-def _row(signal: dict[str, Any]) -> tuple[str, ...]:
-    name, operation = str(signal.get("signal", "")), str(signal.get("operation", ""))
-    kind = EffectKind(signal.get("effect_kind", "ratio" if words.is_latency(name) else "difference"))
+def _row(plain: dict[str, Any]) -> tuple[str, ...]:
+    signal, operation = _signal(plain), str(plain.get("operation", ""))
     return (
-        MARKS.get(str(signal.get("state")), str(signal.get("state"))),
+        MARKS.get(str(plain.get("state")), str(plain.get("state"))),
         "all requests" if operation == _EVERYWHERE else operation,
-        words.signal_name(name),
-        *(words.signal_value(name, signal.get(arm)) for arm in ("control", "treatment")),
-        _effect(signal, kind),
-        _left(signal, kind),
+        units.name(signal) + (" (no guardrail)" if signal.exploratory else ""),
+        units.value(signal, signal.control),
+        units.value(signal, signal.treatment),
+        _effect(signal),
+        _left(plain, signal),
     )
 
 
-def _effect(signal: dict[str, Any], kind: EffectKind) -> str:
-    effect, low, high = (signal.get(name) for name in ("effect", "low", "high"))
-    if effect is None:
+def _signal(plain: dict[str, Any]) -> SignalResult:
+    """As much of a row as is written; older servers do not say everything."""
+    name = str(plain.get("signal", ""))
+    numbers = {key: plain.get(key) for key in ("control", "treatment", "effect", "low", "high")}
+    return SignalResult(
+        operation=str(plain.get("operation", "")),
+        signal=name,
+        state=State.UNDECIDED,
+        effect_kind=EffectKind(plain.get("effect_kind", "ratio" if words.is_latency(name) else "difference")),
+        **numbers,
+        tolerance=float(plain.get("tolerance") or 0.0),
+        missing=None,
+        log_evidence=0.0,
+        log_evidence_better=0.0,
+        weight=0.0,
+        phi=1.0,
+        theta_0=1.0,
+        control_requests=0,
+        treatment_requests=0,
+        family=str(plain.get("family", "")),
+        unit=str(plain.get("unit", "")),
+        direction=Direction(plain.get("direction", Direction.LOWER_IS_BETTER)),
+        exploratory=bool(plain.get("exploratory", False)),
+    )
+
+
+def _effect(signal: SignalResult) -> str:
+    if signal.effect is None:
         return ""
-    interval = words.interval(kind, low, high)
-    return words.effect(kind, effect) + (f" ({interval})" if interval else "")
+    interval = units.interval(signal)
+    return units.effect(signal, signal.effect) + (f" ({interval})" if interval else "")
 
 
-def _left(signal: dict[str, Any], kind: EffectKind) -> str:
+def _left(plain: dict[str, Any], signal: SignalResult) -> str:
     """What is not known of it yet."""
-    if signal.get("state") == "undecided":
-        return _missing(signal.get("missing"))
-    return words.size_still_open(signal.get("effect"), kind) if signal.get("decided_by") == "evidence" else ""
+    if plain.get("state") == "undecided":
+        return _missing(plain.get("missing"))
+    is_open = plain.get("decided_by") == "evidence"
+    return words.size_still_open(signal.effect, signal.effect_kind) if is_open else ""
 
 
 def _missing(missing: dict[str, Any] | None) -> str:

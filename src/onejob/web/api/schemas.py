@@ -10,7 +10,7 @@ from onejob.model.calibration import Calibration
 from onejob.model.deployment import Deployment
 from onejob.model.explanation import AttributeValue, CallChange, CarryingOperation, ExemplarTrace
 from onejob.model.rollout import Mode, RolloutState, Step, Transition
-from onejob.model.verdict import ArmSummary, DecidedBy, Reason, SignalResult, State
+from onejob.model.verdict import ArmSummary, DecidedBy, MixShift, Reason, SignalResult, State
 from onejob.state.verdicts import VerdictChange
 
 
@@ -57,6 +57,7 @@ class VerdictDocument:
     window_start: datetime | None = None
     window_end: datetime | None = None
     engine_version: str | None = None
+    mix: list[MixShift] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

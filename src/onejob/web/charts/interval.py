@@ -2,7 +2,8 @@
 
 Rates and durations have no common unit, and an effect may be 50 times its tolerance. So each kind of effect has its own
 labelled axis, scaled so that a usual tolerance is equally wide on both, and compressed towards the ends (asinh): the
-band is always wide enough to see a short interval inside it, and a crash still fits on the paper.
+band is always wide enough to see a short interval inside it, and a crash still fits on the paper. An effect in a KPI's
+own unit has no labels: it is drawn so that its tolerance is as wide as a usual one.
 """
 
 import math
@@ -31,9 +32,9 @@ class Axis:
     low: float
     high: float
 
-    def place(self, kind: EffectKind, effect: float) -> float:
+    def place(self, kind: EffectKind, effect: float, reference: float | None = None) -> float:
         inner = WIDTH - 2 * _PADDING
-        at = _PADDING + (stretched(kind, effect) - self.low) / (self.high - self.low) * inner
+        at = _PADDING + (stretched(kind, effect, reference) - self.low) / (self.high - self.low) * inner
         return min(max(at, 2.0), WIDTH - 2.0)
 
 
@@ -51,13 +52,24 @@ class Plot:
     cut_high: bool
 
 
-def stretched(kind: EffectKind, effect: float) -> float:
+def has_ticks(signal: SignalResult) -> bool:
+    """Whether the signal's effect has a labelled axis: ratios, and points of a rate."""
+    is_rate = signal.unit == "1" or signal.family not in ("kpi", "vitals")
+    return signal.effect_kind is EffectKind.RATIO or is_rate
+
+
+def reference_of(signal: SignalResult) -> float:
+    """What counts as a usual tolerance: without an axis, the signal's own."""
+    return _REFERENCE[signal.effect_kind] if has_ticks(signal) or signal.tolerance <= 0 else signal.tolerance
+
+
+def stretched(kind: EffectKind, effect: float, reference: float | None = None) -> float:
     """The effect in usual tolerances, compressed: linear near zero, logarithmic far from it."""
     if kind is EffectKind.RATIO:
         if effect <= 0:
             return -math.inf
         effect = math.log(effect)
-    return math.asinh(effect / _REFERENCE[kind])
+    return math.asinh(effect / (_REFERENCE[kind] if reference is None else reference))
 
 
 def axis(signals: Sequence[SignalResult]) -> Axis:
@@ -65,7 +77,8 @@ def axis(signals: Sequence[SignalResult]) -> Axis:
     ends = [-1.6, 2.6]
     for signal in signals:
         for value in (signal.low, signal.effect, signal.high):
-            if value is not None and math.isfinite(at := stretched(signal.effect_kind, value)):
+            at = -math.inf if value is None else stretched(signal.effect_kind, value, reference_of(signal))
+            if math.isfinite(at):
                 ends.append(min(max(at, -4.2), 7.0))
     return Axis(low=min(ends), high=max(ends))
 
@@ -91,15 +104,15 @@ def _points(value: float) -> str:
     return "same" if value == 0 else f"{'+' if value > 0 else '−'}{abs(value) * 100:g}"
 
 
-def _end(scale: Axis, kind: EffectKind, value: float | None, edge: float) -> float:
+def _end(scale: Axis, signal: SignalResult, value: float | None, edge: float) -> float:
     """An open end reaches the edge of the paper."""
-    return edge if value is None else scale.place(kind, value)
+    return edge if value is None else scale.place(signal.effect_kind, value, reference_of(signal))
 
 
 def _point(scale: Axis, signal: SignalResult) -> float | None:
     if signal.effect is None or signal.low is None or signal.high is None:
         return None
-    return scale.place(signal.effect_kind, signal.effect)
+    return scale.place(signal.effect_kind, signal.effect, reference_of(signal))
 
 
 def plot(scale: Axis, signal: SignalResult) -> Plot:
@@ -109,12 +122,13 @@ def plot(scale: Axis, signal: SignalResult) -> Plot:
     same = 1.0 if is_ratio else 0.0
     good_edge = 1 / signal.tolerance if is_ratio else -signal.tolerance
     is_empty = signal.low is None and signal.high is None
-    low = None if is_empty else _end(scale, kind, signal.low, 2.0)
-    high = None if is_empty else _end(scale, kind, signal.high, WIDTH - 2.0)
+    low = None if is_empty else _end(scale, signal, signal.low, 2.0)
+    high = None if is_empty else _end(scale, signal, signal.high, WIDTH - 2.0)
+    reference = reference_of(signal)
     return Plot(
         same=scale.place(kind, same),
-        band_low=scale.place(kind, good_edge),
-        band_high=scale.place(kind, signal.tolerance),
+        band_low=scale.place(kind, good_edge, reference),
+        band_high=scale.place(kind, signal.tolerance, reference),
         low=low,
         high=high,
         point=_point(scale, signal),

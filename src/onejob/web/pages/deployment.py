@@ -181,8 +181,8 @@ def _charts(
         return None
     return Charts(
         state=chosen.state.value,
-        title_operation="All requests" if chosen.operation == EVERYWHERE else chosen.operation,
-        title_signal="requests" if chosen.signal == "shortfall" else words.signal_name(chosen.signal),
+        title_operation="All requests" if evidence.charted_operation(chosen) == EVERYWHERE else chosen.operation,
+        title_signal="requests" if series.is_of_requests(chosen) else words.signal_name(chosen.signal),
         over_time=chart,
         distribution=series.distribution(arms, chosen, window),
         table=series.table(arms, chosen.signal, frame),

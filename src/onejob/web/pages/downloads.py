@@ -44,11 +44,11 @@ def _deployment(record: DeploymentRecord) -> list[object]:
 
 
 def evidence(signals: Sequence[SignalResult]) -> str:
-    """One row per signal; seconds for latencies, fractions for rates."""
+    """One row per signal; seconds for latencies, fractions for rates, a KPI's own unit for KPIs."""
     head = [
         "operation", "signal", "verdict", "decided_by", "control", "treatment", "effect_kind", "effect", "low", "high",
         "tolerance", "control_requests", "treatment_requests", "log_evidence", "log_evidence_better", "phi",
-        "theta_0", "weight",
+        "theta_0", "weight", "family", "unit", "direction", "exploratory",
     ]  # fmt: skip
     return _line(head) + "".join(_line(_signal(one)) for one in signals)
 
@@ -57,7 +57,8 @@ def _signal(one: SignalResult) -> list[object]:
     return [
         one.operation, one.signal, one.state.value, decided_by(one), one.control, one.treatment, one.effect_kind.value,
         one.effect, one.low, one.high, one.tolerance, one.control_requests, one.treatment_requests, one.log_evidence,
-        one.log_evidence_better, one.phi, one.theta_0, one.weight,
+        one.log_evidence_better, one.phi, one.theta_0, one.weight, one.family, one.unit,
+        one.direction.value, one.exploratory,
     ]  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from onejob import words
+from onejob import units, words
 from onejob.model.verdict import DecidedBy, EffectKind, SignalResult, State, Verdict
 from onejob.verdict.basis import decided_by
 from onejob.verdict.signals import EVERYWHERE
@@ -40,6 +40,8 @@ class EvidenceRow:
     treatment: str
     effect: str
     interval: str
+    tolerance: str
+    is_exploratory: bool
     comment: str
     title: str
     plot: Plot
@@ -83,6 +85,7 @@ def worst_first(signals: Sequence[SignalResult]) -> list[SignalResult]:
     return sorted(
         signals,
         key=lambda one: (
+            one.exploratory,
             _ORDER[one.state],
             one.operation == EVERYWHERE,
             -one.log_evidence,
@@ -100,7 +103,7 @@ def view(verdict: Verdict, choice: Choice) -> Evidence:
     if chosen is not None and chosen not in shown:
         shown = [*shown, chosen]
     scale = interval.axis(shown)
-    kinds = {signal.effect_kind for signal in shown}
+    kinds = {signal.effect_kind for signal in shown if interval.has_ticks(signal)}
     return Evidence(
         rows=[_row(verdict, signal, scale, choice, signal is chosen) for signal in shown],
         total=len(ordered),
@@ -116,22 +119,28 @@ def view(verdict: Verdict, choice: Choice) -> Evidence:
 def _row(
     verdict: Verdict, signal: SignalResult, scale: interval.Axis, choice: Choice, is_selected: bool
 ) -> EvidenceRow:
-    kind = signal.effect_kind
     return EvidenceRow(
         url=_url(verdict, choice, operation=signal.operation, signal=signal.signal) + "#evidence",
         is_selected=is_selected,
         state=signal.state.value,
         state_words=signal.state.value.replace("_", " "),
         operation="all requests" if signal.operation == EVERYWHERE else signal.operation,
-        signal=words.signal_name(signal.signal),
-        control=words.signal_value(signal.signal, signal.control),
-        treatment=words.signal_value(signal.signal, signal.treatment),
-        effect=words.effect(kind, signal.effect) if is_known(signal) else words.DASH,
-        interval=words.interval(kind, signal.low, signal.high),
+        signal=units.name(signal),
+        control=units.value(signal, signal.control),
+        treatment=units.value(signal, signal.treatment),
+        effect=units.effect(signal, signal.effect) if is_known(signal) else words.DASH,
+        interval=units.interval(signal),
+        tolerance=units.tolerance(signal),
+        is_exploratory=signal.exploratory,
         comment=_comment(signal),
         title=_title(signal),
         plot=interval.plot(scale, signal),
     )
+
+
+def charted_operation(signal: SignalResult) -> str:
+    """Whose requests are drawn beside the row: of what is not about requests of an operation, all of them."""
+    return EVERYWHERE if signal.family in units.BESIDE_REQUESTS else signal.operation
 
 
 def is_known(signal: SignalResult) -> bool:
@@ -140,10 +149,15 @@ def is_known(signal: SignalResult) -> bool:
 
 
 def _comment(signal: SignalResult) -> str:
+    if signal.novelty is not None:
+        since = f"since {words.clock(signal.novelty.first_seen_at)}"
+        return f"{words.plural(signal.novelty.count, 'request')} {since}; the old version never showed it"
     if signal.state is State.UNDECIDED:
         return words.what_is_missing(signal.missing)
     if decided_by(signal) is DecidedBy.EVIDENCE:
         return words.size_still_open(signal.effect, signal.effect_kind)
+    if signal.state is State.BETTER and signal.family in units.BESIDE_REQUESTS:
+        return "improved"
     if signal.state is State.BETTER and signal.effect_kind is EffectKind.RATIO and signal.effect:
         return f"{words.plain(round((1 - signal.effect) * 100))} % faster"
     return {State.WORSE: "beyond tolerance", State.NO_WORSE: "within tolerance"}.get(signal.state, "fewer errors")
@@ -151,21 +165,22 @@ def _comment(signal: SignalResult) -> str:
 
 def _title(signal: SignalResult) -> str:
     """The plot in words, for the screen reader and on hover."""
-    kind = signal.effect_kind
-    known = words.interval(kind, signal.low, signal.high) or "nothing known yet"
+    known = units.interval(signal) or "nothing known yet"
     requests = f"{words.count(signal.control_requests)} and {words.count(signal.treatment_requests)} requests"
     if decided_by(signal) is DecidedBy.EVIDENCE:
         known = f"decided by its evidence; this interval, from a wider test, is still open: {known}"
-    return f"{known}; tolerated {words.effect(kind, signal.tolerance)}; {requests}"
+    return f"{known}; tolerated {units.tolerance(signal)}; {requests}"
 
 
 _KEYS: dict[str, Callable[[SignalResult], object]] = {
     "verdict": lambda one: (_ORDER[one.state], -one.log_evidence),
     "operation": lambda one: one.operation,
     "signal": lambda one: one.signal,
-    "control": lambda one: (words.is_latency(one.signal), one.control or 0.0),
-    "new": lambda one: (words.is_latency(one.signal), one.treatment or 0.0),
-    "effect": lambda one: -interval.stretched(one.effect_kind, one.effect) if one.effect else 0.0,
+    "control": lambda one: (units.unit_of(one), one.control or 0.0),
+    "new": lambda one: (units.unit_of(one), one.treatment or 0.0),
+    "effect": lambda one: (
+        -interval.stretched(one.effect_kind, one.effect, interval.reference_of(one)) if one.effect else 0.0
+    ),
 }
 
 

@@ -1,14 +1,16 @@
 """The addresses of the pages. Each handler asks `PageData`, builds a view and renders it; nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
+from onejob.model.verdict import SignalResult
 from onejob.state.deployments import DeploymentRecord as Record
 from onejob.state.errors import BadCursorError
+from onejob.store.rollup import SeriesPoint
 from onejob.web.charts import spark
 from onejob.web.pages import deployment as deployment_view
 from onejob.web.pages import downloads, evidence, filters, listing, live, series, snippets
@@ -120,11 +122,16 @@ def deployment(request: Request, data: Data, deployment_id: str) -> HTMLResponse
     now, choice = data.now(), _choice(request.query_params)
     frame = series.frame(record.deployment, record.verdict, now, data.bin_width_s())
     chosen = evidence.selected(record.verdict, choice)
-    points = data.series(record.deployment, chosen.operation, frame.since, frame.until, frame.step_s) if chosen else ()
+    points = _series(data, record, chosen, frame) if chosen else ()
     opened = request.query_params.get("trace", "0")
     view = deployment_view.view(record, choice, points, frame, int(opened) if opened.isdecimal() else 0, now)
     notice = _NOTICES.get(request.query_params.get("said", ""), "")
     return show(request, data, "deployment.html", view=view, notice=notice)
+
+
+def _series(data: PageData, record: Record, chosen: SignalResult, frame: series.Frame) -> Sequence[SeriesPoint]:
+    operation = evidence.charted_operation(chosen)
+    return data.series(record.deployment, operation, frame.since, frame.until, frame.step_s)
 
 
 _NOTICES = {
@@ -153,7 +160,7 @@ def sparkline(data: Data, deployment_id: str) -> Response:
     drawn = spark.Spark(before="", after="")
     if chosen is not None:
         frame = series.frame(record.deployment, record.verdict, now, data.bin_width_s(), points=30)
-        points = data.series(record.deployment, chosen.operation, frame.since, frame.until, frame.step_s)
+        points = _series(data, record, chosen, frame)
         arms = series.by_arm(points, record.deployment, record.verdict)
         lines = {arm.value: series.values(one, chosen.signal, frame) for arm, one in arms.items()}
         drawn = spark.draw(lines["control"], lines["treatment"])

@@ -87,6 +87,11 @@ def values(points: Sequence[SeriesPoint], signal: str, shown: Frame) -> Values:
     ]
 
 
+def is_of_requests(signal: SignalResult) -> bool:
+    """Whether the chart beside a row is of how many requests there were: the signal itself is no series of theirs."""
+    return signal.signal not in (*_QUANTILES, "errors")
+
+
 def _value_of(signal: str, step_s: int) -> Callable[[Sequence[SeriesPoint]], float | None]:
     if signal in _QUANTILES:
         return lambda points: exponential.quantile_s(_dense(merged(points)), _QUANTILES[signal])

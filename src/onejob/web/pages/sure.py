@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from onejob import words
+from onejob import units, words
 from onejob.model.verdict import ArmSummary, DecidedBy, FalseAlarms, SignalResult, State, Verdict
 from onejob.verdict.basis import decided_by, excludes_same
 from onejob.verdict.before_after import KIND as BEFORE_AFTER
@@ -49,6 +49,8 @@ def _of_verdict(verdict: Verdict) -> Iterator[Fact]:
         yield Fact(question="Compared with", answer=f"{_versions(verdict.control)}, {why}.")
     if verdict.control and verdict.treatment:
         yield Fact(question="Requests", answer=_requests(verdict, verdict.control, verdict.treatment))
+    if verdict.mix:
+        yield Fact(question="Mix of traffic", answer=" ".join(part.sentence for part in verdict.mix))
     bar = words.plain(1 / verdict.alpha)
     yield Fact(
         question="Evidence",
@@ -95,15 +97,25 @@ def _instances(arm: ArmSummary) -> str:
 
 def _of_signal(signal: SignalResult) -> Iterator[Fact]:
     operation = "All requests" if signal.operation == EVERYWHERE else words.shorten(signal.operation, 40)
-    name = f"{operation} {words.signal_name(signal.signal)}"
+    name = f"{operation} {units.name(signal)}"
     yield Fact(
         question="This signal",
         answer=f"{name}: {odds(signal.log_evidence)} for worse, {odds(signal.log_evidence_better)} for better; "
-        f"weight {words.percent(signal.weight, 2)}; tolerated {words.effect(signal.effect_kind, signal.tolerance)}.",
+        f"weight {words.percent(signal.weight, 2)}; tolerated {units.tolerance(signal)}.",
     )
     basis = _basis(signal)
     if basis:
         yield Fact(question="Decided by", answer=basis)
+    if signal.novelty is not None:
+        new = signal.novelty
+        yield Fact(
+            question="First seen",
+            answer=f"{words.absolute(new.first_seen_at)}; since then in {words.percent(new.rate)} of the new version's "
+            f"requests, and in none of {words.count(new.control_requests)} of the old version's.",
+        )
+        yield Fact(
+            question="Sample", answer=f"{words.shorten(new.sample, 600)} (trace {words.shorten(new.trace_id, 32)})"
+        )
     yield Fact(
         question="Noise",
         answer=f"A request counts as {words.plain(1 / signal.phi if signal.phi else 1.0, 2)} of an independent one "
