@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from tests.act.builders import a_signal, a_verdict
 
@@ -125,7 +127,7 @@ def test_a_worse_verdict_excludes_nothing() -> None:
 
 
 def test_a_kpi_that_is_open_holds_no_step() -> None:
-    kpi = a_signal("*", "revenue", family="kpi", high=None, low=None, effect=None)
+    kpi = replace(a_signal("*", "revenue", high=None, effect=None), family="kpi")
 
     assert assess(undecided(a_signal(), a_signal(signal="latency_p50", high=2.0), kpi), SMALL).is_excluded
 
@@ -133,7 +135,7 @@ def test_a_kpi_that_is_open_holds_no_step() -> None:
 @pytest.mark.parametrize("state", [State.UNDECIDED, State.NO_WORSE])
 def test_an_exploratory_signal_that_is_worse_holds_the_step_and_is_named(state: State) -> None:
     calm = (a_signal(), a_signal(signal="latency_p50", high=2.0))
-    found = a_signal("*", "revenue", family="kpi", exploratory=True, state=State.WORSE)
+    found = replace(a_signal("*", "revenue"), family="kpi", exploratory=True, state=State.WORSE)
 
     assessment = assess(a_verdict(state=state, signals=(*calm, found)), SMALL)
 

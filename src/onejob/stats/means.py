@@ -151,7 +151,8 @@ class PairedMeans:
     def _reach(self, contrast: Contrast, centre: float) -> float:
         """So many standard errors of the estimate, and never nothing."""
         whole, v = self._scales[0], contrast.at(np.array([centre]))[0]
-        spread = np.sqrt(max(0.0, v @ whole.squares @ v) / whole.number * whole.weight)
+        with np.errstate(over="ignore", invalid="ignore"):
+            spread = np.sqrt(np.maximum(0.0, v @ whole.squares @ v) / whole.number * whole.weight)
         return float(_FURTHEST * spread / abs(np.dot(contrast.slope, whole.sums)) + 1e-9 * max(1.0, abs(centre)))
 
     def _refuted(self, contrast: Contrast, values: Floats, bar: float) -> NDArray[np.bool_]:
