@@ -18,8 +18,8 @@ def test_the_examples_run() -> None:
     assert doctest.testmod(means).failed == 0
 
 
-def batches(residuals: np.ndarray, weights: np.ndarray) -> means._Batches:
-    some = means._Batches()
+def batches(residuals: np.ndarray, weights: np.ndarray, most_memory: float = 0.0) -> means._Batches:
+    some = means._Batches(most_memory)
     for r, w in zip(residuals, weights, strict=True):
         some.add(float(w), np.array([r, 0.0, 0.0]))
     return some
@@ -33,15 +33,25 @@ def test_of_normal_residuals_the_evidence_has_expectation_one(weights: tuple[flo
     u = np.array(weights)
     points = np.stack([np.cos(angles), np.sin(angles)], axis=1) * np.sqrt(u)
     v = np.array([[1.0, 0.0, 0.0]])
-    found = np.array([means._one_sided(batches(point, u), v, np.array([kappa]))[:, 0] for point in points])
+    found = np.array([means._one_sided([batches(point, u)], v, np.array([kappa]))[:, 0, 0] for point in points])
     assert np.exp(found).mean(axis=0) == pytest.approx([1.0, 1.0], abs=0.01)
 
 
 def test_three_residuals_have_expectation_one_too() -> None:
     rng = np.random.default_rng(3)
     v, u = np.array([[1.0, 0.0, 0.0]]), np.ones(3)
-    found = [means._one_sided(batches(r, u), v, np.array([4.0]))[0, 0] for r in rng.normal(size=(2000, 3))]
+    found = [means._one_sided([batches(r, u)], v, np.array([4.0]))[0, 0, 0] for r in rng.normal(size=(2000, 3))]
     assert np.exp(found).mean() == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.5, 0.9])
+def test_of_noise_with_a_memory_the_expectation_is_at_most_one(memory: float) -> None:
+    rng = np.random.default_rng(4)
+    v, u, at = np.array([[1.0, 0.0, 0.0]]), np.ones(6), np.arange(6)
+    shared = np.linalg.cholesky(memory ** np.abs(at[:, None] - at))
+    runs = rng.normal(size=(1500, 6)) @ shared.T
+    found = np.exp([means._one_sided([batches(r, u, 0.9)], v, np.array([0.5]))[:, 0, 0] for r in runs])
+    assert (found.mean(axis=0) - 3 * found.std(axis=0) / np.sqrt(len(runs)) <= 1.0).all()
 
 
 def noise(kind: str, rng: np.random.Generator, length: int) -> np.ndarray:

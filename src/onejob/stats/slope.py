@@ -53,7 +53,7 @@ class SlopeTest:
     """One PairedMeans per window length, on differences of slopes."""
 
     def __init__(self) -> None:
-        self.windows = {w: PairedMeans(_MIN_BATCHES, _SHARPEST) for w in WINDOWS}
+        self.windows = {w: PairedMeans(_MIN_BATCHES, _SHARPEST, most_memory=0.0) for w in WINDOWS}
 
     def add(self, window: int, treatment: float, control: float) -> None:
         """One window's mean slopes per bin."""
