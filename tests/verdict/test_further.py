@@ -6,66 +6,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from onejob.model.evidence import Arm, Cell, EvidenceBatch, JudgeSettings, NoveltyCell, RouterCount, ValueCell, Vital
+from onejob.model.evidence import EvidenceBatch, JudgeSettings, NoveltyCell
 from onejob.model.kpi import Direction, Kpi, KpiKind, Tolerance
 from onejob.model.verdict import EffectKind, Reason, SignalResult, State, Verdict
-from onejob.stats.means import octave
-from onejob.verdict.judge import Judge
 from onejob.verdict.recompute import recompute, refold
+from verdict.said import (
+    ALL_KINDS,
+    CALM,
+    Values,
+    a_kpi,
+    everything,
+    last_verdict,
+    looks,
+    novelty,
+    routed,
+    value_cell,
+    vitals,
+)
 from verdict.traffic import START, Scenario, a_cell, a_deployment
-
-CALM = Scenario(rates={"POST /orders": 8.0}, share=lambda _: 0.5, seconds=90, baseline_s=40)
-Values = Callable[[np.random.Generator, int], np.ndarray]
-
-
-def a_kpi(**changes: object) -> Kpi:
-    values: dict[str, object] = {
-        "name": "revenue",
-        "kind": KpiKind.MEAN,
-        "direction": Direction.HIGHER_IS_BETTER,
-        "attribute": "order.total",
-        "unit": "EUR",
-        "guardrail": True,
-    }
-    return Kpi(**(values | changes))  # type: ignore[arg-type]
-
-
-def value_cell(kpi: str, version: str, instance: str, at: int, values: Iterable[float]) -> ValueCell:
-    counts: dict[int, int] = {}
-    sums: dict[int, float] = {}
-    for value in map(float, values):
-        k = octave(value)
-        counts[k], sums[k] = counts.get(k, 0) + 1, sums.get(k, 0.0) + value
-    return ValueCell(kpi=kpi, version=version, instance=instance, bin_start=at, counts=counts, sums=sums)
-
-
-def looks(batches: Iterable[EvidenceBatch], bins: int = 5) -> list[EvidenceBatch]:
-    """The same bins, several to a look: what is said of them is the same, and the tests are faster."""
-    found: list[EvidenceBatch] = []
-    ahead = list(batches)
-    for seq, at in enumerate(range(0, len(ahead), bins)):
-        some = ahead[at : at + bins]
-        vital_names = sorted({vital.name for batch in some for vital in batch.vitals})
-        vital_cells = {n: tuple(c for b in some for v in b.vitals if v.name == n for c in v.cells) for n in vital_names}
-        found.append(
-            replace(
-                some[-1],
-                seq=seq,
-                bins_from=some[0].bins_from,
-                settings=some[0].settings,
-                vitals=tuple(Vital(name=name, cells=cells) for name, cells in vital_cells.items()),
-                **{
-                    name: tuple(one for batch in some for one in getattr(batch, name))
-                    for name in ("cells", "router", "values", "novelties")
-                },
-            )
-        )
-    return found
-
-
-def last_verdict(batches: Iterable[EvidenceBatch], bins: int = 5) -> Verdict:
-    judge = Judge(a_deployment())
-    return [judge.consume(batch) for batch in looks(batches, bins)][-1]
 
 
 def judged(
@@ -248,20 +206,6 @@ def test_the_growth_of_a_young_process_beside_old_ones_is_no_leak() -> None:
 # --- new errors ---
 
 
-def novelty(version: str, at: int, count: int = 1, **changes: object) -> NoveltyCell:
-    values: dict[str, object] = {
-        "kind": "error",
-        "fingerprint": "f1",
-        "version": version,
-        "bin_start": at,
-        "count": count,
-        "title": "KeyError in price",
-        "sample": "Traceback ...",
-        "trace_id": "t1",
-    }
-    return NoveltyCell(**(values | changes))  # type: ignore[arg-type]
-
-
 def with_errors(at: Callable[[int], Iterable[NoveltyCell]]) -> Verdict:
     batches = replace(CALM, seconds=60).batches(1)
     return last_verdict(replace(batch, novelties=tuple(at(batch.bins_from))) for batch in batches)
@@ -309,18 +253,6 @@ def test_a_version_that_throws_everything_is_cut_short_and_says_so() -> None:
 
 
 # --- web vitals ---
-
-
-def vitals(rng: np.random.Generator, at: int, version: str, slower: float, shift: float) -> tuple[Vital, ...]:
-    """Twenty page views in four groups of sessions."""
-    cells: dict[str, list[Cell]] = {"lcp": [], "cls": [], "unknown": []}
-    for group in range(4):
-        seconds = 1.5 * slower * rng.lognormal(0, 0.3, 10)
-        layout = 0.1 + np.where(rng.random(10) < 0.4, rng.exponential(0.1, 10), 0.0) + shift
-        for name, values in (("lcp", seconds), ("cls", layout), ("unknown", seconds)):
-            where = {"operation": "/cart", "version": version, "instance": f"group {group}", "bin_start": at}
-            cells[name].append(a_cell(values, np.zeros(10, dtype=bool), **where))
-    return tuple(Vital(name=name, cells=tuple(some)) for name, some in cells.items())
 
 
 def with_vitals(slower: float, shift: float, *, control_first: bool = True) -> Verdict:
@@ -415,16 +347,6 @@ def test_too_little_traffic_has_no_mix() -> None:
     assert last_verdict(replace(CALM, seconds=2).batches(1)).mix == ()
 
 
-def routed(t: int, control: int, treatment: int, share: float, failed: int = 0) -> tuple[RouterCount, ...]:
-    from datetime import UTC, datetime
-
-    at = datetime.fromtimestamp(START + t, UTC)
-    return tuple(
-        RouterCount(arm=arm, sampled_at=at, requests=n, errors_5xx=x, resets=0, timeouts=0, share=part)
-        for arm, n, x, part in ((Arm.CONTROL, control, 0, 1 - share), (Arm.TREATMENT, treatment, failed, share))
-    )
-
-
 def test_a_router_that_sends_far_more_than_it_should_voids_the_comparison_and_says_so() -> None:
     """And although the new version then takes twice as long, it is not called worse."""
 
@@ -476,24 +398,6 @@ def test_a_tolerance_of_an_operation_is_the_one_of_its_row() -> None:
     assert {s.tolerance for s in verdict.signals if s.signal == "latency_p50"} == {1.4}
 
 
-def everything(batch: EvidenceBatch, rng: np.random.Generator) -> EvidenceBatch:
-    at = batch.bins_from
-    versions = ("1", "2") if at >= START else ("1",)
-    values = [
-        value_cell(kpi.name, version, f"{version}-0", at, rng.lognormal(3, 1, 5) > 20 if kpi.kind is KpiKind.YES_NO
-                   else rng.lognormal(3, 1, 5))
-        for kpi in ALL_KINDS for version in versions
-    ]  # fmt: skip
-    seen = tuple(v for version in versions for v in vitals(rng, at, version, 1.0, 0.0))
-    return replace(batch, values=tuple(values), vitals=seen, novelties=tuple(novelty(v, at) for v in versions[1:]))
-
-
-ALL_KINDS = tuple(
-    a_kpi(name=f"k_{kind.value}", kind=kind, guardrail=kind is KpiKind.MEAN, per_instance=kind is KpiKind.SLOPE)
-    for kind in KpiKind
-)
-
-
 def test_resuming_with_every_kind_of_signal_equals_never_having_stopped() -> None:
     rng = np.random.default_rng(5)
     settings = JudgeSettings(kpis=ALL_KINDS)
@@ -503,24 +407,3 @@ def test_resuming_with_every_kind_of_signal_equals_never_having_stopped() -> Non
     assert [resumed.consume(batch) for batch in batches[11:]][-1] == uninterrupted
     assert uninterrupted is not None
     assert {s.family for s in uninterrupted.signals} >= {"kpi", "vitals", "novelty", "errors", "latency"}
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda c: replace(c, counts={}, sums={}),
-        lambda c: replace(c, sums={}),
-        lambda c: replace(c, counts={2000: 1}, sums={2000: 1e270}),
-        lambda c: replace(c, counts={-1100: 5}, sums={-1100: -7.5}),
-        lambda c: replace(c, version="3"),
-        lambda c: replace(c, kpi="nobody configured it"),
-    ],
-    ids=["no values", "no sums", "endless", "negative", "another version", "another KPI"],
-)
-def test_strange_values_are_answered_without_an_exception_or_a_verdict(
-    spoil: Callable[[ValueCell], ValueCell],
-) -> None:
-    rng = np.random.default_rng(6)
-    batches = (everything(b, rng) for b in replace(CALM, seconds=40).batches(1, JudgeSettings(kpis=ALL_KINDS)))
-    verdict = last_verdict(replace(b, values=tuple(spoil(c) for c in b.values)) for b in batches)
-    assert verdict.state is State.UNDECIDED

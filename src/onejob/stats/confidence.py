@@ -43,7 +43,7 @@ def _boundary(events: Floats, requests: Floats, alpha: float, lambdas: Floats, *
     end, seen = (1.0 if upper else 0.0), requests > 0
     n = np.where(seen, requests, 1.0)
     limit = np.log(2.0 / alpha)  # half of alpha for each end
-    p = _start(events / n, (limit + np.log(len(lambdas))) / n, upper=upper)
+    p = _start(np.clip(events / n, 0.0, 1.0), (limit + np.log(len(lambdas))) / n, upper=upper)
     for _ in range(_STEPS_OF_NEWTON):
         excess, slope = _excess(events, n, p, lambdas, limit)
         moved = np.clip(p - excess / slope, 0.0, 1.0)

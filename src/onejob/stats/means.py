@@ -229,6 +229,8 @@ def _memory(of_pairs: float, length: int) -> float:
 
 ZERO = 0
 _MIDDLE = 1100  # octave k holds sizes in [2^(k - 1100), 2^(k - 1099)): all of a double's range, and above 0
+_HIGHEST = _MIDDLE + 1023  # the octave of the largest double
+_ROUNDED = 1e-6  # sums are added up in any order
 _LEAST_BEYOND = 20
 _QUANTILES = (0.999, 0.99, 0.95)
 
@@ -243,6 +245,21 @@ def octave(value: float) -> int:
         return ZERO
     size = int(np.frexp(abs(value))[1]) - 1 + _MIDDLE
     return size if value > 0 else -size
+
+
+def can_be_sum(k: int, n: int, total: float | None) -> bool:
+    """Can so many values of octave k have this sum? None is a sum that was not asked for (of yes and no).
+
+    >>> can_be_sum(1100, 2, 3.0), can_be_sum(1100, 2, 5.0), can_be_sum(1100, 2, float("nan")), can_be_sum(0, 2, None)
+    (True, False, False, True)
+    """
+    if abs(k) > _HIGHEST or (total is not None and not np.isfinite(total)):
+        return False
+    if k == ZERO or n == 0 or total is None:
+        return not total
+    size = total / n * (1 if k > 0 else -1)
+    low = np.ldexp(1.0, abs(k) - _MIDDLE)
+    return bool(low * (1 - _ROUNDED) <= size and size / 2 <= low * (1 + _ROUNDED))
 
 
 def cap(counts: Mapping[int, int]) -> int | None:

@@ -35,9 +35,9 @@ class Further:
         answered = tuple(int(rows.count[rows.arm == arm].sum()) for arm in (CONTROL, TREATMENT))
         self.split.consume((answered[0], answered[1]), batch.share, batch.router, self._alpha)
 
-    def rows(self) -> list[Row]:
-        """Rows of all of them."""
-        return [*self._kpis.rows(), *self._vitals.rows(), *self._novelties.rows()]
+    def rows(self, *, was_load_alike: bool) -> list[Row]:
+        """Rows of all of them; `was_load_alike`: did the arms' instances have about as many requests each?"""
+        return [*self._kpis.rows(was_load_alike=was_load_alike), *self._vitals.rows(), *self._novelties.rows()]
 
     def budget(self) -> Mapping[str, float]:
         """How alpha is shared with them."""

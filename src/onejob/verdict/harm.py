@@ -24,7 +24,7 @@ def harm(kind: EffectKind, direction: Direction, effect: float | None, low: floa
     if direction is Direction.LOWER_IS_BETTER:
         return Harm(effect, low, high)
     if direction is Direction.HIGHER_IS_BETTER:
-        return Harm(_turned(kind, effect), _turned(kind, high), _turned(kind, low))
+        return Harm(_turned(kind, effect), _turned(kind, high), _bounded(_turned(kind, low)))
     same = 0.0 if kind is EffectKind.DIFFERENCE else 1.0
     ends = [_size(kind, end) for end in (low, high)]
     known = [end for end in ends if end is not None]
@@ -32,13 +32,18 @@ def harm(kind: EffectKind, direction: Direction, effect: float | None, low: floa
     return Harm(
         effect=_size(kind, effect),
         low=same if straddles else min(known),
-        high=max(known) if len(known) == 2 else None,
+        high=_bounded(max(known)) if len(known) == 2 else None,
     )
 
 
 def harm_of(signal: SignalResult) -> Harm:
     """The same of a row of a verdict."""
     return harm(signal.effect_kind, signal.direction, signal.effect, signal.low, signal.high)
+
+
+def _bounded(end: float | None) -> float | None:
+    """A ratio that may have fallen to nothing has no other end when it is turned."""
+    return None if end == float("inf") else end
 
 
 def _turned(kind: EffectKind, value: float | None) -> float | None:

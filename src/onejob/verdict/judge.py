@@ -59,7 +59,7 @@ class Judge:
         if batch.seq != self.next_seq:
             raise ValueError(f"batch {batch.seq} of {batch.deployment_id} given where {self.next_seq} is next")
         self.next_seq, self.bins_to = batch.seq + 1, batch.bins_to
-        batch = replace(batch, cells=self._cleaner.clean(batch))
+        batch = self._cleaner.clean(batch)
         if batch.settings is not None:
             self._adopt(batch.settings)
         self._register(batch)
@@ -201,7 +201,7 @@ class Judge:
             rows += signals.router_rows(self._router, self.settings)
         elif self._share.total:
             rows.append(signals.share_row(self._share, self.settings))
-        return rows + self._further.rows()
+        return rows + self._further.rows(was_load_alike=self._evidence.load.was_alike)
 
     def _results(self, rows: list[Row], states: Sequence[State], batch: EvidenceBatch) -> list[SignalResult]:
         """The rows as the verdict carries them, worst first."""

@@ -122,6 +122,8 @@ class MeanTracker:
 
     def _pair(self, control: Sequence[Seen], treatment: Sequence[Seen]) -> None:
         (m0, n0), (m1, n1) = self._mean(control), self._mean(treatment)
+        if not np.isfinite([m0, m1]).all():
+            return  # of several instances, each near the largest number there is
         self.test.add(m1, m0, n0 * n1 / (n0 + n1))
         for arm, seen in ((CONTROL, control), (TREATMENT, treatment)):
             self.values[arm] += sum(one.count for one in seen)

@@ -1,8 +1,11 @@
 """The KPIs of one deployment: each a tracker of its kind, fed with every batch."""
 
+from dataclasses import replace
+
 from onejob.model.deployment import Deployment
-from onejob.model.evidence import EvidenceBatch, JudgeSettings
+from onejob.model.evidence import EvidenceBatch, JudgeSettings, ValueCell
 from onejob.model.kpi import KpiKind
+from onejob.stats.means import ZERO
 from onejob.verdict.counts import Counts
 from onejob.verdict.kpi_mean import MeanTracker
 from onejob.verdict.kpi_outcome import OutcomeTracker
@@ -27,14 +30,27 @@ class Kpis:
 
     def consume(self, deployment: Deployment, batch: EvidenceBatch, rows: Counts) -> None:
         """Add a batch's values; `rows` are its requests."""
-        for name, bins in bins_of(deployment, batch, rows).items():
-            if name in self._trackers:
-                self._trackers[name][1].consume(bins, batch.bin_width_s)
+        whole = replace(batch, values=tuple(cell for cell in batch.values if self._is_whole(cell)))
+        for name, bins in bins_of(deployment, whole, rows).items():
+            self._trackers[name][1].consume(bins, batch.bin_width_s)
 
-    def rows(self) -> list[Row]:
-        """One row per KPI that both arms have shown."""
+    def rows(self, *, was_load_alike: bool) -> list[Row]:
+        """One row per KPI that both arms have shown; with less load than control (see `load`), nothing is better."""
         found = (t.row(self._weight if kpi.guardrail else 0.0) for kpi, t in self._trackers.values())
-        return [row for row in found if row is not None]
+        return [row if was_load_alike else _not_better(row) for row in found if row is not None]
+
+    def _is_whole(self, cell: ValueCell) -> bool:
+        """Was it asked for, and has it the sums that its kind needs?"""
+        if cell.kpi not in self._trackers:
+            return False
+        has_sums = all(k in cell.sums for k, n in cell.counts.items() if n and k != ZERO)
+        return has_sums or self._trackers[cell.kpi][0].kind in (KpiKind.YES_NO, KpiKind.THROUGHPUT)
+
+
+def _not_better(row: Row) -> Row:
+    worse, better = row.log_e
+    log_e = (worse, min(0.0, better))
+    return replace(row, log_e=log_e, own_log_e=log_e)
 
 
 def _tracker(told: Told) -> Tracker:

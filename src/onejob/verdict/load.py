@@ -18,6 +18,9 @@ Bools = NDArray[np.bool_]
 
 # Of control's requests per instance. Waiting grows with utilisation; half against half is within chance of it.
 _LEAST_RATIO = 2 / 3
+# Of treatment's requests, for what is not tested bin by bin to count for better: with a few requests a bin, a sixth of
+# them are in bins that were not alike by chance.
+_MOSTLY = 2 / 3
 # Bins looked at together, the present one and those before it: one alone does not show how many instances serve.
 _WINDOW = 3
 
@@ -27,6 +30,7 @@ class Load:
 
     def __init__(self) -> None:
         self.not_alike = 0  # treatment's requests in bins that do not count for better
+        self._served = 0  # treatment's requests
         self._is_alike = False
         self._recent: Ints = np.zeros((0, _WINDOW - 1), dtype=np.int64)  # instance, bin
         self._is_treatment: Bools = np.zeros(0, dtype=bool)
@@ -44,13 +48,20 @@ class Load:
         per_control, per_treatment = (_per_instance(lately[self._is_treatment == arm]) for arm in (False, True))
         alike: Bools = per_treatment >= _LEAST_RATIO * per_control
         self._is_alike = bool(alike[-1]) if len(alike) else self._is_alike
-        self.not_alike += int(seen[self._is_treatment, _WINDOW - 1 :].sum(axis=0)[~alike].sum())
+        by_treatment = seen[self._is_treatment, _WINDOW - 1 :].sum(axis=0)
+        self.not_alike += int(by_treatment[~alike].sum())
+        self._served += int(by_treatment.sum())
         return alike
 
     @property
     def is_alike(self) -> bool:
         """Was it in the last bin? Not before anything was seen."""
         return self._is_alike
+
+    @property
+    def was_alike(self) -> bool:
+        """Was it in most of treatment's requests?"""
+        return self.not_alike <= (1 - _MOSTLY) * self._served
 
     def left_out(self) -> list[str]:
         """A sentence about what did not count for better."""

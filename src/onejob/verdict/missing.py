@@ -43,7 +43,7 @@ def missing_for_rates(
     total = np.maximum(1.0, rates.requests.sum(axis=1))
     pooled = rates.events.sum(axis=1) / total
     variance = np.maximum(pooled, 1 / total) * (1 - pooled) * rates.phi / np.maximum(1.0, rates.requests.min(axis=1))
-    unlucky = pooled + np.minimum(_Z90 * np.sqrt(variance), rates.tolerance / 2)
+    unlucky = np.minimum(1.0, pooled + np.minimum(_Z90 * np.sqrt(variance), rates.tolerance / 2))
     factors = [_factors_for_rates(rates, pooled, treatment, alpha) for treatment in (pooled, unlucky)]
     return [
         _missing(high, typical, most, int(n1), rate)
@@ -106,7 +106,7 @@ def missing_for_ratio(
     effect: float | None, high: float | None, tolerance: float, *, floor: float, requests: int, rate_per_s: float
 ) -> Missing:
     """For a ratio of durations. `floor` is the log half width that instances' differences leave for good."""
-    if effect is None or high is None or effect <= 0:
+    if effect is None or high is None or not 0 < effect < math.inf:
         return _missing(high, None, None, requests, rate_per_s)
     width = max(math.log(high / effect), 1e-9)
     room = math.log(tolerance)

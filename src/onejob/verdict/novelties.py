@@ -105,7 +105,8 @@ class Novelties:
                 continue
             first = _Followed(cell, cell.bin_start, is_new=True)
             first.requests = [int(n) for n in requests]
-            first.count = [0, sum(c.count for a, c in cells if a == TREATMENT and (c.kind, c.fingerprint) == key)]
+            seen = sum(c.count for a, c in cells if a == TREATMENT and (c.kind, c.fingerprint) == key)
+            first.count = [0, min(seen, first.requests[TREATMENT])]
             self._followed[key] = first
 
     def _make_known(self, key: tuple[str, str]) -> None:

@@ -64,7 +64,7 @@ class RouterEvidence:
         for sample in samples:
             pairs.setdefault(sample.sampled_at, {})[sample.arm] = sample
         for pair in pairs.values():
-            if len(pair) == 2 and all(_is_possible(sample) for sample in pair.values()):
+            if len(pair) == 2 and all(is_possible(sample) for sample in pair.values()):
                 self._add(pair[Arm.CONTROL], pair[Arm.TREATMENT], is_load_alike)
 
     def _add(self, control: RouterCount, treatment: RouterCount, is_load_alike: bool) -> None:
@@ -74,7 +74,7 @@ class RouterEvidence:
         self.unanswered.add(requests, (_unanswered(control), _unanswered(treatment)), is_load_alike=is_load_alike)
 
 
-def _is_possible(sample: RouterCount) -> bool:
+def is_possible(sample: RouterCount) -> bool:
     """A counter that was reset between two samples gives a negative difference: such a sample says nothing."""
     return min(sample.requests, sample.errors_5xx, sample.resets, sample.timeouts) >= 0
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from onejob.model.evidence import Arm, RouterCount
 from onejob.stats import core_test, mixture
+from onejob.verdict.router import is_possible
 
 Floats = NDArray[np.float64]
 
@@ -68,7 +69,7 @@ class TrafficSplit:
         for sample in router:
             pairs.setdefault(sample.sampled_at, {})[sample.arm] = sample
         for pair in pairs.values():
-            if len(pair) == len(Arm):
+            if len(pair) == len(Arm) and all(is_possible(sample) for sample in pair.values()):
                 self._add_sent(pair)
         if share is not None and 0 < share < 1 and not self._sent[Arm.TREATMENT].total:
             self._answers.add(answered[1], sum(answered), share)

@@ -3,7 +3,8 @@
 Largest Contentful Paint (LCP) and Interaction to Next Paint (INP) are durations. Cumulative Layout Shift (CLS) has no
 unit and is mostly zero, so its buckets are of 0.1 + CLS: then a ratio of r at c means a difference of c (r - 1). A
 browser is no instance; in place of instances stand a few groups of sessions, among which clusters show just as well.
-The quantile is p75, as the vitals' own thresholds are.
+The quantile is p75, as the vitals' own thresholds are. As with requests, better counts only where both versions had
+about as many page views (see `load`): a server that has less to do is faster, and so are its pages.
 """
 
 from dataclasses import replace
