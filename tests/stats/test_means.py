@@ -7,19 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onejob.stats import means
-from onejob.stats.means import DIFFERENCE, MIN_BATCHES, RATIO, PairedMeans, cap, capped_sum, octave
+from onejob.stats import batch_sums
+from onejob.stats.batch_sums import DIFFERENCE, RATIO, Batches, one_sided
+from onejob.stats.means import MIN_BATCHES, PairedMeans
 
 BAR = np.log(100)
 FINITE = st.floats(-1e12, 1e12, allow_subnormal=False).filter(lambda v: v == 0 or abs(v) > 1e-12)
 
 
 def test_the_examples_run() -> None:
-    assert doctest.testmod(means).failed == 0
+    assert doctest.testmod(batch_sums).failed == 0
 
 
-def batches(residuals: np.ndarray, weights: np.ndarray, most_memory: float = 0.0) -> means._Batches:
-    some = means._Batches(most_memory)
+def batches(residuals: np.ndarray, weights: np.ndarray, most_memory: float = 0.0) -> Batches:
+    some = Batches(most_memory)
     for r, w in zip(residuals, weights, strict=True):
         some.add(float(w), np.array([r, 0.0, 0.0]))
     return some
@@ -33,14 +34,14 @@ def test_of_normal_residuals_the_evidence_has_expectation_one(weights: tuple[flo
     u = np.array(weights)
     points = np.stack([np.cos(angles), np.sin(angles)], axis=1) * np.sqrt(u)
     v = np.array([[1.0, 0.0, 0.0]])
-    found = np.array([means._one_sided([batches(point, u)], v, np.array([kappa]))[:, 0, 0] for point in points])
+    found = np.array([one_sided([batches(point, u)], v, np.array([kappa]))[:, 0, 0] for point in points])
     assert np.exp(found).mean(axis=0) == pytest.approx([1.0, 1.0], abs=0.01)
 
 
 def test_three_residuals_have_expectation_one_too() -> None:
     rng = np.random.default_rng(3)
     v, u = np.array([[1.0, 0.0, 0.0]]), np.ones(3)
-    found = [means._one_sided([batches(r, u)], v, np.array([4.0]))[0, 0, 0] for r in rng.normal(size=(2000, 3))]
+    found = [one_sided([batches(r, u)], v, np.array([4.0]))[0, 0, 0] for r in rng.normal(size=(2000, 3))]
     assert np.exp(found).mean() == pytest.approx(1.0, abs=0.05)
 
 
@@ -50,7 +51,7 @@ def test_of_noise_with_a_memory_the_expectation_is_at_most_one(memory: float) ->
     v, u, at = np.array([[1.0, 0.0, 0.0]]), np.ones(6), np.arange(6)
     shared = np.linalg.cholesky(memory ** np.abs(at[:, None] - at))
     runs = rng.normal(size=(1500, 6)) @ shared.T
-    found = np.exp([means._one_sided([batches(r, u, 0.9)], v, np.array([0.5]))[:, 0, 0] for r in runs])
+    found = np.exp([one_sided([batches(r, u, 0.9)], v, np.array([0.5]))[:, 0, 0] for r in runs])
     assert (found.mean(axis=0) - 3 * found.std(axis=0) / np.sqrt(len(runs)) <= 1.0).all()
 
 
@@ -155,49 +156,3 @@ def test_whatever_it_is_given_the_answer_is_a_number(pairs: list[tuple[float, fl
         centre = test.estimate(contrast)
         assert low is None or centre is None or low <= centre + abs(centre) * 1e-6
         assert high is None or centre is None or high >= centre - abs(centre) * 1e-6
-
-
-@given(FINITE)
-def test_an_octave_holds_its_value(value: float) -> None:
-    k = octave(value)
-    if value == 0:
-        assert k == 0
-    else:
-        assert 2.0 ** (abs(k) - 1100) <= abs(value) < 2.0 ** (abs(k) - 1099)
-        assert (k > 0) == (value > 0)
-
-
-def counted(values: np.ndarray) -> tuple[dict[int, int], dict[int, float]]:
-    counts: dict[int, int] = {}
-    sums: dict[int, float] = {}
-    for value in values.tolist():
-        k = octave(value)
-        counts[k], sums[k] = counts.get(k, 0) + 1, sums.get(k, 0.0) + value
-    return counts, sums
-
-
-@given(st.lists(FINITE, min_size=1, max_size=60), st.integers(1090, 1110))
-@settings(deadline=None)
-def test_a_capped_sum_is_the_sum_of_capped_values(values: list[float], limit: int) -> None:
-    edge = 2.0 ** (limit + 1 - 1100)
-    expected = sum(np.clip(v, -edge, edge) for v in values)
-    assert capped_sum(*counted(np.array(values)), limit) == pytest.approx(expected, rel=1e-9, abs=1e-9)
-
-
-def test_the_cap_lies_beyond_the_tail_of_control() -> None:
-    values = np.random.default_rng(9).lognormal(3, 1, 30_000)
-    limit = cap(counted(values)[0])
-    assert limit is not None
-    assert (values < 2.0 ** (limit + 1 - 1100)).mean() >= 0.9985
-    assert (values >= 2.0 ** (limit - 1 - 1100)).mean() > 0.001
-
-
-def test_with_few_values_nothing_seen_is_cut_off_and_with_none_nothing_is_known() -> None:
-    few = counted(np.array([3.0] * 20 + [900.0]))
-    limit = cap(few[0])
-    assert limit == octave(900.0) + 1
-    assert capped_sum(*few, limit) == 960.0
-    assert cap(counted(np.zeros(19))[0]) is None
-    never = cap(counted(np.zeros(50))[0])
-    assert never is not None
-    assert capped_sum(*counted(np.array([1e12])), never) == 1e12

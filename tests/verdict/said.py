@@ -9,7 +9,7 @@ import numpy as np
 from onejob.model.evidence import Arm, Cell, EvidenceBatch, NoveltyCell, RouterCount, ValueCell, Vital
 from onejob.model.kpi import Direction, Kpi, KpiKind
 from onejob.model.verdict import Verdict
-from onejob.stats.means import octave
+from onejob.stats.octaves import octave
 from onejob.verdict.judge import Judge
 from verdict.traffic import START, Scenario, a_cell, a_deployment
 

@@ -19,13 +19,10 @@ Symbols: w, T, C, rho as above; u = a batch's weight, R = its residual, so that 
 kappa = weight at which the evidence is sharpest.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-
 import numpy as np
 from numpy.typing import NDArray
 
-from onejob.stats.autoregressive import Sums, one_sided
+from onejob.stats.batch_sums import Batches, Contrast, memory, one_sided
 
 Floats = NDArray[np.float64]
 Interval = tuple[float | None, float | None]
@@ -43,76 +40,6 @@ SHARPEST = (0.1, 16.0, 1024.0)
 _PAIRS_FOR_UNIT = 8  # pairs from which the usual weight is taken; later ones change nothing
 _ROUNDS, _SECTIONS = 4, 24  # an end of an interval is found to 1 part in 24^4 of where it was looked for
 _FURTHEST = 256.0  # standard errors from the estimate to where the interval's ends are looked for
-_STILL = 1e-13  # squares in proportion to those of the arms' means: what is less is rounding
-
-
-@dataclass(frozen=True, slots=True)
-class Contrast:
-    """The hypothesis "x = value" as a vector `base` + value `slope` over the means of (treatment, control, 1)."""
-
-    base: tuple[float, float, float]
-    slope: tuple[float, float, float]
-
-    def at(self, values: Floats) -> Floats:
-        """Shape (n,) -> (n, 3)."""
-        vectors: Floats = np.array(self.base) + values[:, None] * np.array(self.slope)
-        return vectors
-
-
-RATIO = Contrast(base=(1.0, 0.0, 0.0), slope=(0.0, -1.0, 0.0))  # treatment is so many times a control above 0
-DIFFERENCE = Contrast(base=(1.0, -1.0, 0.0), slope=(0.0, 0.0, -1.0))  # treatment is so much more than control
-
-
-@dataclass(slots=True)
-class _Batches:
-    """Sums over complete batches of one length; vectors are (treatment, control, 1), each times the batch's sqrt(u)."""
-
-    most_memory: float = 0.0
-    number: int = 0
-    first: Floats = field(default_factory=lambda: np.zeros(3))
-    last: Floats = field(default_factory=lambda: np.zeros(3))
-    squares: Floats = field(default_factory=lambda: np.zeros((2, 3, 3)))  # outer products with itself, with the last
-    before: Floats = field(default_factory=lambda: np.zeros((3, 3)))  # those of the last with itself
-
-    def add(self, weight: float, batch: Floats) -> None:
-        """One more batch: the sum of its pairs' vectors, each times the pair's weight."""
-        with np.errstate(over="ignore", invalid="ignore"):  # the square of what is astronomical; then nothing is known
-            vector = batch / np.sqrt(weight)
-            self.before = self.before + np.outer(self.last, self.last)
-            self.squares = self.squares + np.stack([np.outer(vector, vector), np.outer(vector, self.last)])
-        if not self.number:
-            self.first = vector
-        self.number, self.last = self.number + 1, vector
-
-    @property
-    def weight(self) -> float:
-        return float(self.squares[0, 2, 2])
-
-    @property
-    def sums(self) -> Floats:
-        """Sums of the batches as they were given."""
-        return self.squares[0, :, 2]
-
-
-def _one_sided(lengths: Sequence[_Batches], contrasts: Floats, kappa: Floats) -> Floats:
-    """Log E for residuals with a mean above and below 0, per length of batches; (n, 3) -> (2, lengths, n)."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        moments = np.array([[*one.squares, one.before] for one in lengths])
-        squares, products, before = np.einsum("ri,lkij,rj->klr", contrasts, moments, contrasts)
-        is_still = ~(squares > _STILL * (np.einsum("lii->li", moments[:, 0]) @ (contrasts**2).T))
-        sums = Sums(
-            number=np.array([[float(one.number)] for one in lengths]),
-            weight=moments[:, 0, 2, 2:],
-            most_memory=np.array([[one.most_memory] for one in lengths]),
-            first=np.array([one.first for one in lengths]) @ contrasts.T,
-            squares=np.where(is_still, 1.0, squares),
-            products=products,
-            before=before,
-            level=moments[:, 0, 2] @ contrasts.T,
-            level_before=moments[:, 1, 2] @ contrasts.T,
-        )
-        sides: Floats = np.where(is_still, 0.0, one_sided(sums, np.broadcast_to(kappa, (len(lengths), len(kappa)))))
-    return sides
 
 
 class PairedMeans:
@@ -131,7 +58,7 @@ class PairedMeans:
         self._min_batches = min_batches
         self._sharpest = np.array(sharpest)
         self._most_memory = most_memory
-        self._scales = [_Batches(most_memory)]
+        self._scales = [Batches(most_memory)]
         self._open: list[tuple[float, Floats] | None] = [None]
         self._unit_from: list[float] = []
 
@@ -161,7 +88,7 @@ class PairedMeans:
             self._open[scale] = (weight, batch)
             return
         if scale + 1 == len(self._scales):
-            self._scales.append(_Batches(_memory(self._most_memory, 2 ** (scale + 1))))
+            self._scales.append(Batches(memory(self._most_memory, 2 ** (scale + 1))))
             self._open.append(None)
         self._add(scale + 1, waiting[0] + weight, waiting[1] + batch)
 
@@ -211,80 +138,5 @@ class PairedMeans:
         if not usable:
             return np.zeros(len(contrasts)), np.zeros(len(contrasts))
         kappa = float(np.mean(self._unit_from)) * self._sharpest
-        sides: Floats = _one_sided(usable, contrasts, kappa).min(axis=1)
+        sides: Floats = one_sided(usable, contrasts, kappa).min(axis=1)
         return sides[0], sides[1]
-
-
-def _memory(of_pairs: float, length: int) -> float:
-    """Correlation of neighbouring batches of so many pairs, of AR(1) noise.
-
-    >>> round(_memory(0.95, 2), 3), round(_memory(0.95, 64), 3)
-    (0.926, 0.199)
-    """
-    forgotten = 1 - of_pairs**length
-    return of_pairs * forgotten**2 / (length * (1 - of_pairs**2) - 2 * of_pairs * forgotten)
-
-
-# --- winsorising: extremes are put down to the octave beyond control's tail, the same for both arms ---
-
-ZERO = 0
-_MIDDLE = 1100  # octave k holds sizes in [2^(k - 1100), 2^(k - 1099)): all of a double's range, and above 0
-_HIGHEST = _MIDDLE + 1023  # the octave of the largest double
-_ROUNDED = 1e-6  # sums are added up in any order
-_LEAST_BEYOND = 20
-_QUANTILES = (0.999, 0.99, 0.95)
-
-
-def octave(value: float) -> int:
-    """The octave of a finite value.
-
-    >>> octave(1.0), octave(-3.0), octave(0.0)
-    (1100, -1101, 0)
-    """
-    if value == 0:
-        return ZERO
-    size = int(np.frexp(abs(value))[1]) - 1 + _MIDDLE
-    return size if value > 0 else -size
-
-
-def can_be_sum(k: int, n: int, total: float | None) -> bool:
-    """Can so many values of octave k have this sum? None is a sum that was not asked for (of yes and no).
-
-    >>> can_be_sum(1100, 2, 3.0), can_be_sum(1100, 2, 5.0), can_be_sum(1100, 2, float("nan")), can_be_sum(0, 2, None)
-    (True, False, False, True)
-    """
-    if abs(k) > _HIGHEST or (total is not None and not np.isfinite(total)):
-        return False
-    if k == ZERO or n == 0 or total is None:
-        return not total
-    size = total / n * (1 if k > 0 else -1)
-    low = np.ldexp(1.0, abs(k) - _MIDDLE)
-    return bool(low * (1 - _ROUNDED) <= size and size / 2 <= low * (1 + _ROUNDED))
-
-
-def cap(counts: Mapping[int, int]) -> int | None:
-    """Octave of sizes beyond which values are cut off, from counts per octave of control; None with fewer than 20.
-
-    It is that of the highest of the quantiles 0.999, 0.99 and 0.95 of what is not zero that 20 values lie beyond; with
-    fewer, one octave more than the largest there was.
-    """
-    if sum(counts.values()) < _LEAST_BEYOND:
-        return None
-    sizes: dict[int, int] = {}
-    for k, n in counts.items():
-        if k != ZERO:
-            sizes[abs(k)] = sizes.get(abs(k), 0) + n
-    if not sizes:
-        return 2 * _MIDDLE
-    total, ordered = sum(sizes.values()), sorted(sizes)
-    q = next((q for q in _QUANTILES if total * (1 - q) >= _LEAST_BEYOND * (1 - 1e-9)), None)
-    if q is None:
-        return ordered[-1] + 1
-    return ordered[int(np.searchsorted(np.cumsum([sizes[k] for k in ordered]), q * total))]
-
-
-def capped_sum(counts: Mapping[int, int], sums: Mapping[int, float], limit: int) -> float:
-    """Sum of all values, those beyond the limit taken as the outer edge of the limit's octave."""
-    inside = sum(value for k, value in sums.items() if abs(k) <= limit)
-    beyond = sum(n if k > 0 else -n for k, n in counts.items() if abs(k) > limit)
-    return inside + beyond * 2.0 ** (limit + 1 - _MIDDLE) if beyond else inside

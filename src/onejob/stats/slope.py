@@ -15,7 +15,8 @@ Symbols: W = bins of a window; d = treatment's slope - control's, per bin.
 import numpy as np
 from numpy.typing import NDArray
 
-from onejob.stats.means import DIFFERENCE, PairedMeans
+from onejob.stats.batch_sums import DIFFERENCE
+from onejob.stats.means import PairedMeans
 from onejob.stats.mixture import log_mean
 
 Floats = NDArray[np.float64]

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from onejob.model.evidence import Cell, EvidenceBatch, NoveltyCell, ValueCell
-from onejob.stats.means import can_be_sum
+from onejob.stats.octaves import can_be_sum
 
 Counted = TypeVar("Counted", Cell, ValueCell, NoveltyCell)
 

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from onejob.model.verdict import EffectKind
-from onejob.stats import means
-from onejob.stats.means import DIFFERENCE, RATIO, Interval, PairedMeans
+from onejob.stats import octaves
+from onejob.stats.batch_sums import DIFFERENCE, RATIO, Contrast
+from onejob.stats.means import Interval, PairedMeans
 from onejob.stats.spread import between_means
 from onejob.verdict.counts import CONTROL, TREATMENT, InstanceKey
 from onejob.verdict.signals import EVERYWHERE, Row
@@ -111,13 +112,13 @@ class MeanTracker:
             ),
         }
 
-    def _interval(self, contrast: means.Contrast) -> Interval:
+    def _interval(self, contrast: Contrast) -> Interval:
         return self.test.interval(contrast, self.told.settings.alpha**self.told.settings.phi_factor)
 
     def _set_cap(self) -> None:
         """Before the bins it applies to, from control's past alone."""
         if self._control_seen >= _REFREEZE * self._capped_at:
-            self._cap = means.cap(self._control)
+            self._cap = octaves.cap(self._control)
             self._capped_at = self._control_seen if self._cap is not None else 0
 
     def _pair(self, control: Sequence[Seen], treatment: Sequence[Seen]) -> None:
@@ -137,7 +138,7 @@ class MeanTracker:
         return sum(total for total, _ in each) / sum(n for _, n in each), float(sum(n for _, n in each))
 
     def _sum(self, one: Seen) -> float:
-        return means.capped_sum(one.counts, one.sums, self._cap or 0)
+        return octaves.capped_sum(one.counts, one.sums, self._cap or 0)
 
     def _learn(self, control: Sequence[Seen]) -> None:
         for one in control:

@@ -13,7 +13,7 @@ from onejob.model.verdict import EffectKind
 from onejob.stats import core_test, design_effect, mixture
 from onejob.stats.confidence import running_mean_interval
 from onejob.stats.core_test import LOG_RATIOS, Bins
-from onejob.stats.means import ZERO
+from onejob.stats.octaves import ZERO
 from onejob.verdict.counts import CONTROL, TREATMENT, InstanceKey
 from onejob.verdict.signals import EVERYWHERE, Row
 from onejob.verdict.values import Bin, Floats, Seen, Told

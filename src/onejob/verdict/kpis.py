@@ -5,7 +5,7 @@ from dataclasses import replace
 from onejob.model.deployment import Deployment
 from onejob.model.evidence import EvidenceBatch, JudgeSettings, ValueCell
 from onejob.model.kpi import KpiKind
-from onejob.stats.means import ZERO
+from onejob.stats.octaves import ZERO
 from onejob.verdict.counts import Counts
 from onejob.verdict.kpi_mean import MeanTracker
 from onejob.verdict.kpi_outcome import OutcomeTracker
