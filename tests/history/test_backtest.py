@@ -12,6 +12,7 @@ from onejob.history.errors import PeriodError
 from onejob.history.presence import Presence
 from onejob.history.scratch import scratch_database
 from onejob.model.deployment import Deployment, Status
+from onejob.model.kpi import Direction, Kpi, KpiKind
 from onejob.model.verdict import State, Verdict
 from onejob.state.database import Database
 from onejob.state.deployments import Deployments
@@ -27,9 +28,14 @@ from onejob.verdict.live import JudgeLoop
 from verdict.traffic import a_deployment
 
 from .reports import backtested, past
-from .traffic import BEGAN, Arm, at, store
+from .traffic import BEGAN, Arm, Says, at, store
 
 SECONDS = 150  # of new version and old together, at most
+KPIS = (
+    Kpi(name="total", kind=KpiKind.MEAN, direction=Direction.HIGHER_IS_BETTER, attribute="order.total", guardrail=True),
+    Kpi(name="paid", kind=KpiKind.YES_NO, direction=Direction.HIGHER_IS_BETTER, attribute="order.paid"),
+    Kpi(name="orders", kind=KpiKind.THROUGHPUT, direction=Direction.HIGHER_IS_BETTER, attribute="order.total"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +47,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         watermark_s=3,
         warm_up_s=10,
         judge_horizon_s=120,
+        kpis=KPIS,
     )
 
 
@@ -118,6 +125,11 @@ SCENARIOS = {
     "rolled out within half a minute": (Arm("1", (-120, 30), instances=2), Arm("2", (0, 150), instances=2)),
     "all at once": (Arm("1", (-120, 0)), Arm("2", (0, 150), failing=0.3)),
     "taken back": (Arm("1", (-120, 20)), Arm("2", (0, 80), failing=0.1), Arm("1", (70, 150))),
+    "sells less": (Arm("1", (-120, 150), 2, says=Says()), Arm("2", (0, 120), says=Says(total=20))),
+    "other pages, another error": (
+        Arm("1", (-120, 150), 2, says=Says()),
+        Arm("2", (0, 120), says=Says(lcp_ms=1700, throws_in="discount")),
+    ),
     "another build of the same version": (Arm("1", (-120, 150), build="a"), Arm("1", (0, 120), build="b", slower=3.0)),
 }
 
@@ -137,6 +149,17 @@ def test_live_equals_backtest_on_the_same_spans(name: str, engine: Engine, setti
         mine = next(found for found in known if bare(found) == bare(one.deployment))
         document = replace(one.verdict, deployment_id=mine.id)
         assert document == decisive(said[mine.id], one.verdict)
+
+
+def test_a_backtest_judges_what_spans_say_beyond_requests(engine: Engine, settings: Settings) -> None:
+    (one,) = backtested(engine, settings, store(engine, *SCENARIOS["sells less"]), until=SECONDS + 60).deployments
+    assert "total fell" in one.verdict.sentence
+    names = {signal.signal for signal in one.verdict.signals}
+    assert names >= {"total", "paid", "orders", "lcp_p75", "errors"}
+    arms = SCENARIOS["other pages, another error"]
+    (one,) = backtested(engine, settings, store(engine, *arms), until=SECONDS + 60).deployments
+    new = [signal.operation for signal in one.verdict.signals if signal.signal == "new_error"]
+    assert new == ["KeyError in discount (app/pricing.py)"]
 
 
 def test_who_served_is_answered_in_memory_as_by_the_store(engine: Engine, settings: Settings) -> None:

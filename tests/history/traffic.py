@@ -1,13 +1,16 @@
 """Spans of versions that served side by side, twenty minutes ago."""
 
+from __future__ import annotations
+
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from onejob.store.engine import Engine
-from otlp_builders import a_payload, a_service, a_span
+from otlp_builders import a_payload, a_service, a_span, attributes_of
 
 BEGAN = (int(time.time()) // 60 - 20) * 60
 
@@ -26,6 +29,30 @@ class Arm:
     failing: float = 0.0
     slower: float = 1.0
     build: str = ""
+    says: Says | None = None
+
+
+@dataclass(frozen=True)
+class Says:
+    """What its spans carry: an order's total, a page view with an LCP, and in one of `rarity` an error."""
+
+    total: float = 50.0
+    lcp_ms: float = 1500.0
+    throws_in: str = "price"
+    rarity: int = 20
+
+    def put(self, span: Span, rng: np.random.Generator) -> Span:
+        total = self.total * float(np.exp(rng.normal(0, 0.5)))
+        span.attributes.extend(attributes_of({"order.total": total, "order.paid": bool(rng.random() < total / 100)}))
+        self._event(span, "browser.web_vital", name="lcp", value=float(self.lcp_ms * np.exp(rng.normal(0, 0.2))))
+        if rng.integers(self.rarity) == 0:
+            stack = f'File "/app/pricing.py", line {rng.integers(900)}, in {self.throws_in}\nKeyError'
+            self._event(span, "exception", exception__type="KeyError", exception__stacktrace=stack)
+        return span
+
+    def _event(self, span: Span, event: str, /, **said: object) -> None:
+        attributes = attributes_of({key.replace("__", "."): value for key, value in said.items()})
+        span.events.add(name=event, time_unix_nano=span.end_time_unix_nano, attributes=attributes)
 
 
 def store(engine: Engine, *arms: Arm, service: str = "", seed: int = 1) -> str:
@@ -44,6 +71,8 @@ def store(engine: Engine, *arms: Arm, service: str = "", seed: int = 1) -> str:
                 for t in range(*arm.seconds)
                 for i in range(10)
             ]
+            if arm.says is not None:
+                spans = [arm.says.put(span, rng) for span in spans]
             resource = {"service.version": arm.version, "service.instance.id": f"{arm.version}{arm.build}-{instance}"}
             if arm.build:
                 resource["container.image.repo_digests"] = f"shop@sha256:{arm.build * 12}"

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -10,7 +9,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from onejob.config import Settings
 from onejob.model.kpi import Direction, Kpi, KpiKind, KpiSource
 from onejob.store.engine import Engine, open_engine
-from onejob.verdict.reading import Scope, read_known, read_novelties, read_said, read_values, read_vitals
+from onejob.verdict.reading import read_known, read_novelties, read_values, read_vitals
+from onejob.verdict.said import Scope
 from otlp_builders import a_payload, a_service, a_span, attributes_of
 from verdict.traffic import a_deployment
 
@@ -182,6 +182,3 @@ def test_what_another_version_threw_the_day_before_is_known(engine: Engine) -> N
     later = scope(service, since=BEGAN + 100, until=BEGAN + 200)
     known = read_known(engine, later, a_deployment(service=service))
     assert [(cell.is_known, cell.count, cell.bin_start) for cell in known] == [(True, 0, BEGAN + 100)]
-    said = read_said(engine, later, a_deployment(service=service), (), with_known=True)
-    assert said.novelties == known
-    assert replace(said, novelties=()) == read_said(engine, later, a_deployment(service=service), (), with_known=False)

@@ -20,14 +20,16 @@ import numpy as np
 from onejob.config import Settings
 from onejob.history.presence import Presence
 from onejob.model.deployment import Deployment, Source, Status, Strategy
-from onejob.model.evidence import Cell, JudgeSettings, RouterCount
+from onejob.model.evidence import Cell, JudgeSettings, NoveltyCell, RouterCount
 from onejob.model.kpi import Kpi
 from onejob.model.rollout import Rollout
 from onejob.model.verdict import State
 from onejob.store.past import Past
+from onejob.store.spans_relation import relabelled
 from onejob.verdict.batches import BASELINE_S, Batches, is_due
 from onejob.verdict.judge import Judge
-from onejob.verdict.reading import Said
+from onejob.verdict.reading import read_values, read_vitals
+from onejob.verdict.said import Said, Scope
 
 PLACEBO = "placebo"
 # An instance that misses more of a window's bins came or went meanwhile.
@@ -125,13 +127,17 @@ class _Relabelled:
             if cell.instance in placebo.treated or cell.instance in placebo.others
         ]
         self._starts = [cell.bin_start for cell in self._cells]
+        self._said = _said(placebo, past, told.kpis)
         self._told = told
 
     def cells(self, deployment: Deployment, since: int, until: int) -> Sequence[Cell]:
         return self._cells[bisect_left(self._starts, since) : bisect_left(self._starts, until)]
 
-    def said(self, deployment: Deployment, kpis: Sequence[Kpi], since: int, until: int, *, with_known: bool) -> Said:
-        return Said()
+    def said(self, deployment: Deployment, kpis: Sequence[Kpi], since: int, until: int) -> Said:
+        return self._said.between(since, until)
+
+    def known(self, deployment: Deployment, since: int) -> tuple[NoveltyCell, ...]:
+        return ()  # as no errors are told
 
     def router(self, deployment: Deployment, until: datetime) -> Sequence[RouterCount]:
         return ()
@@ -147,3 +153,21 @@ class _Relabelled:
 
     def expectations(self, deployment: Deployment) -> None:
         """None are asked for: the rest of the instances serve beside."""
+
+
+def _said(placebo: Placebo, past: Past, kpis: Sequence[Kpi]) -> Said:
+    """Of what the window's spans say, all that can make a version worse: errors and other KPIs never do."""
+    if not past.has_events:
+        return Said()
+    window = placebo.window
+    scope = Scope(
+        service=placebo.service,
+        environment=placebo.environment,
+        default_environment=past.default_environment,
+        since=window.start,
+        until=window.end,
+        width_s=past.bin_width_s,
+        relation=relabelled(past.spans, PLACEBO, placebo.treated, placebo.others),
+    )
+    guardrails = [kpi for kpi in kpis if kpi.guardrail]
+    return Said(values=read_values(past.engine, scope, guardrails), vitals=read_vitals(past.engine, scope))

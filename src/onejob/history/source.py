@@ -6,23 +6,26 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from onejob.model.deployment import Deployment
-from onejob.model.evidence import Cell, Expectations, JudgeSettings, RouterCount
+from onejob.model.evidence import Cell, Expectations, JudgeSettings, NoveltyCell, RouterCount
 from onejob.model.kpi import Kpi
 from onejob.model.rollout import Rollout
 from onejob.store.engine import Reader
 from onejob.store.past import Past
 from onejob.verdict import past
-from onejob.verdict.reading import Said, Scope, read_said
+from onejob.verdict.reading import read_known, read_said
+from onejob.verdict.said import Said, Scope
 from onejob.verdict.warm_up import warmed_instances
 
 _AHEAD_BINS = 360  # an hour of 10 s bins: few queries, and few cells in memory
+_SAID_AHEAD_BINS = 120  # of what comes with stack traces
 
 
 @dataclass(slots=True)
 class PastSource:
     """See `Source`. `rolled_out` and `samples` are what the state has of the deployment's rollout.
 
-    Warm-up requests are in the spans only: where those are gone, or are not ours, no instance was warmed.
+    KPI values, web vitals and exceptions are in the spans only, as are warm-up requests: where those are gone, or do
+    not say it, there were none.
     """
 
     past: Past
@@ -34,6 +37,8 @@ class PastSource:
     _bins: tuple[int, int] = (0, 0)
     _cells: list[Cell] = field(default_factory=list)
     _starts: list[int] = field(default_factory=list)
+    _said_bins: tuple[int, int] = (0, 0)
+    _said: Said = field(default_factory=Said)
 
     def cells(self, deployment: Deployment, since: int, until: int) -> Sequence[Cell]:
         low, high = self._bins
@@ -46,18 +51,30 @@ class PastSource:
         self._starts = [cell.bin_start for cell in self._cells]
         self._bins = (since, until)
 
-    def said(self, deployment: Deployment, kpis: Sequence[Kpi], since: int, until: int, *, with_known: bool) -> Said:
-        if self.spans is None:
+    def said(self, deployment: Deployment, kpis: Sequence[Kpi], since: int, until: int) -> Said:
+        if not self.past.has_events:
             return Said()
-        scope = Scope(
+        low, high = self._said_bins
+        if not low <= since <= until <= high:
+            self._said_bins = (since, max(until, since + _SAID_AHEAD_BINS * self.past.bin_width_s))
+            self._said = read_said(self.past.engine, self._scope(deployment, *self._said_bins), kpis)
+        return self._said.between(since, until)
+
+    def known(self, deployment: Deployment, since: int) -> tuple[NoveltyCell, ...]:
+        if not self.past.has_events:
+            return ()
+        return read_known(self.past.engine, self._scope(deployment, since, since), deployment)
+
+    def _scope(self, deployment: Deployment, since: int, until: int) -> Scope:
+        return Scope(
             service=deployment.service,
             environment=deployment.environment,
             default_environment=self.past.default_environment,
             since=since,
             until=until,
             width_s=self.past.bin_width_s,
+            relation=self.past.spans,
         )
-        return read_said(self.spans, scope, deployment, kpis, with_known=with_known)
 
     def router(self, deployment: Deployment, until: datetime) -> Sequence[RouterCount]:
         first = self._taken

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from onejob.model.evidence import Cell
 from onejob.store.engine import Reader, Scalar
-from onejob.store.rollup import ROLLUP, read_cells, scope
-from onejob.store.spans_relation import named, rollup_of
+from onejob.store.rollup import ROLLUP, SPANS, read_cells, scope
+from onejob.store.spans_relation import named, rollup_of, spans_of
 from onejob.store.sql import read_query
 
 Ints = NDArray[np.int64]
@@ -61,13 +61,22 @@ class InstanceSeen:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """Counts of the past. `table` is the spans to compute them from; empty for onejob's own rollup."""
+    """Counts of the past. `table` is the spans to compute them from; empty for onejob's own rollup.
+
+    `has_events`: do the spans come with their events and ids, as ours and the collector's do?
+    """
 
     engine: Reader
     default_environment: str
     bin_width_s: int
     table: str = ""
     timeout_s: float | None = None
+    has_events: bool = True
+
+    @property
+    def spans(self) -> str:
+        """What to select spans from, with onejob's columns."""
+        return spans_of(self.table) if self.table else SPANS
 
     @property
     def relation(self) -> str:

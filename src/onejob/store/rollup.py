@@ -14,6 +14,7 @@ from onejob.store.sql import read_query
 T = TypeVar("T")
 
 ROLLUP = "operation_rollup"
+SPANS = "otel_traces"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,14 +13,14 @@ from typing import Protocol
 from onejob.config import Settings
 from onejob.model.calibration import Calibration
 from onejob.model.deployment import Deployment, Status, Strategy
-from onejob.model.evidence import Arm, Cell, EvidenceBatch, Expectations, JudgeSettings, RouterCount
+from onejob.model.evidence import Arm, Cell, EvidenceBatch, Expectations, JudgeSettings, NoveltyCell, RouterCount
 from onejob.model.kpi import Kpi, matches
 from onejob.model.rollout import Rollout, RolloutState
 from onejob.verdict import past
 from onejob.verdict.arms import arm_of
 from onejob.verdict.before_after import HORIZON_S
 from onejob.verdict.judge import Judge
-from onejob.verdict.reading import Said
+from onejob.verdict.said import Said
 
 # Control's past that thresholds are frozen on and instances' ages are read from.
 BASELINE_S = 600
@@ -37,8 +37,11 @@ class Source(Protocol):
     def cells(self, deployment: Deployment, since: int, until: int) -> Sequence[Cell]:
         """Every version's requests of the deployment's service."""
 
-    def said(self, deployment: Deployment, kpis: Sequence[Kpi], since: int, until: int, *, with_known: bool) -> Said:
-        """What its spans say beyond requests; `with_known` also which errors it threw in the day before."""
+    def said(self, deployment: Deployment, kpis: Sequence[Kpi], since: int, until: int) -> Said:
+        """What its spans say beyond requests."""
+
+    def known(self, deployment: Deployment, since: int) -> tuple[NoveltyCell, ...]:
+        """Errors that other versions threw in the day before."""
 
     def router(self, deployment: Deployment, until: datetime) -> Sequence[RouterCount]:
         """Samples before `until` that no batch has yet, oldest first."""
@@ -114,7 +117,10 @@ class Batches:
         """Nothing of what has no control beside it: against the past, requests are all that is compared."""
         if bins[1] <= bins[0] or deployment.strategy is Strategy.ALL_AT_ONCE:
             return Said()
-        return self._source.said(deployment, kpis, *bins, with_known=is_first)
+        said = self._source.said(deployment, kpis, *bins)
+        if not is_first:
+            return said
+        return replace(said, novelties=self._source.known(deployment, bins[0]) + said.novelties)
 
     def _warmed(
         self, deployment: Deployment, judge: Judge, cells: Sequence[Cell], bins: tuple[int, int]

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from onejob.config import Settings
 from onejob.model.deployment import Deployment
-from onejob.model.evidence import Arm, Cell, EvidenceBatch, Expectations, JudgeSettings, RouterCount
+from onejob.model.evidence import Arm, Cell, EvidenceBatch, Expectations, JudgeSettings, NoveltyCell, RouterCount
 from onejob.model.kpi import Kpi
 from onejob.model.rollout import Rollout
 from onejob.model.verdict import State, Verdict
@@ -32,8 +32,9 @@ from onejob.verdict.arms import arm_of
 from onejob.verdict.batches import Batches, arms_of, is_due, judge_settings
 from onejob.verdict.before_after import HORIZON_S
 from onejob.verdict.judge import Judge
-from onejob.verdict.reading import Said, Scope, read_said
+from onejob.verdict.reading import read_known, read_said
 from onejob.verdict.recompute import explained, refold
+from onejob.verdict.said import Said, Scope
 from onejob.verdict.warm_up import warmed_instances
 
 log = logging.getLogger(__name__)
@@ -181,8 +182,14 @@ class LiveSource:
             until=until,
         )
 
-    def said(self, deployment: Deployment, kpis: Sequence[Kpi], since: int, until: int, *, with_known: bool) -> Said:
-        scope = Scope(
+    def said(self, deployment: Deployment, kpis: Sequence[Kpi], since: int, until: int) -> Said:
+        return read_said(self.engine, self._scope(deployment, since, until), kpis)
+
+    def known(self, deployment: Deployment, since: int) -> tuple[NoveltyCell, ...]:
+        return read_known(self.engine, self._scope(deployment, since, since), deployment)
+
+    def _scope(self, deployment: Deployment, since: int, until: int) -> Scope:
+        return Scope(
             service=deployment.service,
             environment=deployment.environment,
             default_environment=self.settings.default_environment,
@@ -190,7 +197,6 @@ class LiveSource:
             until=until,
             width_s=self.settings.bin_width_s,
         )
-        return read_said(self.engine, scope, deployment, kpis, with_known=with_known)
 
     def router(self, deployment: Deployment, until: datetime) -> list[RouterCount]:
         return self.evidences.take_router(deployment.id, until)

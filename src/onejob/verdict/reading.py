@@ -1,10 +1,13 @@
 """What spans say beyond requests, read from the store: KPI values, web vitals, exceptions.
 
-One query each per look, over the bins of that look; grouping, counting and normalising happen in the engine.
+One query each, over the bins that were asked for; grouping, counting and normalising happen in the engine. What is said
+of a bin does not depend on which other bins are read with it, nor on the order in which an engine adds up: live judging
+reads a look's bins, a replay reads ahead.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib import resources
 from string import Template
 from typing import Any
@@ -12,65 +15,33 @@ from typing import Any
 from onejob.model.deployment import Deployment
 from onejob.model.evidence import Cell, NoveltyCell, ValueCell, Vital
 from onejob.model.kpi import Kpi, KpiKind, KpiSource, regex_of
+from onejob.stats.octaves import MIDDLE
 from onejob.store.engine import Reader, Scalar
-from onejob.store.rollup import environment_filter
 from onejob.store.sql import quote
 from onejob.verdict.arms import is_version
 from onejob.verdict.fingerprints import fingerprint
+from onejob.verdict.said import Said, Scope
 from onejob.verdict.vitals import CLS_OFFSET
 
 _QUERIES = resources.files("onejob.verdict").joinpath("queries")
-_LONGEST_SPAN_S = 900  # a span that began earlier than this before its bin is not looked for
+_PLACES = 52  # of a double, after the first
 _GROUPS = 16  # of sessions: enough to see clusters, few enough to be small
-_MOST_STACKS = 2_000  # distinct ones of a look; a version that throws more than this has other worries
+_MOST_STACKS = 200  # distinct ones of a version in a bin; one that throws more than this has other worries
 _MOST_CHARS = 8_000
 _KNOWN_FOR_S = 86_400  # what a day showed is not new
+_MOST_KNOWN = 2_000
 
 _PAGE_NAMES = ("http.route", "url.template")
 _PAGE_PATHS = ("url.path", "url.full", "http.url")
 _SESSIONS = ("session.id", "enduser.id", "user.id")
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Whose spans, and the bins [since, until) of which width, in Unix seconds."""
-
-    service: str
-    environment: str
-    default_environment: str
-    since: int
-    until: int
-    width_s: int
-
-    def params(self) -> dict[str, Scalar]:
-        """As the queries name them."""
-        return {
-            "service": self.service,
-            "environment": self.environment,
-            "unnamed": environment_filter(self.environment, self.default_environment),
-            "since": self.since,
-            "until": self.until,
-            "width": self.width_s,
-            "longest": _LONGEST_SPAN_S,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What spans said beyond requests, as a batch of evidence holds it."""
-
-    values: tuple[ValueCell, ...] = ()
-    vitals: tuple[Vital, ...] = ()
-    novelties: tuple[NoveltyCell, ...] = ()
-
-
-def read_said(engine: Reader, scope: Scope, deployment: Deployment, kpis: Sequence[Kpi], *, with_known: bool) -> Said:
-    """All of it; `with_known` also what the service threw the day before."""
-    known = read_known(engine, scope, deployment) if with_known else ()
+def read_said(engine: Reader, scope: Scope, kpis: Sequence[Kpi]) -> Said:
+    """All of it."""
     return Said(
         values=read_values(engine, scope, kpis),
         vitals=read_vitals(engine, scope),
-        novelties=known + read_novelties(engine, scope),
+        novelties=read_novelties(engine, scope),
     )
 
 
@@ -79,7 +50,7 @@ def read_values(engine: Reader, scope: Scope, kpis: Sequence[Kpi]) -> tuple[Valu
     if not kpis:
         return ()
     entries = ", ".join(_entries(number, kpi) for number, kpi in enumerate(kpis))
-    rows = _rows(engine, "kpi_values", scope.params(), entries=f"arrayConcat({entries})")
+    rows = _rows(engine, "kpi_values", scope, {}, entries=f"arrayConcat({entries})")
     return tuple(
         ValueCell(
             kpi=kpis[row["Kpi"]].name,
@@ -88,7 +59,7 @@ def read_values(engine: Reader, scope: Scope, kpis: Sequence[Kpi]) -> tuple[Valu
             instance=row["Instance"],
             bin_start=row["BinStart"],
             counts=dict(row["Counts"]),
-            sums={} if kpis[row["Kpi"]].kind is KpiKind.YES_NO else dict(row["Sums"]),
+            sums={} if kpis[row["Kpi"]].kind is KpiKind.YES_NO else _sums(row["Units"]),
         )
         for row in rows
     )
@@ -98,7 +69,7 @@ def read_vitals(engine: Reader, scope: Scope) -> tuple[Vital, ...]:
     """Page views with web vitals, per page and group of sessions."""
     found: dict[str, list[Cell]] = {}
     fills = {"cls_offset": CLS_OFFSET, "page": _page(), "session": _session(), "groups": _GROUPS}
-    for row in _rows(engine, "web_vitals", scope.params(), **fills):
+    for row in _rows(engine, "web_vitals", scope, {}, **fills):
         cell = Cell(
             operation=row["Page"],
             version=row["Version"],
@@ -116,9 +87,9 @@ def read_vitals(engine: Reader, scope: Scope) -> tuple[Vital, ...]:
     return tuple(Vital(name=name, cells=tuple(cells)) for name, cells in sorted(found.items()))
 
 
-def read_novelties(engine: Reader, scope: Scope) -> tuple[NoveltyCell, ...]:
-    """Errors that were thrown, per version and bin."""
-    rows = _rows(engine, "exceptions", scope.params() | {"most_rows": _MOST_STACKS, "most_chars": _MOST_CHARS})
+def read_novelties(engine: Reader, scope: Scope, most: int = _MOST_STACKS) -> tuple[NoveltyCell, ...]:
+    """Errors that were thrown, per version and bin; of each, those in the most traces."""
+    rows = _rows(engine, "exceptions", scope, {"most_rows": most, "most_chars": _MOST_CHARS})
     merged: dict[tuple[str, str, str, int], NoveltyCell] = {}
     for row in rows:
         mark, title = fingerprint(row["Type"], row["Message"], row["Sample"])
@@ -140,17 +111,11 @@ def read_novelties(engine: Reader, scope: Scope) -> tuple[NoveltyCell, ...]:
 
 def read_known(engine: Reader, scope: Scope, deployment: Deployment) -> tuple[NoveltyCell, ...]:
     """Errors that other versions threw in the day before the scope begins, put down to its first bin."""
-    past = Scope(
-        service=scope.service,
-        environment=scope.environment,
-        default_environment=scope.default_environment,
-        since=scope.since - _KNOWN_FOR_S,
-        until=scope.since,
-        width_s=_KNOWN_FOR_S,  # bins are of no interest: one or two are enough
-    )
+    # Bins are of no interest: one or two are enough.
+    past = replace(scope, since=scope.since - _KNOWN_FOR_S, until=scope.since, width_s=_KNOWN_FOR_S)
     known = {
         cell.fingerprint: cell
-        for cell in read_novelties(engine, past)
+        for cell in read_novelties(engine, past, _MOST_KNOWN)
         if not is_version(deployment.version, cell.version, cell.build)
     }
     return tuple(
@@ -167,10 +132,22 @@ def read_known(engine: Reader, scope: Scope, deployment: Deployment) -> tuple[No
     )
 
 
-def _rows(engine: Reader, name: str, params: Mapping[str, Scalar], **fills: object) -> list[dict[str, Any]]:
-    text = _QUERIES.joinpath(f"{name}.sql").read_text()
-    rows: list[dict[str, Any]] = engine.query(Template(text).substitute(fills), params).to_pylist()
+def _rows(engine: Reader, name: str, scope: Scope, params: dict[str, Scalar], **fills: object) -> list[dict[str, Any]]:
+    sql = Template(_QUERIES.joinpath(f"{name}.sql").read_text()).substitute(fills, spans=scope.relation)
+    rows: list[dict[str, Any]] = engine.query(sql, scope.params() | params).to_pylist()
     return rows
+
+
+def _sums(units: Sequence[tuple[int, float]]) -> dict[int, float]:
+    """Sums per octave, from sums in units of the last place."""
+    return {k: _scaled(total, abs(k) - MIDDLE - _PLACES) for k, total in units}
+
+
+def _scaled(total: float, exponent: int) -> float:
+    try:
+        return math.ldexp(total, exponent)
+    except OverflowError:
+        return math.copysign(math.inf, total)
 
 
 def _entries(number: int, kpi: Kpi) -> str:

@@ -72,7 +72,8 @@ class _Vital:
         self._settings = settings
         self._pages = Operations(_MOST_PAGES)
         self._groups: dict[InstanceKey, int] = {}
-        self._evidence = Evidence(settings)
+        # History is of requests between instances, not of page views between groups of sessions.
+        self._evidence = Evidence(replace(settings, history=()))
         self._intervals = LatencyIntervals(settings.alpha, reported=(_P75,))
         self.has_control = False
 

@@ -12,6 +12,7 @@ from onejob.model.evidence import ExpectedSeries, JudgeSettings
 from onejob.model.verdict import EffectKind
 from onejob.stats import histogram, scan
 from onejob.stats.expectation import Residuals
+from onejob.verdict import tolerances
 from onejob.verdict.counts import CONTROL, TREATMENT
 from onejob.verdict.signals import Row
 
@@ -67,7 +68,7 @@ class Size:
 def _errors_row(one: ExpectedSeries, size: Size, log_e: _Pair, settings: JudgeSettings) -> Row:
     n = max(size.requests, 1.0)
     control, treatment = size.expected / n, size.events / n
-    tolerance = max(settings.tolerance_errors, (settings.tolerance_errors_ratio - 1) * control)
+    tolerance = tolerances.of_errors(settings, one.signal, one.operation, control)
     ends = (treatment - control - size.rise / n, treatment - control + size.fall / n)
     return _difference(one, size, log_e, (control, treatment), ends, tolerance)
 
@@ -97,7 +98,7 @@ def _latency_row(one: ExpectedSeries, size: Size, log_e: _Pair, settings: JudgeS
         kind=EffectKind.RATIO,
         values=(edge_s, None if effect is None else edge_s * effect),
         effect=(effect, low, high),
-        tolerance=settings.tolerance_p50 if one.signal == "latency_p50" else settings.tolerance_tail,
+        tolerance=tolerances.of_latency(settings, one.signal, one.operation),
     )
 
 

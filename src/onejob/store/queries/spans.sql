@@ -3,6 +3,7 @@ SELECT *, ${own}
 FROM
 (
     SELECT
+        ${more}
         Timestamp, TraceState, ParentSpanId, SpanName, ServiceName, ResourceAttributes, SpanAttributes,
         Kind AS SpanKind,
         Status AS StatusCode,

@@ -21,13 +21,14 @@ FROM
         Build,
         Sessions,
         BinStart,
-        argMax(Value, At) AS Last,
+        argMax(Value, (At, SpanId, Value)) AS Last,
         if(Vital = 'cls', ${cls_offset} + Last, Last / 1000) AS Seconds
     FROM
     (
         SELECT
             Version,
             Build,
+            SpanId,
             intDiv(toUnixTimestamp64Nano(Timestamp) + Duration, {width:Int64} * 1000000000) * {width:Int64} AS BinStart,
             At,
             lower(if(Said['browser.web_vital.name'] != '', Said['browser.web_vital.name'], Said['name'])) AS Vital,
@@ -38,12 +39,13 @@ FROM
             if(Id != '', Id, concat(SpanId, toString(At))) AS View,
             ${page} AS Page,
             concat('sessions ', toString(cityHash64(${session}) % ${groups})) AS Sessions
-        FROM otel_traces
+        FROM ${spans}
         ARRAY JOIN Events.Name AS Event, Events.Attributes AS Said, Events.Timestamp AS At
         WHERE ServiceName = {service:String}
             AND Environment IN ({environment:String}, {unnamed:String})
             AND Timestamp >= toDateTime64({since:Int64} - {longest:Int64}, 9)
             AND Timestamp < toDateTime64({until:Int64}, 9)
+            AND Duration < {longest:Int64} * 1000000000
             AND toUnixTimestamp64Nano(Timestamp) + Duration >= {since:Int64} * 1000000000
             AND toUnixTimestamp64Nano(Timestamp) + Duration < {until:Int64} * 1000000000
             AND has(Events.Name, 'browser.web_vital')
