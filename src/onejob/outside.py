@@ -38,7 +38,13 @@ def backtest(
     try:
         reader.check_traces(table)
         materials = Materials(
-            past=Past(reader, settings.default_environment, settings.bin_width_s, table),
+            past=Past(
+                reader,
+                settings.default_environment,
+                settings.bin_width_s,
+                table,
+                has_events=reader.has_events(table),
+            ),
             facts=NoFacts(),
             told=lambda service, _: judge_settings(settings, service),
             settings=settings,

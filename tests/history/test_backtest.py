@@ -25,16 +25,19 @@ from onejob.state.versions import KnownVersions
 from onejob.store.engine import Engine, open_engine
 from onejob.store.rollup import VersionSeen, versions_seen
 from onejob.verdict.live import JudgeLoop
+from otlp_builders import a_service
 from verdict.traffic import a_deployment
 
 from .reports import backtested, past
 from .traffic import BEGAN, Arm, Says, at, store
 
 SECONDS = 150  # of new version and old together, at most
+SELLING = "sells less, paints later and throws what the old version never threw"
+_VALUE = {"service": "shop-*", "direction": Direction.HIGHER_IS_BETTER}
 KPIS = (
-    Kpi(name="total", kind=KpiKind.MEAN, direction=Direction.HIGHER_IS_BETTER, attribute="order.total", guardrail=True),
-    Kpi(name="paid", kind=KpiKind.YES_NO, direction=Direction.HIGHER_IS_BETTER, attribute="order.paid"),
-    Kpi(name="orders", kind=KpiKind.THROUGHPUT, direction=Direction.HIGHER_IS_BETTER, attribute="order.total"),
+    Kpi(name="total", kind=KpiKind.MEAN, attribute="order.total", guardrail=True, **_VALUE),
+    Kpi(name="paid", kind=KpiKind.YES_NO, attribute="order.paid", **_VALUE),
+    Kpi(name="orders", kind=KpiKind.THROUGHPUT, attribute="order.total", **_VALUE),
 )
 
 
@@ -56,6 +59,11 @@ def engine(settings: Settings) -> Iterator[Engine]:
     engine = open_engine(settings)
     yield engine
     engine.close()
+
+
+def a_shop() -> str:
+    """A service whose KPIs are judged."""
+    return f"shop-{a_service()}"
 
 
 def presence_of(engine: Engine, settings: Settings, service: str) -> Presence:
@@ -125,10 +133,9 @@ SCENARIOS = {
     "rolled out within half a minute": (Arm("1", (-120, 30), instances=2), Arm("2", (0, 150), instances=2)),
     "all at once": (Arm("1", (-120, 0)), Arm("2", (0, 150), failing=0.3)),
     "taken back": (Arm("1", (-120, 20)), Arm("2", (0, 80), failing=0.1), Arm("1", (70, 150))),
-    "sells less": (Arm("1", (-120, 150), 2, says=Says()), Arm("2", (0, 120), says=Says(total=20))),
-    "other pages, another error": (
+    SELLING: (
         Arm("1", (-120, 150), 2, says=Says()),
-        Arm("2", (0, 120), says=Says(lcp_ms=1700, throws_in="discount")),
+        Arm("2", (0, 120), says=Says(total=20, lcp_ms=1700, throws_in="discount")),
     ),
     "another build of the same version": (Arm("1", (-120, 150), build="a"), Arm("1", (0, 120), build="b", slower=3.0)),
 }
@@ -136,7 +143,7 @@ SCENARIOS = {
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_live_equals_backtest_on_the_same_spans(name: str, engine: Engine, settings: Settings) -> None:
-    service = store(engine, *SCENARIOS[name])
+    service = store(engine, *SCENARIOS[name], service=a_shop() if name == SELLING else "")
     with scratch_database() as database:
         live = Live(engine, settings, database, service)
         said = live.run(-30, SECONDS + 61)
@@ -152,12 +159,11 @@ def test_live_equals_backtest_on_the_same_spans(name: str, engine: Engine, setti
 
 
 def test_a_backtest_judges_what_spans_say_beyond_requests(engine: Engine, settings: Settings) -> None:
-    (one,) = backtested(engine, settings, store(engine, *SCENARIOS["sells less"]), until=SECONDS + 60).deployments
+    service = store(engine, *SCENARIOS[SELLING], service=a_shop())
+    (one,) = backtested(engine, settings, service, until=SECONDS + 60).deployments
     assert "total fell" in one.verdict.sentence
     names = {signal.signal for signal in one.verdict.signals}
     assert names >= {"total", "paid", "orders", "lcp_p75", "errors"}
-    arms = SCENARIOS["other pages, another error"]
-    (one,) = backtested(engine, settings, store(engine, *arms), until=SECONDS + 60).deployments
     new = [signal.operation for signal in one.verdict.signals if signal.signal == "new_error"]
     assert new == ["KeyError in discount (app/pricing.py)"]
 

@@ -12,15 +12,19 @@ import pytest
 from onejob import outside
 from onejob.config import Settings
 from onejob.history.errors import PeriodError
+from onejob.history.source import PastSource
+from onejob.model.evidence import JudgeSettings
+from onejob.model.kpi import Direction, Kpi, KpiKind
 from onejob.store.engine import Engine, open_engine
 from onejob.store.errors import QueryFailed, StoreError
 from onejob.store.past import OperationTotal, Past
 from onejob.store.read_only import ReadOnlyClickHouse
 from ports import free_ports
 from store.clickhouse_node import ClickHouseNode
+from verdict.traffic import a_deployment
 
 from .reports import backtested
-from .traffic import BEGAN, Arm, at, store
+from .traffic import BEGAN, Arm, Says, at, store
 
 TIMES = {"bin_width_s": 1, "tick_s": 2, "watermark_s": 3, "warm_up_s": 10, "judge_horizon_s": 120}
 # Of the collector's ClickHouse exporter, without codecs and indexes.
@@ -29,7 +33,8 @@ COLLECTORS = """CREATE TABLE collector.otel_traces (
     SpanName LowCardinality(String), SpanKind LowCardinality(String), ServiceName LowCardinality(String),
     ResourceAttributes Map(LowCardinality(String), String), ScopeName String, ScopeVersion String,
     SpanAttributes Map(LowCardinality(String), String), Duration UInt64, StatusCode LowCardinality(String),
-    StatusMessage String
+    StatusMessage String, `Events.Timestamp` Array(DateTime64(9)), `Events.Name` Array(LowCardinality(String)),
+    `Events.Attributes` Array(Map(LowCardinality(String), String))
 ) ENGINE = MergeTree PARTITION BY toDate(Timestamp) ORDER BY (ServiceName, SpanName, toDateTime(Timestamp))"""
 # As releases of before 2023 wrote them.
 OLDER = """CREATE TABLE collector.older ENGINE = MergeTree ORDER BY ServiceName AS SELECT
@@ -54,7 +59,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def own(settings: Settings) -> Iterator[Engine]:
     engine = open_engine(settings)
     store(engine, Arm("1", (-120, 150), instances=2), Arm("2", (0, 120), failing=0.3), service="shop")
-    store(engine, Arm("1", (-60, 60)), service="quiet")
+    store(engine, Arm("1", (-60, 60), says=Says()), service="quiet")
     yield engine
     engine.close()
 
@@ -67,7 +72,7 @@ def admin(node: ClickHouseNode, own: Engine) -> Iterator[Any]:
     client.command("CREATE DATABASE collector")
     client.command(COLLECTORS)
     names = [row[0] for row in client.query("DESCRIBE collector.otel_traces").result_rows]
-    spans = own.query(f"SELECT {', '.join(names)} FROM otel_traces")  # noqa: S608
+    spans = own.query(f"SELECT {', '.join(f'`{name}`' for name in names)} FROM otel_traces")  # noqa: S608
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, spans.schema) as writer:
         writer.write_table(spans)
@@ -96,6 +101,32 @@ def test_counts_from_spans_are_those_of_the_rollup(
     assert theirs.services(*period) == ours.services(*period) == ["quiet", "shop"]
     assert theirs.cells("shop", "production", *period) == ours.cells("shop", "production", *period)
     assert summed(theirs, period) == summed(ours, period)
+
+
+@pytest.mark.parametrize("table", ["otel_traces", "older"])
+def test_what_spans_say_beyond_requests_is_read_from_a_collectors_table_as_from_our_own(
+    table: str, reader: ReadOnlyClickHouse, own: Engine, settings: Settings
+) -> None:
+    assert reader.has_events(table)
+    assert not reader.has_events("other")
+    kpis = (
+        Kpi(name="total", kind=KpiKind.MEAN, direction=Direction.HIGHER_IS_BETTER, attribute="order.total"),
+        Kpi(name="paid", kind=KpiKind.YES_NO, direction=Direction.EITHER, attribute="order.paid", operation="GET *"),
+    )
+    theirs = Past(reader, "production", settings.bin_width_s, table)
+    ours = Past(own, "production", settings.bin_width_s)
+    deployment = a_deployment(service="quiet", previous_version="1", version="2")
+    found = []
+    for past in (theirs, ours):
+        source = PastSource(past, JudgeSettings())
+        said = source.said(deployment, kpis, BEGAN - 10, BEGAN + 20)
+        known = source.known(deployment, BEGAN)
+        found.append((said, known))
+    assert found[0] == found[1]
+    (said, known), _ = found
+    assert len(said.values) == 60
+    assert [vital.name for vital in said.vitals] == ["lcp"]
+    assert {cell.fingerprint for cell in said.novelties} == {cell.fingerprint for cell in known}
 
 
 def summed(past: Past, period: tuple[int, int]) -> list[OperationTotal]:

@@ -25,6 +25,9 @@ _NEEDED = frozenset(
      "Duration", "StatusCode", "TraceState"}
 )  # fmt: skip
 
+# Without these, nothing is known of KPIs, web vitals and exceptions.
+_SAID = frozenset({"TraceId", "SpanId", "Events.Timestamp", "Events.Name", "Events.Attributes"})
+
 
 class ReadOnlyClickHouse:
     """See `Reader`. `url` is `http://user:password@host:8123/database`."""
@@ -63,12 +66,10 @@ class ReadOnlyClickHouse:
     def check_traces(self, table: str) -> None:
         """Raises StoreError unless the table is one of the collector's, with attributes in maps."""
         database, _, name = table.rpartition(".")
-        sql = "SELECT name, type FROM system.columns WHERE database = {database:String} AND table = {table:String}"
         try:
-            answer = self.query(sql, {"database": database or self.database, "table": name})
+            columns = self._columns(table)
         except QueryFailed as error:
             raise StoreError(f"What {table} looks like cannot be read: {error}") from error
-        columns = {row["name"]: row["type"] for row in answer.to_pylist()}
         if not columns:
             raise StoreError(
                 f"There is no table {name} in the database {database or self.database} at {self.address}, or this user "
@@ -78,6 +79,17 @@ class ReadOnlyClickHouse:
         if missing or not columns["ResourceAttributes"].startswith("Map("):
             why = f"it lacks {', '.join(missing)}" if missing else "it keeps attributes as JSON, which is not read yet"
             raise StoreError(f"{table} is not the traces table of the OpenTelemetry Collector's exporter: {why}.")
+
+    def has_events(self, table: str) -> bool:
+        """Do the table's spans come with ids and events, as the exporter has always written them?"""
+        return self._columns(table).keys() >= _SAID
+
+    def _columns(self, table: str) -> dict[str, str]:
+        """Types by name; none where there is no such table, or it may not be read."""
+        database, _, name = table.rpartition(".")
+        sql = "SELECT name, type FROM system.columns WHERE database = {database:String} AND table = {table:String}"
+        answer = self.query(sql, {"database": database or self.database, "table": name})
+        return {row["name"]: row["type"] for row in answer.to_pylist()}
 
     def close(self) -> None:
         """Give the connection back."""
