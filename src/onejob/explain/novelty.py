@@ -1,0 +1,89 @@
+"""Messages that a version logs and the one before it never did.
+
+A line that fits no known template is no news yet: known messages go on to get values they never had. What tells the two
+apart is that a new message comes again. So a template is new once it came back a few times within a minute, and is told
+once, with its first line. Lines of the old version may go on to come (a canary): what they show is not new.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from onejob.explain.templates import Template, Templates, likeliest, words_of
+
+RECURS = 5  # times within `WITHIN_S`: a value recurs too, but seldom so often; a message that matters does
+WITHIN_S = 60.0
+# A line is of a known template if what is unseen in it is this likely: at a place where values were seen to vary it
+# is; where only one word ever stood it is not, however seldom (0.1 / 2 after a single line).
+_KNOWN = 0.1
+# New templates have a line or two to show: one word of four or more may differ, and is a value from then on.
+_SAME_NEW = 0.02
+_LEAST_WORDS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTemplate:
+    """A message never seen before: `template` with values as `<*>`, its first line, when it came and when it was sure.
+
+    Times are the caller's, in s.
+    """
+
+    template: str
+    sample: str
+    first_s: float
+    told_s: float
+
+
+@dataclass(slots=True)
+class _Candidate:
+    template: Template
+    first_s: float
+    times: deque[float] = field(default_factory=lambda: deque(maxlen=RECURS))
+    is_told: bool = False
+
+
+@dataclass(slots=True)
+class NewTemplates:
+    """Learns what the old version logs, and tells what only the new one does."""
+
+    _known: Templates = field(default_factory=Templates)
+    _new: dict[int, list[_Candidate]] = field(default_factory=dict)
+
+    def learn(self, line: str) -> None:
+        """A line of the old version."""
+        words = words_of(line)
+        self._known.learn(line, words)
+        candidates = self._new.get(len(words))
+        if candidates:
+            mistaken = self._same(words)
+            candidates[:] = [each for each in candidates if each is not mistaken]
+
+    def see(self, line: str, at_s: float) -> NewTemplate | None:
+        """A line of the new version, at a time not before the one before; the template, the moment it is sure."""
+        words = words_of(line)
+        known = self._known.find(words, _KNOWN)
+        if known is not None:
+            known.count(words)
+            return None
+        candidate = self._same(words)
+        if candidate is None:
+            candidate = _Candidate(Template.of(words, line), at_s)
+            self._new.setdefault(len(words), []).append(candidate)
+        else:
+            candidate.template.count(words)
+        return _told(candidate, at_s)
+
+    def _same(self, words: tuple[str, ...]) -> _Candidate | None:
+        """The new template that these words are likeliest of."""
+        candidates = self._new.get(len(words), [])
+        least = _SAME_NEW if len(words) >= _LEAST_WORDS else _KNOWN
+        best = likeliest((candidate.template for candidate in candidates), words, least)
+        return next((candidate for candidate in candidates if candidate.template is best), None)
+
+
+def _told(candidate: _Candidate, at_s: float) -> NewTemplate | None:
+    candidate.times.append(at_s)
+    if candidate.is_told or len(candidate.times) < RECURS or at_s - candidate.times[0] > WITHIN_S:
+        return None
+    candidate.is_told = True
+    template = candidate.template
+    return NewTemplate(template=str(template), sample=template.sample, first_s=candidate.first_s, told_s=at_s)
