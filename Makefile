@@ -86,5 +86,6 @@ $(UV): requirements/tools.txt
 	@touch $@
 
 install = echo "Installing requirements/$1.txt ..." \
-	&& $(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/$1.txt \
+	&& $(UV) pip sync --quiet --python $(BIN)/python --require-hashes --build-constraints requirements/build.txt \
+		requirements/$1.txt \
 	&& $(UV) pip install --quiet --python $(BIN)/python --no-deps --build-constraint requirements/build.txt --editable .
