@@ -15,6 +15,7 @@ from typing import Protocol
 from onejob.model.deployment import Deployment
 from onejob.model.explanation import Explanation
 from onejob.model.verdict import State, Verdict
+from onejob.seldom import Seldom
 from onejob.state.errors import StateUnavailableError
 from onejob.state.events import Events
 from onejob.state.leases import Leases
@@ -86,6 +87,7 @@ class Cycle:
         self._holder = holder
         self._lease_s = max(_LEAST_LEASE_S, 3 * tick_s)
         self._leased_at: datetime | None = None
+        self._seldom = Seldom(log)
         self._stopping = threading.Event()
         self._hurry = threading.Event()
         self._threads = [
@@ -168,6 +170,6 @@ class Cycle:
         try:
             act()
         except (StoreError, StateUnavailableError) as error:
-            log.warning("cannot %s now: %s", what, error)
+            self._seldom.warning(what, "cannot %s now: %s", what, error)
         except Exception:
             log.exception("could not %s; it is tried again", what)

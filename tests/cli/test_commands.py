@@ -107,7 +107,7 @@ def test_version(onejob: Run) -> None:
 
 def test_status_says_what_is_stored(onejob: Run, replay: Replay) -> None:
     intake = {"accepted_spans": 12345, "accepted_requests": 1, "spooled_spans": 7, "spooled_bytes": 1500, "lag_s": 4.2}
-    state = {"kind": "sqlite", "deployments": 1}
+    state = {"kind": "sqlite", "deployments": 1, "trouble": "The disk of /data is full. Free some space."}
     full = "The disk of /data/spool is full: free at least 5 MB."
     document = {
         "version": "0.1.0",
@@ -125,6 +125,7 @@ def test_status_says_what_is_stored(onejob: Run, replay: Replay) -> None:
         "version": "0.1.0",
         "engine": "embedded, up",
         "state": "sqlite, 1 deployment",
+        "state trouble": "The disk of /data is full. Free some space.",
         "spans stored": "12,345",
         "accepted": "12,345 spans in 1 request since it started",
         "on their way": "7 spans, 1.5 kB, the oldest for 4 s",

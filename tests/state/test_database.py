@@ -106,3 +106,8 @@ def test_a_full_disk_is_told_as_one_and_what_was_stored_stays(sqlite_database: D
     with pytest.raises(StateUnavailableError, match=r"the disk of .* is full \(\d+ MB free\)\. Free some space"):
         facts.note(known.id, "x" * 100_000)
     assert facts.get(known.id) == known
+    assert "Free some space" in sqlite_database.trouble, "until something is written again"
+
+    with sqlite_database.write() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+    assert sqlite_database.trouble == ""

@@ -78,7 +78,7 @@ def test_a_verdict_is_recomputed_from_its_counts(api: Api) -> None:
 def test_status_and_probes(api: Api) -> None:
     api.start()
     status = api.get("/status").json()
-    assert status["state"]["deployments"] == 1
+    assert (status["state"]["deployments"], status["state"]["trouble"]) == (1, "")
     assert status["engine"]["up"] is False
     assert api.request("GET", "/healthz").json() == {"status": "ok"}
     assert api.request("GET", "/readyz").status_code == 200
@@ -98,6 +98,9 @@ def test_a_state_database_that_is_away_is_said_to_be(tmp_path: Path) -> None:
 
     assert (response.status_code, response.headers["retry-after"]) == (503, "5")
     assert "is a folder: move it away" in response.json()["detail"]
+    status = api.get("/status").json()
+    assert status["state"]["deployments"] is None
+    assert "is a folder: move it away" in status["state"]["trouble"]
     assert api.request("GET", "/readyz").status_code == 503
     assert api.request("GET", "/healthz").status_code == 200
 

@@ -32,7 +32,8 @@ def _fields(document: Document) -> list[tuple[str, object]]:
     return [
         ("version", document.get("version")),
         ("engine", f"{engine.get('kind')}, {'up' if engine.get('up') else 'down: ' + str(engine.get('trouble'))}"),
-        ("state", f"{state.get('kind')}, {words.plural(state.get('deployments') or 0, 'deployment')}"),
+        ("state", f"{state.get('kind')}, {_deployments(state)}"),
+        ("state trouble", state.get("trouble")),
         ("spans stored", _count(document.get("spans_stored"))),
         ("services", _count(document.get("services"))),
         ("last span", ago(document.get("last_span_at"), datetime.now(UTC))),
@@ -40,6 +41,11 @@ def _fields(document: Document) -> list[tuple[str, object]]:
         ("OTLP/HTTP port", ports.get("otlp_http")),
         *_intake(document.get("intake") or {}),
     ]
+
+
+def _deployments(state: Document) -> str:
+    count = state.get("deployments")
+    return "down" if count is None else words.plural(count, "deployment")
 
 
 def _intake(intake: Document) -> list[tuple[str, object]]:

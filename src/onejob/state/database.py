@@ -21,7 +21,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import QueuePool
 
-from onejob.state.errors import SchemaTooNewError, StateError
+from onejob.state.errors import SchemaTooNewError, StateError, StateUnavailableError
 from onejob.state.trouble import translated
 
 _BUSY_TIMEOUT_S = 15
@@ -37,25 +37,45 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite_engine(self.url) if self.is_sqlite else _postgres_engine(self.url)
         self._one_writer = threading.Lock()
+        self._unread = self._unwritten = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be stored or read now, and what to do; empty from the next time that it can."""
+        return self._unwritten or self._unread
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database and changes nothing."""
-        with translated(self.url), self.engine.connect() as connection, connection.begin():
-            yield connection
+        try:
+            with translated(self.url), self.engine.connect() as connection, connection.begin():
+                yield connection
+        except StateUnavailableError as error:
+            self._unread = str(error)
+            raise
+        self._unread = ""
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that is on disk when the block ends, or has not happened when it raises."""
-        with translated(self.url):
-            if not self.is_sqlite:
-                with self.engine.begin() as connection:
-                    yield connection
-                return
-            with self._one_writer, self.engine.connect() as connection:
-                connection.execution_options(**{_IS_WRITE: True})
-                with connection.begin():
-                    yield connection
+        try:
+            with translated(self.url), self._writer() as connection:
+                yield connection
+        except StateUnavailableError as error:
+            self._unwritten = str(error)
+            raise
+        self._unwritten = ""
+
+    @contextmanager
+    def _writer(self) -> Iterator[Connection]:
+        if not self.is_sqlite:
+            with self.engine.begin() as connection:
+                yield connection
+            return
+        with self._one_writer, self.engine.connect() as connection:
+            connection.execution_options(**{_IS_WRITE: True})
+            with connection.begin():
+                yield connection
 
     def migrate(self) -> None:
         """Bring the tables to this version's; safe to call from several processes at once."""

@@ -14,7 +14,7 @@ from onejob.web.api.answers import answer
 from onejob.web.api.parameters import Uses
 from onejob.web.api.problems import ProblemRoute, problem
 from onejob.web.api.schemas import Problem, StatusDocument
-from onejob.web.services import IntakeControl
+from onejob.web.services import IntakeControl, Services
 
 _WAIT_S = 1.0  # asked twice; whoever asks wants to hear soon that something is wrong
 
@@ -23,7 +23,7 @@ router = APIRouter(tags=["server"], route_class=ProblemRoute)
 
 @router.get("/api/v1/status", responses={200: {"model": StatusDocument}, 503: {"model": Problem}})
 def status(request: Request, services: Uses) -> Response:
-    """Version, what is stored, what is on its way, and whether the engine answers."""
+    """Version, what is stored, what is on its way, and whether the engine and the state database answer."""
     settings = services.settings
     trouble = _trouble(services.engine)
     found = _totals(services.engine) if not trouble else None
@@ -37,7 +37,8 @@ def status(request: Request, services: Uses) -> Response:
             },
             "state": {
                 "kind": "sqlite" if services.database.is_sqlite else "postgresql",
-                "deployments": services.deployments.count(),
+                "deployments": _deployments(services),
+                "trouble": services.database.trouble,
             },
             "intake": _stats(services.intake),
             "ports": {
@@ -79,6 +80,14 @@ def _trouble(engine: Engine | None) -> str:
     except StoreError as error:
         return str(error)
     return ""
+
+
+def _deployments(services: Services) -> int | None:
+    """None when the state database does not answer: then its `trouble` says why."""
+    try:
+        return services.deployments.count()
+    except StateError:
+        return None
 
 
 def _totals(engine: Engine | None) -> Totals | None:
