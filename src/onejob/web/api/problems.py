@@ -38,6 +38,8 @@ _KINDS: tuple[tuple[type[Exception], int, str], ...] = (
     (StoreError, 503, "The telemetry store does not answer"),
 )
 _RETRY_AFTER_S = "5"
+# As the last part of where an error is.
+_KINDS_OF_VALUES = {"str": "text", "float": "a number", "int": "a number", "bool": "true or false"}
 
 Responses = dict[int | str, dict[str, Any]]  # as FastAPI takes them
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -93,13 +95,26 @@ def _invalid(error: RequestValidationError) -> Response:
     if broken is not None:
         reason = broken.get("ctx", {}).get("error", "broken")
         return problem(400, "Malformed JSON", f"The body is no JSON ({reason}): check its quotes and commas.")
-    errors = [{"field": _field(found["loc"]), "message": _message(found)} for found in error.errors()]
+    wrong: dict[str, list[Any]] = {}
+    for found in error.errors():
+        is_one_of_several = found["loc"][-1] in _KINDS_OF_VALUES  # each kind that a field could be complains
+        wrong.setdefault(_field(found["loc"][: -1 if is_one_of_several else None]), []).append(found)
+    errors = [{"field": field, "message": _messages(several)} for field, several in wrong.items()]
     detail = "; ".join(f"{found['field']}: {found['message']}" for found in errors)
     return problem(422, "A field cannot be right", detail, errors=errors)
 
 
 def _field(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location[1:]) or str(location[0])
+    """`steps[0].share`."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location[1:])
+    return "".join(parts).removeprefix(".") or str(location[0])
+
+
+def _messages(several: list[Any]) -> str:
+    if len(several) == 1:
+        return _message(several[0])
+    kinds = dict.fromkeys(_KINDS_OF_VALUES[found["loc"][-1]] for found in several)
+    return f"must be {' or '.join(kinds)}"
 
 
 def _message(found: Any) -> str:

@@ -81,6 +81,8 @@ class CalibrationBody(_Body):
 class StepBody(_Body):
     """One step of a rollout; limits and timeout have defaults that depend on the share."""
 
+    model_config = ConfigDict(allow_inf_nan=True)  # refused with the range it must be in, as numbers beyond it are
+
     share: Number = Field(description="Share of the traffic, 0..1.")
     hold_s: Number = Field(description="How long to stay, in seconds.")
     error_limit: Number | None = Field(None, description="Rise of the error rate to be excluded: 0.3 is +30 points.")

@@ -5,14 +5,15 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Body, Response
 
 from onejob.act.controller import RolloutController
-from onejob.act.errors import RolloutRefusedError, RolloutUnknownError
+from onejob.act.errors import PlanError, RolloutRefusedError, RolloutUnknownError
 from onejob.act.plan import make_step
+from onejob.model.rollout import Step
 from onejob.web.api.answers import answer
 from onejob.web.api.deployments import unknown
 from onejob.web.api.documents import rollout_document
 from onejob.web.api.parameters import Uses
 from onejob.web.api.problems import ProblemRoute, Responses
-from onejob.web.api.requests import CommandBody, RolloutBody
+from onejob.web.api.requests import CommandBody, RolloutBody, StepBody
 from onejob.web.api.schemas import Problem, RolloutDocument
 from onejob.web.services import Services
 
@@ -33,7 +34,7 @@ def start(body: RolloutBody, services: Uses) -> Response:
         body.deployment_id,
         body.driver,
         {name: str(value) for name, value in body.settings.items()},
-        None if body.steps is None else tuple(make_step(**step.model_dump()) for step in body.steps),
+        None if body.steps is None else tuple(_step(*numbered) for numbered in enumerate(body.steps)),
         body.mode,
         on_timeout=body.on_timeout,
         force=body.force,
@@ -67,6 +68,13 @@ def command(
 
 
 def _controller(services: Services) -> RolloutController:
+def _step(index: int, body: StepBody) -> Step:
+    try:
+        return make_step(**body.model_dump())
+    except PlanError as error:
+        raise PlanError(f"steps[{index}].{error}") from error
+
+
     if services.controller is None:
         raise RolloutRefusedError("This server moves no traffic: start one with the judge (`onejob serve`).")
     return services.controller
