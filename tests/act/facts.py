@@ -7,7 +7,7 @@ from tests.act.builders import T0, a_deployment
 from tests.waiting import PATIENT_S
 
 from onejob.act.controller import RolloutController
-from onejob.act.drivers import DriverFactory
+from onejob.act.drivers import DRIVERS, DriverFactory
 from onejob.model.deployment import Deployment
 from onejob.model.rollout import Mode
 from onejob.model.verdict import Verdict
@@ -35,19 +35,24 @@ class Facts:
         return cls(database, Deployments(database), Rollouts(database), Verdicts(database), Evidences(database))
 
     def controller(
-        self, router: DriverFactory, default_mode: Mode = Mode.ACT, patience_s: float = PATIENT_S
+        self,
+        router: DriverFactory,
+        default_mode: Mode = Mode.ACT,
+        patience_s: float = PATIENT_S,
+        answer_within_s: float = PATIENT_S,
     ) -> RolloutController:
-        """Its ticks end when all is looked at, however busy the machine is."""
+        """Its ticks and its answers come when all is looked at, however busy the machine is."""
         return RolloutController(
             rollouts=self.rollouts,
             deployments=self.deployments,
             verdicts=self.verdicts,
             evidences=self.evidences,
             events=Events(),
-            drivers={"fake": router},
+            drivers={**DRIVERS, "fake": router},
             clock=lambda: self.now,
             default_mode=default_mode,
             patience_s=patience_s,
+            answer_within_s=answer_within_s,
         )
 
     def deployed(self, version: str = "2", **fields: object) -> Deployment:

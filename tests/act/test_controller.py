@@ -216,6 +216,78 @@ def test_a_router_that_hangs_delays_neither_the_caller_nor_other_rollouts(facts:
         controller.close()
 
 
+class Hanging(FakeRouter):
+    """A router that lets whoever asks it wait until `release` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.release = threading.Event()
+        self.release.set()
+
+    def _answer(self) -> None:
+        self.release.wait()
+        super()._answer()
+
+
+def test_commands_to_a_router_that_hangs_are_stored_and_answered_while_it_hangs(facts: Facts) -> None:
+    hanging, healthy = Hanging(), FakeRouter()
+    routers = {"hanging": hanging, "healthy": healthy}
+    controller = facts.controller(lambda settings: routers[settings["who"]], patience_s=0.1, answer_within_s=0.1)
+    stuck = controller.start(facts.deployed(service="a").id, "fake", {"who": "hanging"})
+    wait_until(lambda: now_of(facts, stuck).state is RolloutState.HOLDING, "the first step")
+    hanging.release.clear()
+    try:
+        controller.tick(after(1))  # its look hangs, and so does whoever waits for it
+        for _ in range(40):  # more than there are threads
+            told = controller.command(stuck.id, "abort", "ada")
+            assert (told.state, told.share) == (RolloutState.ABORTING, 0.1)
+            assert told.trouble == "accepted; the router has not answered yet, and is tried again until it does"
+        stored = now_of(facts, stuck)
+        assert (stored.state, stored.trouble) == (RolloutState.ABORTING, None)
+        assert [t.reason for t in stored.transitions].count("abort by ada") == 1
+        with pytest.raises(RolloutRefusedError, match="is being aborted"):
+            controller.command(stuck.id, "promote", "ada")
+
+        fine = controller.start(facts.deployed(service="b").id, "fake", {"who": "healthy"})
+        wait_until(lambda: now_of(facts, fine).state is RolloutState.HOLDING, "the other rollout's first step")
+    finally:
+        hanging.release.set()
+    wait_until(lambda: now_of(facts, stuck).state is RolloutState.ABORTED, "the end of the abort")
+    controller.close()
+    assert hanging.share == 0.0
+
+
+def test_what_a_person_says_while_the_router_is_told_is_not_overwritten_by_its_answer(facts: Facts) -> None:
+    asked, release = threading.Event(), threading.Event()
+
+    class Slow(FakeRouter):
+        def set_share(self, share: float) -> None:
+            if share == 1.0:
+                asked.set()
+                release.wait()
+            super().set_share(share)
+
+    router = Slow()
+    controller = facts.controller(router, patience_s=0.1, answer_within_s=0.1)
+    rollout = controller.start(facts.deployed().id, "fake", {}, (make_step(0.1, 1), make_step(1.0, 9)))
+    wait_until(lambda: now_of(facts, rollout).state is RolloutState.HOLDING, "the first step")
+    facts.verdicts.record(all_excluded(after(5), rollout.deployment_id))
+    try:
+        controller.tick(after(5))
+        wait_until(asked.is_set, "the second step")
+        controller.command(rollout.id, "abort", "ada")
+    finally:
+        release.set()
+
+    wait_until(lambda: now_of(facts, rollout).state is RolloutState.ABORTED, "the end of the abort")
+    controller.close()
+    assert router.log == [0.1, 1.0, 0.0]
+    assert [t.reason for t in now_of(facts, rollout).transitions][-2:] == [
+        "abort by ada",
+        "all traffic is on the old version",
+    ]
+
+
 def test_a_state_database_that_fails_does_not_keep_traffic_on_a_bad_version(
     facts: Facts, controller: RolloutController, router: FakeRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,7 +393,7 @@ def test_without_a_mode_the_servers_default_holds(facts: Facts, router: FakeRout
 def test_what_cannot_be_started_is_refused_with_what_to_do(facts: Facts, controller: RolloutController) -> None:
     with pytest.raises(RolloutUnknownError, match="report it first"):
         controller.start("dep_none", "fake", {})
-    with pytest.raises(PlanError, match="there is fake"):
+    with pytest.raises(PlanError, match="there is envoy, fake"):
         controller.start(facts.deployed().id, "nginx", {})
     ended = facts.deployed("4", status=Status.FINISHED, finished_at=after(1))
     with pytest.raises(RolloutRefusedError, match="report a new one"):

@@ -1,5 +1,9 @@
 """One look at one rollout: count, decide, store, move, store.
 
+A person's command may come while the router is being asked, and is stored at once. So `lock` guards what is stored, for
+milliseconds, and never a call to a router; a look that finds the rollout changed by the time its router has answered
+leaves it to the next look to do what is wanted now.
+
 The order makes a kill at any point harmless. Counts are taken before traffic moves, so that no sample mixes two shares.
 What is wanted is stored before the driver is called, and that it is in force after: a onejob killed in between finds
 the wish and makes the same call again, which changes nothing if it was made before. The deployment learns of the end
@@ -9,16 +13,18 @@ before the rollout is closed, because a closed rollout is never looked at again.
 import logging
 import threading
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from onejob.act import rollout as machine
 from onejob.act.drivers import ArmCounters, DriverFactory, TrafficDriver
-from onejob.act.errors import DriverError, DriverMisconfiguredError, PlanError
+from onejob.act.errors import DriverError, DriverMisconfiguredError, PlanError, RolloutUnknownError
 from onejob.act.sampling import Sampler
 from onejob.model.deployment import Deployment, Status
 from onejob.model.evidence import Arm
 from onejob.model.rollout import Mode, Rollout, RolloutPlan, RolloutState
+from onejob.seldom import Seldom
 from onejob.state.deployments import Deployments
 from onejob.state.errors import StateError
 from onejob.state.events import Events
@@ -27,6 +33,7 @@ from onejob.state.rollouts import Rollouts
 from onejob.state.verdicts import Verdicts
 
 log = logging.getLogger(__name__)
+seldom = Seldom(log)
 
 _OVER = {Status.FAILED: "failed", Status.ROLLED_BACK: "rolled back"}
 _SAME_SHARE = 1e-4  # one weight in 10,000
@@ -34,11 +41,15 @@ _SAME_SHARE = 1e-4  # one weight in 10,000
 
 @dataclass(slots=True)
 class Watch:
-    """What is kept in memory of an active rollout; all of it can be made anew. `lock` serialises ticks and commands."""
+    """What is kept in memory of an active rollout; all of it can be made anew.
+
+    `lock` is held for a whole look; `waiting` is the look that waits for it.
+    """
 
     driver: TrafficDriver | None = None
     sampler: Sampler = field(default_factory=Sampler)
-    lock: threading.RLock = field(default_factory=threading.RLock)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    waiting: "Future[Rollout] | None" = None
 
 
 class Attendant:
@@ -62,6 +73,7 @@ class Attendant:
         self._events = events
         self._drivers = drivers
         self._stale_after = stale_after
+        self.lock = threading.Lock()
 
     def make_driver(self, plan: RolloutPlan) -> TrafficDriver:
         """The plan's driver; PlanError if it cannot be made of the plan's settings."""
@@ -69,20 +81,29 @@ class Attendant:
             raise PlanError(f"There is no driver {plan.driver!r}; there is {', '.join(sorted(self._drivers))}.")
         return self._drivers[plan.driver](plan.settings)
 
-    def attend(self, rollout: Rollout, watch: Watch, now: datetime) -> Rollout:
-        """One look. The caller holds the watch's lock and has read the rollout under it."""
+    def get(self, rollout_id: str) -> Rollout:
+        """As it is stored."""
+        rollout = self._rollouts.get(rollout_id)
+        if rollout is None:
+            raise RolloutUnknownError(f"There is no rollout {rollout_id}.")
+        return rollout
+
+    def attend(self, rollout_id: str, watch: Watch, now: datetime) -> Rollout:
+        """One look. The caller holds the watch's lock."""
+        rollout = self.get(rollout_id)
+        if rollout.state in machine.ENDED:
+            return rollout
         trouble = self._sample(rollout, watch, now)
-        wanted = self._decide(rollout, now)
-        try:
-            self.keep(rollout, wanted)
-        except StateError:
-            if wanted.state is not RolloutState.ABORTING:
-                raise
-            log.exception("cannot record that rollout %s is aborted; aborting it all the same", wanted.id)
-        return self._move(wanted, watch, now, trouble)
+        with self.lock:
+            wanted = self._decide(self.get(rollout_id), now)
+        moved = self._move(wanted, watch, now, trouble)
+        with self.lock:
+            found = self.get(rollout_id)
+            # Whatever changes a rollout adds a transition.
+            return self.keep(wanted, moved) if found.transitions == wanted.transitions else found
 
     def keep(self, before: Rollout, after: Rollout) -> Rollout:
-        """Store what has changed, the deployment's end first, and tell those who watch."""
+        """Store what has changed, the deployment's end first, and tell those who watch. The caller holds `lock`."""
         if after is before:
             return after
         for transition in after.transitions[len(before.transitions) :]:
@@ -111,16 +132,27 @@ class Attendant:
             for count in watch.sampler.sample(counters, share, now):
                 self._evidences.append_router(rollout.deployment_id, count)
         except StateError as error:
-            log.warning("counts of rollout %s are lost: %s", rollout.id, error)
+            seldom.warning(f"counts {rollout.id}", "counts of rollout %s are lost: %s", rollout.id, error)
 
     def _decide(self, rollout: Rollout, now: datetime) -> Rollout:
+        """What is wanted now, stored. That a rollout is aborted is wanted even if it cannot be."""
+        before = rollout
         deployment = self._deployments.get(rollout.deployment_id)
         if deployment is not None and deployment.status in _OVER:
             rollout = machine.over(rollout, f"the deployment was reported {_OVER[deployment.status]}", now)
         verdict = self._verdicts.current(rollout.deployment_id)
-        return machine.advance(rollout, verdict, now, self._stale_after)
+        wanted = machine.advance(rollout, verdict, now, self._stale_after)
+        try:
+            self.keep(before, wanted)
+        except StateError as error:
+            if wanted.state is not RolloutState.ABORTING:
+                raise
+            told = "cannot record that rollout %s is aborted; aborting it all the same: %s"
+            seldom.warning(f"abort {wanted.id}", told, wanted.id, error)
+        return wanted
 
     def _move(self, rollout: Rollout, watch: Watch, now: datetime, trouble: str | None) -> Rollout:
+        """The rollout as it is once the router was told what it must be told."""
         moved = rollout
         if watch.driver is not None:
             try:
@@ -129,7 +161,7 @@ class Attendant:
                 trouble = str(error)
             except DriverError as error:
                 trouble = trouble or str(error)
-        return self.keep(rollout, machine.troubled(moved, trouble, now) if moved.state not in machine.ENDED else moved)
+        return machine.troubled(moved, trouble, now) if moved.state not in machine.ENDED else moved
 
     def _tell_deployment(self, before: Rollout, after: Rollout) -> None:
         if after.state is before.state and after.share == before.share:

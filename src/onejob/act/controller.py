@@ -1,19 +1,23 @@
 """The rollout controller: starts rollouts, takes commands, and looks at all active ones every second.
 
 Each rollout is looked at in a thread of its own: one router that does not answer delays neither the other rollouts nor
-the judge, who share the caller's thread.
+the judge, who share the caller's thread. A command is stored at once, whatever the router does, and its answer waits
+for the router only so long.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from onejob.act import rollout as machine
-from onejob.act.attendant import Attendant, Watch
+from onejob.act.attendant import Attendant
 from onejob.act.drivers import DRIVERS, DriverFactory
 from onejob.act.errors import DriverMisconfiguredError, DriverUnreachableError, RolloutRefusedError, RolloutUnknownError
+from onejob.act.looks import Looks
 from onejob.act.plan import OnTimeout, make_plan
 from onejob.model.deployment import Deployment, Status
 from onejob.model.rollout import Mode, Rollout, RolloutPlan, Step
@@ -28,14 +32,15 @@ from onejob.state.verdicts import Verdicts
 
 log = logging.getLogger(__name__)
 
-_MOST_AT_ONCE = 8
+_NOT_YET = "accepted; the router has not answered yet, and is tried again until it does"
 
 
 class RolloutController:
     """Thread-safe. `judge_interval_s` is how often verdicts are renewed; three times that, and one is stale.
 
     A look takes milliseconds, or up to 5 s when the router hangs. A tick waits `patience_s` for the looks it began; one
-    that takes longer goes on while the next ticks pass it by.
+    that takes longer goes on while the next ticks pass it by. A start or a command waits `answer_within_s` at most for
+    its own; then the answer's `trouble` says that it is stored, but not done yet.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class RolloutController:
         default_mode: Mode = Mode.OBSERVE,
         judge_interval_s: float = 10.0,
         patience_s: float = 1.0,
+        answer_within_s: float = 4.5,
     ) -> None:
         self._rollouts = rollouts
         self._deployments = deployments
@@ -58,6 +64,7 @@ class RolloutController:
         self._clock = clock
         self._default_mode = default_mode
         self._patience_s = patience_s
+        self._answer_within_s = answer_within_s
         self._attendant = Attendant(
             rollouts=rollouts,
             deployments=deployments,
@@ -67,12 +74,10 @@ class RolloutController:
             drivers=drivers,
             stale_after=max(machine.STALE_AFTER, timedelta(seconds=3 * judge_interval_s)),
         )
-        self._watches: dict[str, Watch] = {}
-        self._watches_lock = threading.Lock()
+        self._looks = Looks(self._attendant.attend)
         self._start_lock = threading.Lock()
         self._tick_lock = threading.Lock()
-        self._running: dict[str, Future[None]] = {}
-        self._threads = ThreadPoolExecutor(_MOST_AT_ONCE, thread_name_prefix="rollout")
+        self._running: dict[str, Future[Rollout]] = {}
 
     def start(
         self,
@@ -86,59 +91,55 @@ class RolloutController:
         force: bool = False,
     ) -> Rollout:
         """Begin a rollout and take its first step. `force` ships a version that was judged worse before."""
-        now = self._clock()
+        now, until = self._clock(), time.monotonic() + self._answer_within_s
         plan = make_plan(driver, settings, mode=mode or self._default_mode, steps=steps, on_timeout=on_timeout)
+        self._giving_way(self._startable(deployment_id), plan)
+        self._check_driver(plan)  # may take seconds: other services' rollouts start meanwhile
         with self._start_lock:
             deployment = self._startable(deployment_id)
-            self._make_room(deployment, plan, now)
+            for other in self._giving_way(deployment, plan):
+                self._give_up(other.id, f"{deployment.version} is rolled out now", now)
             reason = self._check_version(deployment, plan, force)
-            self._check_driver(plan)
             rollout = machine.begin(new_id("rol", now), deployment_id, plan, now, reason)
             try:
                 self._rollouts.add(rollout)
             except ConflictError as error:
                 raise RolloutRefusedError(str(error)) from error
-        return self._look(rollout.id, now)
+        return self._answer(rollout.id, now, until)
 
     def command(self, rollout_id: str, command: str, actor: str) -> Rollout:
         """`promote`, `hold`, `resume` or `abort`, done at once; RolloutRefusedError if it does not fit."""
-        now = self._clock()
-        self._get(rollout_id)
-        with self._watch(rollout_id).lock:
-            before = self._get(rollout_id)
-            self._attendant.keep(before, machine.command(before, command, actor, now))
-            return self._look(rollout_id, now)
+        now, until = self._clock(), time.monotonic() + self._answer_within_s
+        self._store(rollout_id, lambda before: machine.command(before, command, actor, now))
+        return self._answer(rollout_id, now, until)
 
     def tick(self, now: datetime) -> None:
         """Look at every active rollout; returns within `patience_s` whatever the routers do."""
         with self._tick_lock:
             for rollout in self._rollouts.active():
                 if rollout.id not in self._running:
-                    self._running[rollout.id] = self._threads.submit(self._look_and_log, rollout.id, now)
+                    self._running[rollout.id] = self._looks.soon(rollout.id, now)
             wait(self._running.values(), timeout=self._patience_s)
             self._running = {key: future for key, future in self._running.items() if not future.done()}
 
     def close(self) -> None:
         """Wait for looks under way and let go of the routers; rollouts stay where they are."""
-        self._threads.shutdown(wait=True)
-        for rollout_id in list(self._watches):
-            self._forget(rollout_id)
+        self._looks.close()
 
-    def _look_and_log(self, rollout_id: str, now: datetime) -> None:
-        try:
-            self._look(rollout_id, now)
-        except Exception:
-            log.exception("could not look at rollout %s; it is looked at again at the next tick", rollout_id)
+    def _answer(self, rollout_id: str, now: datetime, until: float) -> Rollout:
+        """The rollout after its next look; as it is stored when the router takes longer than that."""
+        look = self._looks.soon(rollout_id, now)
+        wait([look], max(0.0, until - time.monotonic()))
+        if look.done():
+            return look.result()
+        rollout = self._attendant.get(rollout_id)
+        is_going = rollout.state not in machine.ENDED and rollout.trouble is None
+        return replace(rollout, trouble=_NOT_YET) if is_going else rollout
 
-    def _look(self, rollout_id: str, now: datetime) -> Rollout:
-        watch = self._watch(rollout_id)
-        with watch.lock:
-            rollout = self._get(rollout_id)
-            if rollout.state not in machine.ENDED:
-                rollout = self._attendant.attend(rollout, watch, now)
-            if rollout.state in machine.ENDED:
-                self._forget(rollout_id)
-            return rollout
+    def _store(self, rollout_id: str, change: Callable[[Rollout], Rollout]) -> Rollout:
+        with self._attendant.lock:
+            before = self._attendant.get(rollout_id)
+            return self._attendant.keep(before, change(before))
 
     def _startable(self, deployment_id: str) -> Deployment:
         deployment = self._deployments.get(deployment_id)
@@ -150,25 +151,25 @@ class RolloutController:
             )
         return deployment
 
-    def _make_room(self, deployment: Deployment, plan: RolloutPlan, now: datetime) -> None:
-        """Two rollouts that move the traffic of one service would fight; one that only observed gives way."""
+    def _giving_way(self, deployment: Deployment, plan: RolloutPlan) -> list[Rollout]:
+        """Two rollouts that move the traffic of one service would fight; those that only observed give way."""
+        given = []
         for other in self._rollouts.active():
             its = self._deployments.get(other.deployment_id)
             if its is None or (its.service, its.environment) != (deployment.service, deployment.environment):
                 continue
             if other.plan.mode is Mode.OBSERVE and other.deployment_id != deployment.id:
-                self._give_up(other.id, f"{deployment.version} is rolled out now", now)
+                given.append(other)
             elif plan.mode is not Mode.OBSERVE or other.deployment_id == deployment.id:
                 raise RolloutRefusedError(
                     f"{its.service} {its.version} is being rolled out in {its.environment}: "
                     f"promote or abort rollout {other.id} first."
                 )
+        return given
 
     def _give_up(self, rollout_id: str, reason: str, now: datetime) -> None:
-        with self._watch(rollout_id).lock:
-            rollout = self._get(rollout_id)
-            self._attendant.keep(rollout, machine.failed(rollout, reason, now))
-            self._forget(rollout_id)
+        self._store(rollout_id, lambda before: machine.failed(before, reason, now))
+        self._looks.soon(rollout_id, now)  # lets go of the router
 
     def _check_version(self, deployment: Deployment, plan: RolloutPlan, force: bool) -> str:
         rejected = self._verdicts.rejected_version(deployment.service, deployment.environment, deployment.version)
@@ -192,23 +193,6 @@ class RolloutController:
             log.warning("a rollout starts without its router: %s", error)
         finally:
             driver.close()
-
-    def _get(self, rollout_id: str) -> Rollout:
-        rollout = self._rollouts.get(rollout_id)
-        if rollout is None:
-            raise RolloutUnknownError(f"There is no rollout {rollout_id}.")
-        return rollout
-
-    def _watch(self, rollout_id: str) -> Watch:
-        with self._watches_lock:
-            return self._watches.setdefault(rollout_id, Watch())
-
-    def _forget(self, rollout_id: str) -> None:
-        """Close the connection of a rollout that nobody looks at any more."""
-        with self._watches_lock:
-            watch = self._watches.pop(rollout_id, None)
-        if watch is not None and watch.driver is not None:
-            watch.driver.close()
 
 
 def _rejection(deployment: Deployment, verdict: Verdict) -> str:

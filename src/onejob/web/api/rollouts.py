@@ -59,7 +59,7 @@ def command(
     services: Uses,
     body: Annotated[CommandBody | None, Body()] = None,
 ) -> Response:
-    """Promote, hold, resume or abort."""
+    """Promote, hold, resume or abort. It is stored when it is answered; `trouble` says what the router has not done."""
     one(rollout_id, services)
     actor = body.actor if body and body.actor else "api"
     rollout = _controller(services).command(rollout_id, command, actor)
