@@ -288,6 +288,15 @@ def test_what_a_person_says_while_the_router_is_told_is_not_overwritten_by_its_a
     ]
 
 
+def test_only_one_who_moves_traffic_can_give_a_router_up(
+    facts: Facts, controller: RolloutController, router: FakeRouter
+) -> None:
+    rollout = begin(facts, controller, Mode.OBSERVE)
+    router.is_down = True
+    with pytest.raises(RolloutRefusedError, match="only observes its router: abort without router_is_gone"):
+        controller.command(rollout.id, "abort", "ada", router_is_gone=True)
+
+
 def test_a_state_database_that_fails_does_not_keep_traffic_on_a_bad_version(
     facts: Facts, controller: RolloutController, router: FakeRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from onejob.act.rollout import (
     command,
     confirm,
     corrected,
+    give_up_router,
     share_to_apply,
     troubled,
     wanted_share,
@@ -253,6 +254,24 @@ def test_trouble_with_the_router_is_recorded_when_it_begins_and_when_it_ends() -
         "Envoy does not answer; tried again every second",
         "the router answers again",
     ]
+
+
+def test_a_router_that_was_given_up_keeps_the_share_it_last_confirmed() -> None:
+    aborting = troubled(command(holding(), "abort", "ada", after(1)), "Envoy does not answer", after(2))
+    ended = give_up_router(aborting, "ada", "Envoy does not answer", after(3))
+
+    assert (ended.state, ended.share, ended.router_is_gone) == (RolloutState.ABORTED, 0.1, True)
+    assert (ended.transitions[-1].share, share_to_apply(ended)) == (0.1, None)
+    assert ended.transitions[-1].reason == (
+        "the router is gone, says ada: nobody confirmed that its traffic was taken back; its last known share was 10 % "
+        "(Envoy does not answer)"
+    )
+
+
+def test_an_abort_that_the_router_confirmed_has_no_trouble_left() -> None:
+    aborting = troubled(command(holding(), "abort", "ada", after(1)), "Envoy does not answer", after(2))
+
+    assert confirm(aborting, after(3)).trouble is None
 
 
 def test_trouble_while_an_adviser_waits_does_not_count_as_being_told() -> None:

@@ -254,6 +254,16 @@ def test_a_person_can_step_in(onejob: Run, replay: Replay, command: str, which: 
     assert "step 1 of 2, holding, 10 % of the traffic on the new version; acting by itself" in result.stdout
 
 
+def test_a_router_that_is_gone_for_good_is_given_up(onejob: Run, replay: Replay) -> None:
+    gone = {"state": "aborted", "share": 0.5, "router_is_gone": True, "trouble": "Envoy does not answer"}
+    replay.on("POST", "/api/v1/rollouts/rol_1/abort", (200, ROLLOUT | gone))
+    result = onejob("rollout", "abort", "rol_1", "--router-is-gone", "--actor", "me", url=replay.url)
+    assert replay.requests == [("POST", "/api/v1/rollouts/rol_1/abort", {"actor": "me", "router_is_gone": True})]
+    assert "aborted without its router; 50 % of the traffic was on the new version when it last answered" in (
+        result.stdout
+    )
+
+
 def test_a_deployment_without_a_rollout_says_how_to_start_one(onejob: Run, replay: Replay) -> None:
     replay.on("GET", "/api/v1/gate", (200, a_gate("undecided")))
     result = onejob("rollout", "show", "checkout", "1.42.0", url=replay.url)

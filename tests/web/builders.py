@@ -414,10 +414,10 @@ class Lists:
             otlp_http="http://127.0.0.1:4318",
         )
 
-    def command(self, rollout_id: str, command: Command) -> None:
+    def command(self, rollout_id: str, command: Command, *, router_is_gone: bool = False) -> None:
         if self.refusal:
             raise CommandRefused(self.refusal)
-        self.commands.append((rollout_id, command))
+        self.commands.append((rollout_id, f"{command}, the router is gone" if router_is_gone else command))
 
     def recompute(self, deployment_id: str) -> bool:
         return self.is_same

@@ -10,6 +10,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from onejob.model.rollout import RolloutState
 from onejob.model.verdict import State
 
 from .builders import (
@@ -167,6 +168,27 @@ def test_a_rollout_is_commanded_by_a_form(site: Site, command: str) -> None:
     answer = httpx.post(f"{base}/deployments/dep_checkout1420/rollout/{command}", headers={"origin": base})
     assert answer.status_code == 303
     assert data.commands == [("rol_1", command)]
+
+
+def test_an_abort_whose_router_does_nothing_is_ended_by_a_form(site: Site) -> None:
+    record = an_undecided_record()
+    assert record.rollout is not None
+    stuck = replace(record.rollout, state=RolloutState.ABORTING, trouble="Envoy does not answer")
+    data = Lists([replace(record, rollout=stuck)])
+    base = site(data)
+    address = "/deployments/dep_checkout1420/rollout/abort?router_is_gone=true"
+    page = httpx.get(f"{base}/deployments/dep_checkout1420").text
+    assert "the router does not do it yet" in page
+    assert f'action="{address}"' in page
+    answer = httpx.post(base + address, headers={"origin": base})
+    assert data.commands == [("rol_1", "abort, the router is gone")]
+    assert "Ended without waiting for its router" in httpx.get(base + answer.headers["location"]).text
+
+    given_up = replace(stuck, state=RolloutState.ABORTED, share=0.1, router_is_gone=True)
+    page = httpx.get(site(Lists([replace(record, rollout=given_up)])) + "/deployments/dep_checkout1420").text
+    assert "Router given up" in page
+    assert "not confirmed; last known share 10 %" in page
+    assert "router_is_gone=true" not in page
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ class Refusing:
     def start(self, *_: Any, **__: Any) -> Any:
         raise NotImplementedError
 
-    def command(self, rollout_id: str, command: str, actor: str) -> Any:
+    def command(self, rollout_id: str, command: str, actor: str, **_: Any) -> Any:
         raise RolloutRefusedError(f"{command} does not fit: the rollout is over.")
 
 

@@ -12,8 +12,9 @@ before the rollout is closed, because a closed rollout is never looked at again.
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -80,6 +81,22 @@ class Attendant:
         if plan.driver not in self._drivers:
             raise PlanError(f"There is no driver {plan.driver!r}; there is {', '.join(sorted(self._drivers))}.")
         return self._drivers[plan.driver](plan.settings)
+
+    def answers(self, plan: RolloutPlan) -> bool:
+        """Does the plan's router answer, on a connection of its own?"""
+        return self._problem(plan, lambda driver: driver.read_share()) is None
+
+    def take_back(self, plan: RolloutPlan) -> str | None:
+        """Tell the plan's router, on a connection of its own, to send nothing to the new version; why it did not."""
+        return self._problem(plan, lambda driver: driver.set_share(0.0))
+
+    def _problem(self, plan: RolloutPlan, ask: Callable[[TrafficDriver], object]) -> str | None:
+        try:
+            with closing(self.make_driver(plan)) as driver:
+                ask(driver)
+        except (DriverError, PlanError) as error:
+            return str(error)
+        return None
 
     def get(self, rollout_id: str) -> Rollout:
         """As it is stored."""
@@ -167,7 +184,7 @@ class Attendant:
         if after.state is before.state and after.share == before.share:
             return
         if after.state is RolloutState.ABORTED:
-            self._end_deployment(after, Status.ROLLED_BACK)
+            self._end_deployment(after, Status.FAILED if after.router_is_gone else Status.ROLLED_BACK)
         elif after.state is RolloutState.PROMOTED:
             self._end_deployment(after, Status.FINISHED)
         elif after.share != before.share:

@@ -20,7 +20,7 @@ from onejob.act.errors import DriverMisconfiguredError, DriverUnreachableError, 
 from onejob.act.looks import Looks
 from onejob.act.plan import OnTimeout, make_plan
 from onejob.model.deployment import Deployment, Status
-from onejob.model.rollout import Mode, Rollout, RolloutPlan, Step
+from onejob.model.rollout import Mode, Rollout, RolloutPlan, RolloutState, Step
 from onejob.model.verdict import Verdict
 from onejob.state.deployments import Deployments
 from onejob.state.errors import ConflictError
@@ -107,9 +107,15 @@ class RolloutController:
                 raise RolloutRefusedError(str(error)) from error
         return self._answer(rollout.id, now, until)
 
-    def command(self, rollout_id: str, command: str, actor: str) -> Rollout:
-        """`promote`, `hold`, `resume` or `abort`, done at once; RolloutRefusedError if it does not fit."""
+    def command(self, rollout_id: str, command: str, actor: str, *, router_is_gone: bool = False) -> Rollout:
+        """`promote`, `hold`, `resume` or `abort`, done at once; RolloutRefusedError if it does not fit.
+
+        `router_is_gone` is a person's word that there is no router any more to take its traffic back: an abort ends
+        without its answer.
+        """
         now, until = self._clock(), time.monotonic() + self._answer_within_s
+        if router_is_gone:
+            return self._abort_without_router(rollout_id, command, actor, now)
         self._store(rollout_id, lambda before: machine.command(before, command, actor, now))
         return self._answer(rollout_id, now, until)
 
@@ -141,6 +147,33 @@ class RolloutController:
             before = self._attendant.get(rollout_id)
             return self._attendant.keep(before, change(before))
 
+    def _abort_without_router(self, rollout_id: str, command: str, actor: str, now: datetime) -> Rollout:
+        """The router is told all the same: what it reads at its next start is then right, should it have one."""
+        rollout = self._attendant.get(rollout_id)
+        if command != "abort":
+            raise RolloutRefusedError("router_is_gone goes with abort only.")
+        if rollout.plan.mode is Mode.OBSERVE:
+            raise RolloutRefusedError(f"Rollout {rollout_id} only observes its router: abort without router_is_gone.")
+        is_going = rollout.state not in (*machine.ENDED, RolloutState.ABORTING)
+        if is_going and self._attendant.answers(rollout.plan):
+            raise RolloutRefusedError(
+                f"The router of rollout {rollout_id} answers, so it is not gone: abort without router_is_gone, and it "
+                "takes the traffic back."
+            )
+        self._store(rollout_id, lambda before: machine.command(before, command, actor, now))
+        trouble = self._attendant.take_back(rollout.plan)
+
+        def ended(before: Rollout) -> Rollout:
+            if before.state in machine.ENDED:  # a look was faster
+                return before
+            return (
+                machine.confirm(before, now) if trouble is None else machine.give_up_router(before, actor, trouble, now)
+            )
+
+        after = self._store(rollout_id, ended)
+        self._looks.soon(rollout_id, now)  # lets go of the router
+        return after
+
     def _startable(self, deployment_id: str) -> Deployment:
         deployment = self._deployments.get(deployment_id)
         if deployment is None:
@@ -162,8 +195,7 @@ class RolloutController:
                 given.append(other)
             elif plan.mode is not Mode.OBSERVE or other.deployment_id == deployment.id:
                 raise RolloutRefusedError(
-                    f"{its.service} {its.version} is being rolled out in {its.environment}: "
-                    f"promote or abort rollout {other.id} first."
+                    f"{its.service} {its.version} is being rolled out in {its.environment}: {_to_do_first(other)}"
                 )
         return given
 
@@ -193,6 +225,12 @@ class RolloutController:
             log.warning("a rollout starts without its router: %s", error)
         finally:
             driver.close()
+
+
+def _to_do_first(other: Rollout) -> str:
+    if other.state is RolloutState.ABORTING:
+        return f"rollout {other.id} still takes its traffic back.{machine.way_out(other)}"
+    return f"promote or abort rollout {other.id} first.{machine.way_out(other)}"
 
 
 def _rejection(deployment: Deployment, verdict: Verdict) -> str:

@@ -6,7 +6,7 @@ the router must be told; `confirm` records that it was. Doing that once more aft
 
     PENDING --confirm--> HOLDING --limits excluded--> PENDING (next step) ... --last hold ends--> PROMOTED
        |                    |  <--resume-- PAUSED <--hold, timeout--
-       +-------- worse, abort, timeout -------> ABORTING --confirm--> ABORTED
+       +-------- worse, abort, timeout -------> ABORTING --confirm, or a person gives the router up--> ABORTED
 
 In mode `observe` the machine runs on its own and all transitions are dry runs. In mode `advise` it stays where it is
 (at first paused, with no traffic) and records what it asks for; a person's command is what moves it. What moves no
@@ -70,13 +70,14 @@ def wanted_share(rollout: Rollout) -> float:
     is_observed = rollout.plan.mode is Mode.OBSERVE and rollout.state not in (*_AT_OLD, RolloutState.FAILED)
     if rollout.state is RolloutState.PENDING or is_observed:
         return _step(rollout).share
-    return 0.0 if rollout.state in _AT_OLD else rollout.share
+    return 0.0 if rollout.state in _AT_OLD and not rollout.router_is_gone else rollout.share
 
 
 def confirm(rollout: Rollout, now: datetime) -> Rollout:
     """The router sends what was wanted."""
     if rollout.state is RolloutState.ABORTING:
-        return _moved(rollout, RolloutState.ABORTED, now, "all traffic is on the old version")
+        aborted = _moved(rollout, RolloutState.ABORTED, now, "all traffic is on the old version")
+        return replace(aborted, trouble=None)
     if rollout.state is RolloutState.PENDING:
         share = _step(rollout).share
         reason = f"{percent(share)} of the traffic is on the new version"
@@ -97,13 +98,33 @@ def troubled(rollout: Rollout, trouble: str | None, now: datetime) -> Rollout:
     """The driver cannot do its part (or, with None, can again); said once, not at every try."""
     if trouble == rollout.trouble:
         return rollout
-    reason = "the router answers again" if trouble is None else f"{trouble}; tried again every second"
+    reason = "the router answers again" if trouble is None else f"{trouble.rstrip('.')}; tried again every second"
     return replace(_moved(rollout, rollout.state, now, reason), trouble=trouble)
 
 
 def failed(rollout: Rollout, reason: str, now: datetime) -> Rollout:
     """The rollout cannot go on at all."""
-    return _moved(rollout, RolloutState.FAILED, now, reason)
+    return rollout if rollout.state in ENDED else _moved(rollout, RolloutState.FAILED, now, reason)
+
+
+def give_up_router(rollout: Rollout, actor: str, trouble: str, now: datetime) -> Rollout:
+    """A person says that the router is gone for good: it is aborted, and nobody knows what the router sends."""
+    reason = (
+        f"the router is gone, says {actor}: nobody confirmed that its traffic was taken back; its last known share was "
+        f"{percent(rollout.share)} ({trouble})"
+    )
+    given_up = replace(rollout, router_is_gone=True, trouble=trouble)
+    return _moved(given_up, RolloutState.ABORTED, now, reason)
+
+
+def way_out(rollout: Rollout) -> str:
+    """What is left to a person whose rollout waits for its router; nothing while it does its part."""
+    if rollout.trouble is None:
+        return ""
+    return (
+        f" Its router does not do its part ({rollout.trouble.rstrip('.')}). If it is gone for good, abort with "
+        "router_is_gone."
+    )
 
 
 def command(rollout: Rollout, name: str, actor: str, now: datetime) -> Rollout:
@@ -124,7 +145,8 @@ def over(rollout: Rollout, reason: str, now: datetime) -> Rollout:
 
 def _promote(rollout: Rollout, reason: str, now: datetime) -> Rollout:
     if rollout.state is RolloutState.ABORTING:
-        raise RolloutRefusedError(f"Rollout {rollout.id} is being aborted: start a new one.")
+        told = f"Rollout {rollout.id} is being aborted: start a new one when all traffic is back on the old version."
+        raise RolloutRefusedError(told + way_out(rollout))
     if rollout.state is RolloutState.PENDING:
         return rollout
     if not _is_reached(rollout):
@@ -134,7 +156,7 @@ def _promote(rollout: Rollout, reason: str, now: datetime) -> Rollout:
 
 def _hold(rollout: Rollout, reason: str, now: datetime) -> Rollout:
     if rollout.state is RolloutState.ABORTING:
-        raise RolloutRefusedError(f"Rollout {rollout.id} is being aborted: it cannot be held.")
+        raise RolloutRefusedError(f"Rollout {rollout.id} is being aborted: it cannot be held.{way_out(rollout)}")
     return rollout if rollout.state is RolloutState.PAUSED else _moved(rollout, RolloutState.PAUSED, now, reason)
 
 
@@ -231,7 +253,7 @@ def _moved(
         reason=reason,
         is_dry_run=rollout.plan.mode is Mode.OBSERVE,
     )
-    ends_at = 0.0 if to is RolloutState.ABORTED else after.share
+    ends_at = transition.share if to is RolloutState.ABORTED else after.share
     return replace(after, share=ends_at, transitions=(*rollout.transitions, transition))
 
 

@@ -106,16 +106,31 @@ def resume(
 
 @app.command()
 def abort(
-    which: Which, environment: Environment = None, actor: Actor = None, url: Url = DEFAULT_URL, as_json: Json = False
+    which: Which,
+    environment: Environment = None,
+    actor: Actor = None,
+    router_is_gone: Annotated[
+        bool,
+        typer.Option(
+            "--router-is-gone", help="The router does not answer and never will: end the rollout without it, for good."
+        ),
+    ] = False,
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
 ) -> None:
     """Send all traffic back to the old version now."""
-    _command("abort", which, environment, actor, url, as_json)
+    _command("abort", which, environment, actor, url, as_json, **({"router_is_gone": True} if router_is_gone else {}))
 
 
 def where_it_is(rollout: Document) -> str:
     """`step 1 of 3, holding at 10 %, acting by itself`."""
     steps, mode = rollout.get("steps") or (), str(rollout.get("mode"))
     would = " would be" if mode == "observe" else ""
+    if rollout.get("router_is_gone"):
+        return (
+            f"step {rollout.get('step', 0) + 1} of {len(steps)}, {in_words(rollout.get('state'))} without its router; "
+            f"{share(_share(rollout))} of the traffic was on the new version when it last answered"
+        )
     return (
         f"step {rollout.get('step', 0) + 1} of {len(steps)}, {in_words(rollout.get('state'))}, "
         f"{share(_share(rollout))} of the traffic{would} on the new version; {MODES.get(mode, mode)}"
@@ -129,10 +144,16 @@ def _share(rollout: Document) -> float:
 
 
 def _command(
-    command: str, which: list[str], environment: str | None, actor: str | None, url: str, as_json: bool
+    command: str,
+    which: list[str],
+    environment: str | None,
+    actor: str | None,
+    url: str,
+    as_json: bool,
+    **more: Any,
 ) -> None:
     api = Api(url)
-    body = {"actor": actor} if actor else {}
+    body = {"actor": actor, **more} if actor else more
     _print(api.post(f"{PATH}/{rollout_id(api, which, environment)}/{command}", body), as_json)
 
 

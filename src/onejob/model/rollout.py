@@ -15,7 +15,9 @@ class Mode(StrEnum):
 
 
 class RolloutState(StrEnum):
-    """`aborted` means all traffic is back on the old version; `promoted` means all is on the new one."""
+    """`aborted` means all traffic is back on the old version, or that a person gave the router up
+    (`Rollout.router_is_gone`); `promoted` means all is on the new one.
+    """
 
     PENDING = "pending"
     HOLDING = "holding"
@@ -70,7 +72,8 @@ class Transition:
 class Rollout:
     """`step` indexes `plan.steps`; `share` is what the driver was last told; `step_started_at` starts the hold.
 
-    `trouble` says why the driver cannot do its part at the moment, None while it can.
+    `trouble` says why the driver cannot do its part at the moment, None while it can. `router_is_gone`: a person ended
+    it without the router's word, so that nobody knows what it sends; `share` is the last one it confirmed.
     """
 
     id: str
@@ -82,3 +85,4 @@ class Rollout:
     step_started_at: datetime
     transitions: tuple[Transition, ...] = field(default=())
     trouble: str | None = None
+    router_is_gone: bool = False

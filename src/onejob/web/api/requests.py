@@ -114,3 +114,7 @@ class CommandBody(_Body):
     """Who says so."""
 
     actor: StrictStr | None = Field(None, max_length=200)
+    router_is_gone: StrictBool = Field(
+        False,
+        description="With `abort` only, and while the router does not answer: end the rollout without it, for good.",
+    )

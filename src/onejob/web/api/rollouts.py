@@ -61,13 +61,13 @@ def command(
 ) -> Response:
     """Promote, hold, resume or abort. It is stored when it is answered; `trouble` says what the router has not done."""
     one(rollout_id, services)
-    actor = body.actor if body and body.actor else "api"
-    rollout = _controller(services).command(rollout_id, command, actor)
+    body = body or CommandBody()
+    actor = body.actor or "api"
+    rollout = _controller(services).command(rollout_id, command, actor, router_is_gone=body.router_is_gone)
     services.events.publish(rollout.deployment_id, "rollout")
     return answer(rollout_document(rollout))
 
 
-def _controller(services: Services) -> RolloutController:
 def _step(index: int, body: StepBody) -> Step:
     try:
         return make_step(**body.model_dump())
@@ -75,6 +75,7 @@ def _step(index: int, body: StepBody) -> Step:
         raise PlanError(f"steps[{index}].{error}") from error
 
 
+def _controller(services: Services) -> RolloutController:
     if services.controller is None:
         raise RolloutRefusedError("This server moves no traffic: start one with the judge (`onejob serve`).")
     return services.controller

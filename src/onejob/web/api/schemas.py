@@ -62,7 +62,10 @@ class VerdictDocument:
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutDocument:
-    """The plan by which traffic moves, and every transition so far."""
+    """The plan by which traffic moves, and every transition so far.
+
+    `router_is_gone`: a person ended it without its router; `share` is then the last one that the router confirmed.
+    """
 
     id: str
     deployment_id: str
@@ -77,6 +80,7 @@ class RolloutDocument:
     step_started_at: datetime
     transitions: list[Transition]
     trouble: str | None
+    router_is_gone: bool
 
 
 @dataclass(frozen=True, kw_only=True)

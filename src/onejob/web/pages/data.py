@@ -61,8 +61,8 @@ class PageData(Protocol):
 
     def bin_width_s(self) -> int: ...
 
-    def command(self, rollout_id: str, command: Command) -> None:
-        """CommandRefused if the rollout cannot do that now."""
+    def command(self, rollout_id: str, command: Command, *, router_is_gone: bool = False) -> None:
+        """CommandRefused if the rollout cannot do that now. `router_is_gone`: abort without it."""
 
     def recompute(self, deployment_id: str) -> bool:
         """Whether the verdict computed again from its stored counts is the stored one."""

@@ -14,6 +14,7 @@ _COMMANDS = {
     RolloutState.HOLDING: ("promote", "hold", "abort"),
     RolloutState.PAUSED: ("promote", "resume", "abort"),
 }
+GIVE_UP = "give up the router"
 _MODE_WORDS = {
     Mode.OBSERVE: "observing: it only records what it would do",
     Mode.ADVISE: "advising: it asks, a person decides",
@@ -60,9 +61,14 @@ def view(rollout: Rollout, deployment: Deployment, verdict: Verdict | None, now:
         id=rollout.id,
         segments=[*_steps(rollout, verdict, now), *_end(rollout, deployment)],
         log=[_log(transition) for transition in rollout.transitions],
-        commands=_COMMANDS.get(rollout.state, ()),
+        commands=_commands(rollout),
         mode=_MODE_WORDS[rollout.plan.mode] if rollout.state in _RUNNING else f"mode: {rollout.plan.mode.value}",
     )
+
+
+def _commands(rollout: Rollout) -> tuple[str, ...]:
+    is_stuck = rollout.state is RolloutState.ABORTING and rollout.trouble is not None
+    return (GIVE_UP,) if is_stuck else _COMMANDS.get(rollout.state, ())
 
 
 def times_at_steps(rollout: Rollout, now: datetime) -> list[tuple[datetime, datetime, int, float]]:
@@ -128,12 +134,16 @@ def _end(rollout: Rollout, deployment: Deployment) -> list[Segment]:
     last = rollout.transitions[-1] if rollout.transitions else None
     at = words.clock(last.at) if last else ""
     old = deployment.previous_version or "the old version"
+    if rollout.router_is_gone:
+        known = f"last known share {words.percent(rollout.share, 2)}"
+        return [Segment(title="Router given up", detail=f"{at}, not confirmed; {known}", look="bad", grow=8)]
     if rollout.state is RolloutState.ABORTED:
         dry = last is not None and last.is_dry_run
         title = "Would have rolled back" if dry else "Rolled back"
         return [Segment(title=title, detail=f"{at}, all traffic on {old}" if not dry else at, look="end", grow=8)]
     if rollout.state is RolloutState.ABORTING:
-        return [Segment(title="Rolling back", detail=f"to {old}", look="now", grow=6)]
+        waits = ", the router does not do it yet" if rollout.trouble else ""
+        return [Segment(title="Rolling back", detail=f"to {old}{waits}", look="now", grow=6)]
     if rollout.state is RolloutState.PROMOTED:
         return [Segment(title="Promoted", detail=f"{at}, all traffic on {deployment.version}", look="end", grow=8)]
     if rollout.state is RolloutState.FAILED:

@@ -141,6 +141,7 @@ _NOTICES = {
     "hold": "Held: it stays at this share until it is resumed.",
     "resume": "Resumed.",
     "abort": "Abort asked for: traffic goes back to the old version.",
+    "given_up": "Ended without waiting for its router.",
 }
 
 
@@ -172,17 +173,22 @@ def sparkline(data: Data, deployment_id: str) -> Response:
 
 @router.post("/deployments/{deployment_id}/rollout/{command}")
 def rollout_command(
-    request: Request, data: Data, deployment_id: str, command: Literal["promote", "hold", "resume", "abort"]
+    request: Request,
+    data: Data,
+    deployment_id: str,
+    command: Literal["promote", "hold", "resume", "abort"],
+    router_is_gone: bool = False,
 ) -> Response:
     """A button under the rollout bar."""
     record = _record(data, deployment_id)
     if record.rollout is None:
         raise HTTPException(404, "This deployment has no rollout.")
     try:
-        data.command(record.rollout.id, command)
+        data.command(record.rollout.id, command, router_is_gone=router_is_gone)
     except CommandRefused as refusal:
         return _refused(request, data, deployment_id, refusal)
-    return RedirectResponse(filters.deployment_link(deployment_id, said=command), 303)
+    said = "given_up" if router_is_gone else command
+    return RedirectResponse(filters.deployment_link(deployment_id, said=said), 303)
 
 
 def _refused(request: Request, data: PageData, deployment_id: str, refusal: CommandRefused) -> HTMLResponse:
