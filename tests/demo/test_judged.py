@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from onejob.demo import story
 from onejob.demo.narrator import Lines
 from onejob.demo.performance import open_house
 from onejob.demo.story import Story
@@ -19,7 +20,8 @@ pytestmark = [pytest.mark.alone, pytest.mark.e2e, pytest.mark.slow]
 
 
 @pytest.mark.timeout(400)
-def test_versions_that_break_as_processes_are_worse_and_rolled_back() -> None:
+def test_versions_that_break_as_processes_are_worse_and_rolled_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(story, "BASELINE_S", 5.0)
     console = Console(file=io.StringIO())
     with open_house(console) as house:
         shipped = Story(house.stage, house.onejob, Lines(console)).tell(

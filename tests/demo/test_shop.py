@@ -7,7 +7,7 @@ import httpx
 import pytest
 from tests.demo.conftest import OpenShop, Span
 
-from onejob.demo.shop.variant import Breakdown, Variant
+from onejob.demo.shop.variant import Variant
 
 pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
@@ -93,9 +93,9 @@ def test_warming_up_is_no_evidence(shop: OpenShop) -> None:
     assert all(span.is_synthetic for span in warm_up)
 
 
-@pytest.mark.parametrize("how", ["exits", "silent", "hangs"])
-def test_a_broken_version_fails_its_customers_and_no_others(shop: OpenShop, how: Breakdown) -> None:
-    shop.stage.settle("v7", Variant(breakdown=how), shop.stage.spare)
+def test_a_broken_version_fails_its_customers_and_no_others(shop: OpenShop) -> None:
+    """One that exits; those that fall silent or hang are judged in `test_judged`."""
+    shop.stage.settle("v7", Variant(breakdown="exits"), shop.stage.spare)
     with shop.share(1.0):
         failed = next((status for _ in range(30) if (status := _ask_for_a_basket(shop)) >= 500), None)
         shop.stage.tend()
