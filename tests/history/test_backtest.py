@@ -32,6 +32,7 @@ from .reports import backtested, past
 from .traffic import BEGAN, Arm, Says, at, store
 
 SECONDS = 150  # of new version and old together, at most
+TICK_S = 4  # a divisor of BEGAN, as the replay ticks at multiples of it
 SELLING = "sells less, and throws what the old version never threw"
 _VALUE = {"service": "shop-*", "direction": Direction.HIGHER_IS_BETTER}
 KPIS = (
@@ -46,7 +47,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return Settings(
         data_dir=tmp_path_factory.mktemp("past"),
         bin_width_s=1,
-        tick_s=2,
+        tick_s=TICK_S,
         watermark_s=3,
         warm_up_s=10,
         judge_horizon_s=120,
@@ -105,7 +106,7 @@ class Live:
     def run(self, first: int, last: int) -> dict[str, list[Verdict]]:
         """Every verdict of every deployment."""
         said: dict[str, list[Verdict]] = {}
-        for t in range(first, last, 2):
+        for t in range(first, last, TICK_S):
             self.now = t
             self.detector.tick(at(t))
             for look in self.judging.tick(at(t)):
@@ -146,7 +147,7 @@ def test_live_equals_backtest_on_the_same_spans(name: str, engine: Engine, setti
     service = store(engine, *SCENARIOS[name], service=a_shop() if name == SELLING else "")
     with scratch_database() as database:
         live = Live(engine, settings, database, service)
-        said = live.run(-30, SECONDS + 61)
+        said = live.run(-8 * TICK_S, SECONDS + 61)
         known = [one for one in Deployments(database).of_service(service, "production") if one.id in said]
     report = backtested(engine, settings, service, until=SECONDS + 60)
     assert [bare(one.deployment) for one in report.deployments] == [
