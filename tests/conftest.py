@@ -17,14 +17,15 @@ os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
 # As the server has it: threads of the linear algebra that wait for one another take the time of the tests beside them.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-COVERING = ("stats", "verdict")  # the tests that coverage is measured on: it takes as long again as what it measures
+COVERING = ("stats", "verdict")  # where the tests of what decides verdicts are
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What decides verdicts has to be covered by its own quick tests."""
+    """Coverage takes as long again as what it watches: it is measured on the quick tests of what it is asked of."""
     for item in items:
-        if item.path.parent.name not in COVERING or item.get_closest_marker("slow"):
-            item.add_marker("no_cover")
+        if item.path.parent.name in COVERING and not item.get_closest_marker("slow"):
+            item.add_marker("covering")
 
 
 @pytest.hookimpl(wrapper=True)
