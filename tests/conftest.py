@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from onejob.state.database import Database
 from state_postgres import Postgres, running_postgres
@@ -16,6 +17,10 @@ os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
 
 # As the server has it: threads of the linear algebra that wait for one another take the time of the tests beside them.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 COVERING = ("stats", "verdict")  # where the tests of what decides verdicts are
 
