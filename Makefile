@@ -31,7 +31,7 @@ demo: .venv/.demo ## a small shop, four deployments, four verdicts
 serve: .venv/.demo ## the server, on loopback
 	@$(BIN)/onejob serve $(ARGS)
 
-check: .venv/.dev ## format, lint, types, imports and unit tests, in under a minute
+check: .venv/.dev ## format, lint, types, imports and unit tests, in a minute or two
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -138,10 +138,39 @@ def _services(settings: Settings, engine: Engine, database: Database, intake: In
         judge_interval_s=max(settings.tick_s, settings.bin_width_s),
     )
     stack.callback(controller.close)
+
+    def again(deployment: Deployment, batches: Iterable[EvidenceBatch]) -> Verdict:
+        verdict = recompute(deployment, batches, explanations.get(deployment.id))
+        if verdict is None:
+            raise NotFoundError(f"There is no evidence for {deployment.id} yet: wait for its first look.")
+        return verdict
+
+    cycle = _cycle(settings, engine, database, events, controller)
+    cycle.start()
+    stack.callback(cycle.stop)
+    history = _history(settings, engine, database, stack)
+    return assemble(
+        settings,
+        database,
+        engine=engine,
+        intake=intake,
+        recompute=again,
+        controller=controller,
+        history=history,
+        events=events,
+    )
+
+
+def _cycle(
+    settings: Settings, engine: Engine, database: Database, events: Events, controller: RolloutController
+) -> Cycle:
+    """What happens every tick: deployments are noticed, judged, explained and acted on."""
+    deployments, rollouts = Deployments(database), Rollouts(database)
+    verdicts, explanations = Verdicts(database), Explanations(database)
     judging = JudgeLoop(
         engine=engine,
         deployments=deployments,
-        evidences=evidences,
+        evidences=Evidences(database),
         verdicts=verdicts,
         explanations=explanations,
         rollouts=rollouts,
@@ -155,13 +184,7 @@ def _services(settings: Settings, engine: Engine, database: Database, intake: In
     def why(deployment: Deployment, verdict: Verdict, now: datetime) -> Explanation:
         return explain(engine, deployment, verdict, settings=settings, now=now)
 
-    def again(deployment: Deployment, batches: Iterable[EvidenceBatch]) -> Verdict:
-        verdict = recompute(deployment, batches, explanations.get(deployment.id))
-        if verdict is None:
-            raise NotFoundError(f"There is no evidence for {deployment.id} yet: wait for its first look.")
-        return verdict
-
-    cycle = Cycle(
+    return Cycle(
         detector=detector,
         judging=judging,
         explain=why,
@@ -173,19 +196,6 @@ def _services(settings: Settings, engine: Engine, database: Database, intake: In
         holder=_server_id(settings.data_dir),
         clock=utc_now,
         tick_s=settings.tick_s,
-    )
-    cycle.start()
-    stack.callback(cycle.stop)
-    history = _history(settings, engine, database, stack)
-    return assemble(
-        settings,
-        database,
-        engine=engine,
-        intake=intake,
-        recompute=again,
-        controller=controller,
-        history=history,
-        events=events,
     )
 
 
