@@ -6,20 +6,21 @@ engine adds up, and what arrives here is small.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from onejob.model.evidence import Cell
 from onejob.store.engine import Reader, Scalar
-from onejob.store.rollup import ROLLUP, SPANS, read_cells, scope
+from onejob.store.rollup import ROLLUP, SPANS, read_all, read_cells, scope
 from onejob.store.spans_relation import named, rollup_of, spans_of
 from onejob.store.sql import read_query
 
 Ints = NDArray[np.int64]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,37 +121,15 @@ class Past:
 
     def totals(self, service: str, environment: str, since: int, until: int) -> list[OperationTotal]:
         """Sums over all bins of [since, until)."""
-        return [
-            OperationTotal(
-                operation=row["Operation"],
-                version=row["Version"],
-                build=row["Build"],
-                count=row["Count"],
-                errors=row["Errors"],
-                sum_s=row["Sum"],
-            )
-            for row in self._rows("operation_totals", service, environment, since, until)
-        ]
+        return self._all(OperationTotal, "operation_totals", service, environment, since, until)
 
     def instances(self, service: str, environment: str, since: int, until: int) -> list[InstanceSeen]:
         """Who answered in [since, until)."""
-        return [
-            InstanceSeen(
-                version=row["Version"],
-                build=row["Build"],
-                instance=row["Instance"],
-                first_bin=row["FirstBin"],
-                last_bin=row["LastBin"],
-                bins=row["Bins"],
-                count=row["Count"],
-            )
-            for row in self._rows("instances", service, environment, since, until)
-        ]
+        return self._all(InstanceSeen, "instances", service, environment, since, until)
 
-    def _rows(self, query: str, service: str, environment: str, since: int, until: int) -> list[dict[str, Any]]:
-        params: Mapping[str, Scalar] = scope(service, environment, self.default_environment, since, until)
-        rows: list[dict[str, Any]] = self.engine.query(self._sql(query), params, timeout_s=self.timeout_s).to_pylist()
-        return rows
+    def _all(self, kind: type[T], query: str, service: str, environment: str, since: int, until: int) -> list[T]:
+        params = scope(service, environment, self.default_environment, since, until)
+        return read_all(kind, self.engine, query, params, self.timeout_s, self.relation)
 
     def _sql(self, query: str) -> str:
         return read_query(query).replace(f"FROM {ROLLUP}\n", f"FROM {self.relation}\n")

@@ -84,12 +84,12 @@ def read_cells(
 ) -> list[Cell]:
     """Every version's requests in bins that start in [since, until), Unix seconds. `relation` has ROLLUP's columns."""
     params = scope(service, environment, default_environment, since, until)
-    return _all(Cell, engine, "read_cells", params, timeout_s, relation)
+    return read_all(Cell, engine, "read_cells", params, timeout_s, relation)
 
 
 def versions_seen(engine: Engine, *, since: int, until: int, timeout_s: float | None = None) -> list[VersionSeen]:
     """Who served entry traffic in bins that start in [since, until). `timeout_s` as in `Engine.query`."""
-    return _all(VersionSeen, engine, "versions_seen", {"since": since, "until": until}, timeout_s)
+    return read_all(VersionSeen, engine, "versions_seen", {"since": since, "until": until}, timeout_s)
 
 
 def totals(engine: Engine, *, timeout_s: float | None = None) -> Totals:
@@ -115,12 +115,12 @@ def series(
     `Engine.query`."""
     params = scope(service, environment, default_environment, since, until)
     params |= {"operation": operation or "", "step": step_s}
-    return _all(SeriesPoint, engine, "series", params, timeout_s)
+    return read_all(SeriesPoint, engine, "series", params, timeout_s)
 
 
 def clock_skew(engine: Engine, *, since: int) -> list[ClockSkew]:
     """Instances that sent impossible times since then (Unix seconds, whole hours)."""
-    return _all(ClockSkew, engine, "clock_skew", {"since": since - since % 3600})
+    return read_all(ClockSkew, engine, "clock_skew", {"since": since - since % 3600})
 
 
 def environment_filter(environment: str, default_environment: str) -> str:
@@ -139,7 +139,7 @@ def scope(service: str, environment: str, default_environment: str, since: int, 
     }
 
 
-def _all(
+def read_all(
     kind: type[T],
     engine: Reader,
     query: str,

@@ -1,12 +1,12 @@
 -- Which instances of a service answered, from when to when, and in how many bins?
 SELECT
-    Version,
-    Build,
-    Instance,
-    toInt64(toUnixTimestamp(min(Bin))) AS FirstBin,
-    toInt64(toUnixTimestamp(max(Bin))) AS LastBin,
-    uniqExact(Bin) AS Bins,
-    sum(Count) AS Count
+    Version AS version,
+    Build AS build,
+    Instance AS instance,
+    toInt64(toUnixTimestamp(min(Bin))) AS first_bin,
+    toInt64(toUnixTimestamp(max(Bin))) AS last_bin,
+    uniqExact(Bin) AS bins,
+    sum(Count) AS count
 FROM operation_rollup
 WHERE ServiceName = {service:String}
     AND Environment IN ({environment:String}, {unnamed:String})

@@ -1,11 +1,11 @@
 -- What did each version of a service do per operation, all in all?
 SELECT
-    Operation,
-    Version,
-    Build,
-    sum(Count) AS Count,
-    sum(Errors) AS Errors,
-    sum(Sum) AS Sum
+    Operation AS operation,
+    Version AS version,
+    Build AS build,
+    sum(Count) AS count,
+    sum(Errors) AS errors,
+    sum(Sum) AS sum_s
 FROM operation_rollup
 WHERE ServiceName = {service:String}
     AND Environment IN ({environment:String}, {unnamed:String})
