@@ -10,7 +10,7 @@ two halves by series number agree, but an unbiased figure needs series that nobo
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -54,7 +54,14 @@ def rows(data: Path, quick: bool) -> list[Row]:
     series = load(data)[: _QUICK_SERIES if quick else None]
     samples = _QUICK_SAMPLES if quick else _SAMPLES
     found: list[Row] = []
-    for who, points in _detected(series).items():
+    for who, detect in _detectors(series).items():
+        try:
+            points = detect()
+        except AbsentError as absent:
+            found.append(
+                Row(measure=Measure.CHANGE_POINTS, name="F1, all series", who=who, value=None, note=str(absent))
+            )
+            continue
         scores = np.array([score(one, at) for one, at in zip(series, points, strict=True)])
         found += _summary(who, series, scores, samples)
     humans = np.array([_human(one) for one in series if len(one.marks) > 1])
@@ -75,13 +82,15 @@ def load(data: Path) -> list[Annotated]:
     ]
 
 
-def _detected(series: Sequence[Annotated]) -> dict[str, list[list[int]]]:
+def _detectors(series: Sequence[Annotated]) -> dict[str, Callable[[], list[list[int]]]]:
     values = [one.values.tolist() for one in series]
     return {
-        "onejob": [[point.index for point in change_points(one.values)] for one in series],
-        "Otava, default": [[p.index for p in points] for points in otava.change_points(values)],
-        "Otava, tuned": [[p.index for p in points] for points in otava.change_points(values, max_pvalue=_TUNED)],
-        "report nothing": [[] for _ in series],
+        "onejob": lambda: [[point.index for point in change_points(one.values)] for one in series],
+        "Otava, default": lambda: [[p.index for p in points] for points in otava.change_points(values)],
+        "Otava, tuned": lambda: [
+            [p.index for p in points] for points in otava.change_points(values, max_pvalue=_TUNED)
+        ],
+        "report nothing": lambda: [[] for _ in series],
     }
 
 

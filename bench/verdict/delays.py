@@ -18,8 +18,8 @@ from bench.verdict.traffic import Traffic, day
 from numpy.typing import NDArray
 
 from onejob.model.evidence import SignalHistory
+from onejob.verdict.budget import BUDGET
 from onejob.verdict.evidence import SIGNAL_NAMES, Evidence
-from onejob.verdict.signals import BUDGET
 
 Floats = NDArray[np.float64]
 

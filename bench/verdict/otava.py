@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from bench.verdict.results import AbsentError
+
 _ROOT = Path(__file__).parents[2]
 _HOME = _ROOT / ".tools" / "otava"
 _UV = _ROOT / ".tools" / "bin" / "uv"
@@ -40,7 +42,7 @@ class Point:
 def change_points(
     series: Sequence[Sequence[float]], *, window_len: int = 50, max_pvalue: float = 0.001, min_magnitude: float = 0.0
 ) -> list[list[Point]]:
-    """What Otava finds in each series; its defaults are the defaults."""
+    """What Otava finds in each series; its defaults are the defaults. AbsentError where it cannot be installed."""
     asked = {
         "series": [list(values) for values in series],
         "window_len": window_len,
@@ -55,7 +57,12 @@ def change_points(
 @cache
 def _python() -> Path:
     python = _HOME / "bin" / "python"
-    if not python.exists():
-        subprocess.run([_UV, "venv", "--quiet", "--python", "3.11", _HOME], check=True)
-        subprocess.run([_UV, "pip", "install", "--quiet", "--python", python, _VERSION], check=True)
+    installed = _HOME / "installed"
+    if not installed.exists():
+        try:
+            subprocess.run([_UV, "venv", "--quiet", "--clear", "--python", "3.11", _HOME], check=True)
+            subprocess.run([_UV, "pip", "install", "--quiet", "--python", python, _VERSION], check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise AbsentError(f"{_VERSION} could not be installed for Python 3.11 by {_UV}: {error}") from error
+        installed.touch()
     return python
