@@ -19,7 +19,7 @@ MANY = Traffic(name="ten pods each, 20 requests/s", pods=(10, 10), rate_per_s=20
 LEFT_OPEN = (
     Traffic(name="one instance each, 10 requests/s"),
     Traffic(name="ten pods each, 10 requests/s", pods=(10, 10)),
-    Traffic(name="1 pod of 10, 100 requests/s", pods=(9, 1), shares=((0, 0.1),), rate_per_s=30.0),
+    Traffic(name="1 pod of 10, 30 requests/s", pods=(9, 1), shares=((0, 0.1),), rate_per_s=30.0),
     Traffic(name="one instance each, 1 request a minute", rate_per_s=1 / 60),
 )
 OPEN_RUNS, OPEN_RUNS_QUICK = 40, 1
@@ -42,17 +42,17 @@ def forecasts(traffic: Traffic, seed: int) -> list[Forecast]:
     judge = ours.CountsJudge(drawn, intervals=True)
     judge.skip(drawn.start)
     said: dict[tuple[str, int], tuple[float, float]] = {}
-    settled: dict[str, float] = {}
+    settled: dict[tuple[str, int], float] = {}  # the first time after it was asked
     for at in range(STEP, traffic.bins + 1, STEP):
         verdict = judge.look(drawn.start + at)
-        now = float(at * BIN_S)
-        settled |= {s.signal: now for s in verdict.signals if s.state is State.NO_WORSE and s.signal not in settled}
+        done = {s.signal for s in verdict.signals if s.state is State.NO_WORSE}
+        settled |= {key: float(at * BIN_S) for key in said if key[0] in done and key not in settled}
         if at in ASKED_AT:
             said |= {(signal, at): times for signal, times in asked(verdict).items()}
-        if at > max(ASKED_AT) and all(signal in settled for signal, _ in said):
+        if at > max(ASKED_AT) and len(settled) == len(said):
             break
     return [
-        Forecast(signal, at, p50, p90, settled.get(signal, np.inf) - at * BIN_S)
+        Forecast(signal, at, p50, p90, settled.get((signal, at), np.inf) - at * BIN_S)
         for (signal, at), (p50, p90) in said.items()
     ]
 
