@@ -2,8 +2,8 @@
 
     python -m bench.verdict [--quick] [--only NAME ...] [--data DIR] [--json FILE] [--workers N] [--page FILE]
 
-A full run of everything writes RESULTS.md too. Fails when a benchmark could not be run; a target that is missed is a
-result.
+A full run of everything writes RESULTS.md too. Both files are written anew after each benchmark. Fails when a benchmark
+could not be run; a target that is missed is a result.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import os
 import shlex
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from bench.verdict import benches, report, results, workers
@@ -27,14 +28,16 @@ def main() -> int:
     console, began = Console(), time.monotonic()
     if not console.is_terminal:
         console.width = _WIDE
-    found = benches.run({name: known[name] for name in chosen.only}, chosen.data, chosen.quick, console.print)
-    order = list(results.Measure)
-    rows = sorted(found.rows, key=lambda row: order.index(row.measure))
-    console.print(results.table(rows))
-    results.write(rows, chosen.json)
-    if chosen.page is not None:
-        minutes = (time.monotonic() - began) / 60
-        chosen.page.write_text(report.page(rows, _command(), minutes, found.absent))
+
+    def keep(found: benches.Found) -> None:
+        found.rows.sort(key=lambda row: list(results.Measure).index(row.measure))
+        results.write(found.rows, chosen.json)
+        if chosen.page is not None:
+            chosen.page.write_text(report.page(found, _command(), (time.monotonic() - began) / 60))
+
+    say = partial(console.print, markup=False)
+    found = benches.run({n: run for n, run in known.items() if n in chosen.only}, chosen.data, chosen.quick, say, keep)
+    console.print(results.table(found.rows))
     return 1 if found.failed else 0
 
 
@@ -47,7 +50,7 @@ def _arguments(names: list[str]) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; default: one per core")
     parser.add_argument("--page", type=Path, help="also write the page there; default for a full run: RESULTS.md")
     chosen = parser.parse_args()
-    if chosen.page is None and not chosen.quick and chosen.only == names:
+    if chosen.page is None and not chosen.quick and sorted(chosen.only) == names:
         chosen.page = report.PAGE
     return chosen
 

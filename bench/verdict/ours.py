@@ -7,7 +7,7 @@ as it does live, the increments by the core test's own arithmetic, looked up whe
 Days that never come near the bar are done; the others are folded bin by bin through the real `Judge`.
 
 The trace differs from live where the judge learns from several control instances: it learns after each bin at first,
-later when it has seen a twentieth more, and it rounds theta_0 down. `MARGIN` makes up for the first, the second only
+later when it has seen a tenth more, and it rounds theta_0 down. `MARGIN` makes up for the first, the second only
 adds evidence; tests fold days both ways.
 """
 
@@ -39,7 +39,7 @@ START_S = 1_800_000_000
 SETTINGS = JudgeSettings()
 MARGIN = 1.0  # nats below the bar from which on a day is folded through the real judge
 _EVERY_BIN = 30  # bins after the start up to which the judge learns from one at a time
-_GROWTH = 1.05  # then whenever so much more was seen
+_GROWTH = 1.1  # then whenever so much more was seen
 _THETA_STEP = 0.02
 _LARGEST = 4_000_000  # bin tests at once
 VERSIONS = ("1", "2")
@@ -122,9 +122,12 @@ def _pieces(day: Day) -> Iterator[tuple[int, int]]:
     at, bins = 0, day.counts.bins
     while at < bins:
         seen = at - day.start
-        step = most if day.traffic.pods[0] < 2 else 1 if seen < _EVERY_BIN else max(1, int(at * (_GROWTH - 1)))
-        if seen < 0 and day.traffic.pods[0] < 2:
+        if seen < 0:  # nothing is tested yet, and what was learnt does not depend on the pieces
             step = -seen
+        elif day.traffic.pods[0] < 2:
+            step = most
+        else:
+            step = 1 if seen < _EVERY_BIN else max(1, int(at * (_GROWTH - 1)))
         yield at, min(bins, at + min(step, most))
         at += min(step, most)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy
 import scipy
+from bench.verdict.benches import Found
 from bench.verdict.results import Measure, Row, markdown, written
 
 import onejob
@@ -32,8 +33,9 @@ PROMISES = {
 }
 
 
-def page(rows: Sequence[Row], command: str, minutes: float, absent: Sequence[str]) -> str:
+def page(found: Found, command: str, minutes: float) -> str:
     """The whole page."""
+    rows = found.rows
     lines = [
         "# What the verdict was measured to do",
         "",
@@ -47,7 +49,8 @@ def page(rows: Sequence[Row], command: str, minutes: float, absent: Sequence[str
         "|---|---|---|---|",
         *(_line(measure, [row for row in rows if row.measure is measure]) for measure in Measure),
         "",
-        *([f"Not measured, as the data was absent: {'; '.join(absent)}.", ""] if absent else []),
+        *([f"Not measured, as the data was absent: {', '.join(found.absent)}.", ""] if found.absent else []),
+        *([f"Not measured, as the benchmark failed: {', '.join(found.failed)}.", ""] if found.failed else []),
     ]
     for measure in Measure:
         mine = [row for row in rows if row.measure is measure]

@@ -6,6 +6,7 @@ Processes are spawned once and kept, as each keeps what it looked up (the core t
 import os
 from collections.abc import Callable, Iterable
 from functools import cache
+from multiprocessing import get_context
 from multiprocessing.pool import Pool
 from typing import TypeVar
 
@@ -23,11 +24,6 @@ def use(number: int) -> None:
 
 @cache
 def _pool(number: int) -> Pool:
-    from multiprocessing import get_context  # noqa: PLC0415
-
-    # One thread each: numpy's own would compete for the cores that the processes already use.
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
     return get_context("spawn").Pool(number)
 
 

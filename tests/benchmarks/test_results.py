@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from bench.verdict import benches, results
+from bench.verdict import benches, report, results
 from bench.verdict.results import AbsentError, Measure, Row, Unit
 from scipy.stats import binom
 
@@ -55,7 +55,23 @@ def test_an_absent_data_set_and_a_broken_benchmark_cost_nothing_but_themselves(t
         return [results.share(Measure.TEMPLATES, "found", 9, 10)]
 
     said: list[str] = []
-    found = benches.run({"a": absent, "b": broken, "c": fine}, tmp_path, True, said.append)
+    kept: list[int] = []
+    found = benches.run(
+        {"a": absent, "b": broken, "c": fine}, tmp_path, True, said.append, lambda found: kept.append(len(found.rows))
+    )
+    assert kept == [0, 0, 1]
     assert ([row.name for row in found.rows], found.absent, found.failed) == (["found"], ["a"], ["b"])
     assert any("fetch it from somewhere" in words for words in said)
     assert any("a bug" in words for words in said)
+
+
+def test_what_is_left_out_is_said_on_the_page() -> None:
+    found = benches.Found([results.share(Measure.TEMPLATES, "found", 9, 10)], ["kontrast"], ["nezha"])
+    page = report.page(found, "make bench-verdict", 1.0)
+    assert "as the data was absent: kontrast." in page
+    assert "as the benchmark failed: nezha." in page
+    assert "| found | onejob | 90 % |" in page
+
+
+def test_long_benchmarks_come_last() -> None:
+    assert list(benches.known())[-2:] == ["delays", "alarms"]
