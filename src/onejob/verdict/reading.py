@@ -24,6 +24,8 @@ from onejob.verdict.said import Said, Scope
 from onejob.verdict.vitals import CLS_OFFSET
 
 _QUERIES = resources.files("onejob.verdict").joinpath("queries")
+_IN_SCOPE = _QUERIES.joinpath("in_scope.sql").read_text()
+_BIN_START = "intDiv(toUnixTimestamp64Nano(Timestamp) + Duration, {width:Int64} * 1000000000) * {width:Int64}"
 _PLACES = 52  # of a double, after the first
 _GROUPS = 16  # of sessions: enough to see clusters, few enough to be small
 _MOST_STACKS = 200  # distinct ones of a version in a bin; one that throws more than this has other worries
@@ -135,7 +137,8 @@ def read_known(engine: Reader, scope: Scope, deployment: Deployment) -> tuple[No
 
 
 def _rows(engine: Reader, name: str, scope: Scope, params: dict[str, Scalar], **fills: object) -> list[dict[str, Any]]:
-    sql = Template(_QUERIES.joinpath(f"{name}.sql").read_text()).substitute(fills, spans=scope.relation)
+    template = Template(_QUERIES.joinpath(f"{name}.sql").read_text())
+    sql = template.substitute(fills, spans=scope.relation, in_scope=_IN_SCOPE, bin_start=_BIN_START)
     rows: list[dict[str, Any]] = engine.query(sql, scope.params() | params).to_pylist()
     return rows
 

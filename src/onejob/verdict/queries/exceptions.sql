@@ -16,7 +16,7 @@ FROM
         Version,
         Build,
         TraceId,
-        intDiv(toUnixTimestamp64Nano(Timestamp) + Duration, {width:Int64} * 1000000000) * {width:Int64} AS BinStart,
+        ${bin_start} AS BinStart,
         Said['exception.type'] AS Type,
         substringUTF8(Said['exception.stacktrace'], 1, {most_chars:UInt32}) AS Stack,
         substringUTF8(Said['exception.message'], 1, 500) AS Text,
@@ -24,13 +24,7 @@ FROM
         (Timestamp, SpanId, cityHash64(Stack, Text)) AS Order
     FROM ${spans}
     ARRAY JOIN Events.Name AS Event, Events.Attributes AS Said
-    WHERE ServiceName = {service:String}
-        AND Environment IN ({environment:String}, {unnamed:String})
-        AND Timestamp >= toDateTime64({since:Int64} - {longest:Int64}, 9)
-        AND Timestamp < toDateTime64({until:Int64}, 9)
-        AND Duration < {longest:Int64} * 1000000000
-        AND toUnixTimestamp64Nano(Timestamp) + Duration >= {since:Int64} * 1000000000
-        AND toUnixTimestamp64Nano(Timestamp) + Duration < {until:Int64} * 1000000000
+    WHERE ${in_scope}
         AND has(Events.Name, 'exception')
         AND Event = 'exception'
         AND SpanAttributes['user_agent.synthetic.type'] = ''

@@ -5,7 +5,7 @@ SELECT
     Version,
     Build,
     Instance,
-    intDiv(toUnixTimestamp64Nano(Timestamp) + Duration, {width:Int64} * 1000000000) * {width:Int64} AS BinStart,
+    ${bin_start} AS BinStart,
     sumMap(map(Octave, toUInt64(1))) AS Counts,
     mapApply((k, v) -> (k, toFloat64(v)), sumMap(map(Octave, Unit))) AS Units
 FROM
@@ -22,13 +22,7 @@ FROM
         toInt16(if(Value = 0, 0, sign(Value) * (Exponent + 1100))) AS Octave,
         if(isFinite(Value), toInt128(Value / pow(2, Exponent) * pow(2, 52)), 0) AS Unit
     FROM ${spans}
-    WHERE ServiceName = {service:String}
-        AND Environment IN ({environment:String}, {unnamed:String})
-        AND Timestamp >= toDateTime64({since:Int64} - {longest:Int64}, 9)
-        AND Timestamp < toDateTime64({until:Int64}, 9)
-        AND Duration < {longest:Int64} * 1000000000
-        AND toUnixTimestamp64Nano(Timestamp) + Duration >= {since:Int64} * 1000000000
-        AND toUnixTimestamp64Nano(Timestamp) + Duration < {until:Int64} * 1000000000
+    WHERE ${in_scope}
         AND SpanAttributes['user_agent.synthetic.type'] = ''
 )
 WHERE isNotNull(Entry.2) AND isFinite(Value)

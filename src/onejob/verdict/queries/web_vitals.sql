@@ -29,7 +29,7 @@ FROM
             Version,
             Build,
             SpanId,
-            intDiv(toUnixTimestamp64Nano(Timestamp) + Duration, {width:Int64} * 1000000000) * {width:Int64} AS BinStart,
+            ${bin_start} AS BinStart,
             At,
             lower(if(Said['browser.web_vital.name'] != '', Said['browser.web_vital.name'], Said['name'])) AS Vital,
             assumeNotNull(toFloat64OrNull(
@@ -41,13 +41,7 @@ FROM
             concat('sessions ', toString(cityHash64(${session}) % ${groups})) AS Sessions
         FROM ${spans}
         ARRAY JOIN Events.Name AS Event, Events.Attributes AS Said, Events.Timestamp AS At
-        WHERE ServiceName = {service:String}
-            AND Environment IN ({environment:String}, {unnamed:String})
-            AND Timestamp >= toDateTime64({since:Int64} - {longest:Int64}, 9)
-            AND Timestamp < toDateTime64({until:Int64}, 9)
-            AND Duration < {longest:Int64} * 1000000000
-            AND toUnixTimestamp64Nano(Timestamp) + Duration >= {since:Int64} * 1000000000
-            AND toUnixTimestamp64Nano(Timestamp) + Duration < {until:Int64} * 1000000000
+        WHERE ${in_scope}
             AND has(Events.Name, 'browser.web_vital')
             AND Event = 'browser.web_vital'
             AND Vital IN ('lcp', 'inp', 'cls')
