@@ -42,7 +42,7 @@ test: .venv/.dev .venv/.system ## everything, four at a time; without ARGS also 
 ifdef ARGS
 	$(BIN)/pytest $(ARGS)
 else
-	$(BIN)/pytest $(BESIDE) -m covering $(COVERAGE)
+	$(BIN)/pytest tests/stats tests/verdict $(BESIDE) -m covering $(COVERAGE)
 	$(BIN)/pytest $(BESIDE) -m "not alone and not covering"
 	$(BIN)/pytest -m alone
 endif

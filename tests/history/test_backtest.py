@@ -32,7 +32,7 @@ from .reports import backtested, past
 from .traffic import BEGAN, Arm, Says, at, store
 
 SECONDS = 150  # of new version and old together, at most
-TICK_S = 4  # a divisor of BEGAN, as the replay ticks at multiples of it
+TICK_S = 6  # a divisor of BEGAN, as the replay ticks at multiples of it
 SELLING = "sells less, and throws what the old version never threw"
 _VALUE = {"service": "shop-*", "direction": Direction.HIGHER_IS_BETTER}
 KPIS = (

@@ -71,14 +71,14 @@ def noise(kind: str, rng: np.random.Generator, length: int) -> np.ndarray:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "most"), [("normal", 0.01), ("skewed", 0.03), ("autoregressive", 0.03)])
-def test_without_a_change_looking_at_every_eighth_pair_seldom_alarms(kind: str, most: float) -> None:
+def test_without_a_change_looking_again_and_again_seldom_alarms(kind: str, most: float) -> None:
     """Two sides at 1 % each; skewed and remembering noise is only asymptotically as good as normal noise."""
     rng, alarms = np.random.default_rng(11), 0
     for _ in range(100):
         test, is_alarm = PairedMeans(), False
         for look, difference in enumerate(noise(kind, rng, 400)):
             test.add(10 + difference, 10.0)
-            is_alarm |= look % 8 == 7 and max(test.log_evidence(DIFFERENCE, 0.0)) >= BAR
+            is_alarm |= look % 10 == 9 and max(test.log_evidence(DIFFERENCE, 0.0)) >= BAR
         alarms += is_alarm
     assert alarms / 100 <= 2 * most
 
@@ -108,18 +108,23 @@ def test_a_large_change_is_found_with_the_least_number_of_pairs() -> None:
 
 @pytest.mark.slow
 def test_intervals_contain_the_truth_at_all_looks() -> None:
-    """A ratio of 1.2 while the level doubles and sinks; 5 % of the runs may miss it at some look."""
-    rng, missed = np.random.default_rng(7), 0
+    """A ratio of 1.2 while the level doubles and sinks; 5 % of the runs may miss it at some look.
+
+    An interval holds what is not refuted on either side, so the truth is asked for itself; and in the end both agree.
+    """
+    rng, missed, bar = np.random.default_rng(7), 0, np.log(2 / 0.05)
     level = 10 + 5 * np.sin(np.arange(300) / 40)
-    for _ in range(60):
+    for _ in range(80):
         test, is_missed = PairedMeans(), False
         for look, at in enumerate(level):
             test.add(1.2 * at + rng.normal(), at + rng.normal(), rng.uniform(0.5, 1.5))
             if look % 15 == 14:
-                low, high = test.interval(RATIO, 0.05)
-                is_missed |= (low is not None and low > 1.2) or (high is not None and high < 1.2)
+                above, below = test.log_evidence(RATIO, 1.2)
+                is_missed |= max(above, below) >= bar
+        low, high = test.interval(RATIO, 0.05)
+        assert (low is not None and low > 1.2, high is not None and high < 1.2) == (above >= bar, below >= bar)
         missed += is_missed
-    assert missed <= 3
+    assert missed <= 4
 
 
 def test_differences_are_told_where_there_is_no_level_to_compare_with() -> None:

@@ -128,8 +128,8 @@ class PairedMeans:
 
     def _refuted(self, contrast: Contrast, values: Floats, bar: float) -> NDArray[np.bool_]:
         """Is the truth above the values of the first row, and below those of the second, beyond doubt?"""
-        (above, _), (_, below) = (self._log_e(contrast.at(row)) for row in values)
-        return np.stack([above, below]) >= bar
+        above, below = (side.reshape(values.shape) for side in self._log_e(contrast.at(values.ravel())))
+        return np.stack([above[0], below[1]]) >= bar
 
     def _log_e(self, contrasts: Floats) -> tuple[Floats, Floats]:
         """The least over batch lengths, for (above, below); contrasts (n, 3) -> (n,) each."""
