@@ -14,7 +14,7 @@ from bench.verdict.traffic import Traffic, day
 TARGET = 0.01
 # An upper 95 % bound of 1 % needs 368 days without an alarm, 555 with one at most.
 DAYS, DAYS_QUICK = 370, 2
-PEER_DAYS = 40  # peers miss the target by so much that fewer days show it
+PEER_DAYS = 30  # peers miss the target by so much that fewer days show it
 MANY_OPERATIONS = 100  # from so many on, a day is so much work that the bound is left open
 DAYS_OF_MANY, DAYS_OF_MANY_QUICK = 20, 1
 

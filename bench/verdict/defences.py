@@ -15,14 +15,13 @@ from bench.verdict.traffic import Traffic, day
 from onejob.model.evidence import JudgeSettings
 from onejob.verdict.evidence import Evidence
 
-DAYS, DAYS_QUICK = 50, 1
+DAYS, DAYS_QUICK = 40, 1
 PLACEBOS, PLACEBOS_QUICK = 100, 1  # of a hundred one may alarm
 _FIRST_PLACEBO = 100_000  # seeds of days that are not measured
 TARGET = 0.01
 FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
 NOISES = (
     "iid, one instance each",
-    "AR(0.8) of each arm, by minutes",
     "AR(0.98) of each arm, by minutes",
     "AR(0.98) of each arm, 5 pods each",
     "1 pod of 10, sd 5 %",

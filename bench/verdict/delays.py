@@ -26,8 +26,8 @@ Floats = NDArray[np.float64]
 TARGETS = {"errors": 1.3, "latency": 1.75}
 POWER = 0.95
 PATIENCE = 3  # times the oracle's median delay
-RUNS = {1: 100, 35: 20, 350: 5}  # a run of 350 operations takes a minute
-RUNS_QUICK = {1: 4, 35: 1}
+RUNS = {1: 100, 35: 20, 350: 4}  # a run of 350 operations takes a minute
+RUNS_QUICK = {1: 3, 35: 1}
 _RESAMPLES = 2000
 # A month of a service with two instances at a time: nothing found beyond independent requests.
 _CALM = tuple(SignalHistory(signal=name, phi=1.0, blocks=100_000, s_b=0.0, instances=60) for name in SIGNAL_NAMES)

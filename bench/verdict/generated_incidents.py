@@ -34,7 +34,7 @@ from onejob.explain.who import concentrations
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-CASES, CASES_QUICK = 40, 2
+CASES, CASES_QUICK = 30, 2
 REQUESTS = 1_000_000  # of each arm
 FAILING = 0.001
 LEAST_SHARE = 0.05  # of the damage, to be asked for
