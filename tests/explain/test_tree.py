@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onejob.explain.reading import Column, Requests, Spans
+from onejob.explain.reading import Requests, Spans
+from onejob.explain.tables import Column
 from onejob.explain.tree import MAX_DEPTH, build_forest
 
 

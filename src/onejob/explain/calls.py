@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from onejob.explain.nodes import ArmNodes, Rate
-from onejob.explain.reading import Bools, Floats, Ints
+from onejob.explain.tables import Bools, Floats, Ints
 from onejob.explain.tree import Place
 from onejob.model.explanation import CallChange, CallKind
 

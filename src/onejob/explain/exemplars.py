@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from onejob.explain.membership import Membership
-from onejob.explain.reading import Bools, Ints, Requests
+from onejob.explain.reading import Requests
+from onejob.explain.tables import Bools, Ints
 from onejob.explain.tree import Forest
 from onejob.model.evidence import Arm
 from onejob.model.explanation import ExemplarTrace, TraceSpan

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import xlogy
 
-from onejob.explain.reading import Bools, Floats
+from onejob.explain.tables import Bools, Floats
 
 # Chosen on the public RobustSpot incidents, not finely: rho in 0.001..0.05 and prices in 0.05..0.1 all name 78-82 %.
 RHO = 0.01

@@ -7,7 +7,8 @@ import numpy as np
 from scipy import sparse
 
 from onejob.explain.attributes import may_explain
-from onejob.explain.reading import Bools, Ints, Requests, Spans
+from onejob.explain.reading import Requests, Spans
+from onejob.explain.tables import Bools, Ints
 from onejob.explain.tree import Forest
 
 _MAX_ANCESTORS = 32

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onejob.explain.reading import Bools, Floats, Ints, Requests
+from onejob.explain.reading import Requests
+from onejob.explain.tables import Bools, Floats, Ints
 from onejob.explain.tree import Forest
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import xlogy
 
-from onejob.explain.reading import Bools, Floats
+from onejob.explain.tables import Bools, Floats
 
 _PRIOR = 2.0  # control requests that the overall rate is worth where a property is rare
 _NEW_EXPECTED = 3.0  # requests control should have had: having none is then a 5 % coincidence

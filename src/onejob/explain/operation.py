@@ -9,8 +9,9 @@ from onejob.explain.calls import call_changes
 from onejob.explain.exemplars import exemplar_traces
 from onejob.explain.membership import Membership, membership
 from onejob.explain.nodes import arm_nodes
-from onejob.explain.reading import Bools, Requests, Window, read_spans, read_trace_sizes
+from onejob.explain.reading import Requests, Window, read_spans, read_trace_sizes
 from onejob.explain.sampling import order_by_turns, reweighted, within_budget
+from onejob.explain.tables import Bools
 from onejob.explain.tree import MAX_DEPTH, Forest, build_forest
 from onejob.explain.where import Badness, ways_to_be_bad
 from onejob.explain.who import MIN_SCORE, Concentration, concentrations

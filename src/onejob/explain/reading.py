@@ -7,24 +7,27 @@ of them. Failed ones are rare and wanted, so they are drawn apart from the other
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
-from importlib import resources
-from string import Template
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from onejob.explain.attributes import NEVER
 from onejob.explain.labels import span_label
+from onejob.explain.tables import (
+    Bools,
+    Column,
+    Floats,
+    Ints,
+    Keys,
+    as_stored,
+    column,
+    listed,
+    numbers,
+    statement,
+    to_ns,
+)
 from onejob.store.engine import Engine
 from onejob.store.sql import array_of_strings
-
-Floats = npt.NDArray[np.floating[Any]]
-Ints = npt.NDArray[np.signedinteger[Any]]
-Keys = npt.NDArray[np.uint64]
-Bools = npt.NDArray[np.bool_]
 
 MAX_REQUESTS = 5_000  # per operation, arm and outcome: well-determined shares, and a second at most to read
 MAX_SPANS_PER_TRACE = 20_000
@@ -75,17 +78,6 @@ class Requests:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """Strings as codes into the distinct ones."""
-
-    codes: Ints
-    distinct: tuple[str, ...]
-
-    def __getitem__(self, row: int) -> str:
-        return self.distinct[int(self.codes[row])]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Spans:
     """Spans of the sampled traces, one array element each; attributes as one (row, name, value) per element."""
 
@@ -110,12 +102,12 @@ class Spans:
 
 def read_requests(engine: Engine, window: Window, operations: Sequence[str]) -> dict[str, Requests]:
     """Requests of each of these operations; an operation without any is left out."""
-    sql = _sql("entries").substitute(
+    sql = statement("entries").substitute(
         control=array_of_strings(window.control),
         treatment=array_of_strings(window.treatment),
         operations=array_of_strings(operations),
     )
-    since_ns, until_ns = _ns(window.since), _ns(window.until)
+    since_ns, until_ns = to_ns(window.since), to_ns(window.until)
     table = engine.query(
         sql,
         {
@@ -132,21 +124,21 @@ def read_requests(engine: Engine, window: Window, operations: Sequence[str]) -> 
 
 def read_spans(engine: Engine, window: Window, trace_ids: Sequence[str]) -> Spans:
     """All spans of these traces."""
-    parameters = _span_bounds(window)
-    sql = _sql("spans").substitute(trace_ids=_listed(trace_ids))
+    parameters = span_bounds(window)
+    sql = statement("spans").substitute(trace_ids=listed(trace_ids))
     table = engine.query(sql, {**parameters, "never": NEVER, "per_trace": MAX_SPANS_PER_TRACE})
     rows, names, values = _attributes(table)
     return Spans(
-        span_key=_numbers(table, "span_key", np.uint64),
-        parent_key=_numbers(table, "parent_key", np.uint64),
-        start_ns=_numbers(table, "start_ns", np.int64),
-        duration_ns=_numbers(table, "duration_ns", np.int64),
-        is_failed=_numbers(table, "is_failed", np.bool_),
-        is_transport=_numbers(table, "is_transport", np.bool_),
-        span_id=_column(table["span_id"]),
-        parent_span_id=_column(table["parent_span_id"]),
-        service=_column(table["service"]),
-        kind=_column(table["kind"]),
+        span_key=numbers(table, "span_key", np.uint64),
+        parent_key=numbers(table, "parent_key", np.uint64),
+        start_ns=numbers(table, "start_ns", np.int64),
+        duration_ns=numbers(table, "duration_ns", np.int64),
+        is_failed=numbers(table, "is_failed", np.bool_),
+        is_transport=numbers(table, "is_transport", np.bool_),
+        span_id=column(table["span_id"]),
+        parent_span_id=column(table["parent_span_id"]),
+        service=column(table["service"]),
+        kind=column(table["kind"]),
         label=_labels(table),
         attribute_row=rows,
         attribute_name=names,
@@ -156,22 +148,19 @@ def read_spans(engine: Engine, window: Window, trace_ids: Sequence[str]) -> Span
 
 def read_trace_sizes(engine: Engine, window: Window, trace_ids: Sequence[str]) -> dict[str, int]:
     """Number of spans of each trace."""
-    sql = _sql("trace_sizes").substitute(trace_ids=_listed(trace_ids))
-    table = engine.query(sql, _span_bounds(window))
+    sql = statement("trace_sizes").substitute(trace_ids=listed(trace_ids))
+    table = engine.query(sql, span_bounds(window))
     return dict(zip(table["trace_id"].to_pylist(), table["spans"].to_pylist(), strict=True))
 
 
-def _listed(trace_ids: Sequence[str]) -> str:
-    return array_of_strings(sorted(set(trace_ids)))
-
-
-def _span_bounds(window: Window) -> dict[str, int]:
+def span_bounds(window: Window) -> dict[str, int]:
+    """Between when the spans of these requests lie, as the queries name it."""
     # A request that ended in the window may have begun up to an hour before it.
-    return {"since_ns": _ns(window.since) - 3_600 * 10**9 - _SLACK_NS, "until_ns": _ns(window.until) + _SLACK_NS}
+    return {"since_ns": to_ns(window.since) - 3_600 * 10**9 - _SLACK_NS, "until_ns": to_ns(window.until) + _SLACK_NS}
 
 
 def _by_operation(table: pa.Table) -> dict[str, Requests]:
-    operation = _as_stored(table["operation"])  # the verdict's name of it, whatever is in it
+    operation = as_stored(table["operation"])  # the verdict's name of it, whatever is in it
     trace_ids = table["trace_id"].to_pylist()
     found = {}
     for code, name in enumerate(operation.distinct):
@@ -179,12 +168,12 @@ def _by_operation(table: pa.Table) -> dict[str, Requests]:
         found[name] = Requests(
             operation=name,
             trace_id=tuple(trace_ids[row] for row in rows),
-            span_key=_numbers(table, "span_key", np.uint64)[rows],
-            is_treatment=_numbers(table, "is_treatment", np.bool_)[rows],
-            is_failed=_numbers(table, "is_failed", np.bool_)[rows],
-            start_ns=_numbers(table, "start_ns", np.int64)[rows],
-            duration_ns=_numbers(table, "duration_ns", np.int64)[rows],
-            weight=_numbers(table, "weight", np.float64)[rows],
+            span_key=numbers(table, "span_key", np.uint64)[rows],
+            is_treatment=numbers(table, "is_treatment", np.bool_)[rows],
+            is_failed=numbers(table, "is_failed", np.bool_)[rows],
+            start_ns=numbers(table, "start_ns", np.int64)[rows],
+            duration_ns=numbers(table, "duration_ns", np.int64)[rows],
+            weight=numbers(table, "weight", np.float64)[rows],
         )
     return found
 
@@ -192,10 +181,10 @@ def _by_operation(table: pa.Table) -> dict[str, Requests]:
 def _labels(table: pa.Table) -> Column:
     """Labels cost regular expressions: each distinct combination is worked out once."""
     parts = ("kind", "name", "operation", "method", "target", "statement", "database")
-    columns = [_column(table[part]) for part in parts]
+    columns = [column(table[part]) for part in parts]
     together = np.zeros(len(table), dtype=np.int64)
-    for column in columns:
-        together = np.unique(together * (len(column.distinct) + 1) + column.codes, return_inverse=True)[1]
+    for one in columns:
+        together = np.unique(together * (len(one.distinct) + 1) + one.codes, return_inverse=True)[1]
     _, first, codes = np.unique(together, return_index=True, return_inverse=True)
     labels = [span_label(**{p: c[row] for p, c in zip(parts, columns, strict=True)}) for row in first.tolist()]
     distinct = {label: code for code, label in enumerate(dict.fromkeys(labels))}
@@ -207,32 +196,4 @@ def _attributes(table: pa.Table) -> tuple[Ints, Column, Column]:
     names, values = table["names"].combine_chunks(), table["values"].combine_chunks()
     sizes = np.diff(names.offsets.to_numpy())
     rows = np.repeat(np.arange(len(table), dtype=np.int64), sizes)
-    return rows, _column(names.flatten()), _column(values.flatten())
-
-
-def _numbers(table: pa.Table, name: str, kind: type) -> npt.NDArray[Any]:
-    return np.asarray(table[name].to_numpy(zero_copy_only=False)).astype(kind)
-
-
-def _column(strings: pa.ChunkedArray | pa.Array) -> Column:
-    """To be shown: a NUL is no text to PostgreSQL, and shows as nothing anywhere."""
-    stored = _as_stored(strings)
-    shown = tuple(value.replace("\0", "\N{REPLACEMENT CHARACTER}") for value in stored.distinct)
-    return Column(codes=stored.codes, distinct=shown)
-
-
-def _as_stored(strings: pa.ChunkedArray | pa.Array) -> Column:
-    encoded = strings.cast(pa.string()).dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return Column(codes=codes, distinct=tuple(encoded.dictionary.to_pylist()))
-
-
-def _ns(moment: datetime) -> int:
-    return int(moment.timestamp() * 1_000_000) * 1000
-
-
-@cache
-def _sql(name: str) -> Template:
-    return Template((resources.files("onejob.explain") / "queries" / f"{name}.sql").read_text())
+    return rows, column(names.flatten()), column(values.flatten())

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from onejob.explain.reading import Bools, Ints, Requests
+from onejob.explain.reading import Requests
+from onejob.explain.tables import Bools, Ints
 
 MAX_PER_KIND = 500
 MAX_SPANS = 40_000

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onejob.explain.reading import Bools, Ints, Requests, Spans
+from onejob.explain.reading import Requests, Spans
+from onejob.explain.tables import Bools, Ints
 
 MAX_DEPTH = 64
 

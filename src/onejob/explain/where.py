@@ -11,7 +11,8 @@ from itertools import pairwise
 import numpy as np
 from scipy.special import xlogy
 
-from onejob.explain.reading import Bools, Floats, Ints, Requests
+from onejob.explain.reading import Requests
+from onejob.explain.tables import Bools, Floats, Ints
 from onejob.model.explanation import CarryingOperation
 from onejob.model.verdict import SignalResult, State, Verdict
 from onejob.verdict.signals import EVERYWHERE

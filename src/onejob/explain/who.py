@@ -19,7 +19,8 @@ import numpy as np
 from onejob.explain.localise import Leaves, combinations
 from onejob.explain.membership import Membership
 from onejob.explain.noisy_or import Counts, cells, coverage, excess, gain, is_new, lift, totals
-from onejob.explain.reading import Bools, Floats, Ints, Requests
+from onejob.explain.reading import Requests
+from onejob.explain.tables import Bools, Floats, Ints
 
 MAX_FOUND = 5
 MIN_SCORE = 3.0  # nats: a Bayes factor of 20 after paying for the choice
