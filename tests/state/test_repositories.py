@@ -116,6 +116,30 @@ def test_open_deployments_are_those_whose_judging_has_not_ended(state_database: 
     assert deployments.open() == [second]
 
 
+def test_around_a_time_are_those_of_all_services_that_went_on_or_began_then(state_database: Database) -> None:
+    deployments = Deployments(state_database)
+    hour = timedelta(hours=1)
+
+    def stored(service: str, began: float, ended: float | None = None, **said: object) -> None:
+        finished_at = None if ended is None else NOW + ended * hour
+        status = Status.IN_PROGRESS if ended is None else Status.FINISHED
+        said = {"status": status, "finished_at": finished_at, **said}
+        deployments.add(a_deployment(service=service, started_at=NOW + began * hour, **said))
+
+    stored("began in it", 0.5, 0.6)
+    stored("ended in it", -3, 0.1)
+    stored("still goes on", -3)
+    stored("was over", -3, -1)
+    stored("began after it", 1)
+    stored("was forgotten", -25)
+    stored("is elsewhere", 0.5, environment="staging")
+
+    found = deployments.around("production", NOW, NOW + hour)
+
+    assert {one.service for one in found} == {"began in it", "ended in it", "still goes on"}
+    assert found[0].service == "began in it"
+
+
 def test_find_takes_the_latest_and_knows_builds(state_database: Database) -> None:
     deployments = Deployments(state_database)
     old = a_deployment(version="main", status=Status.FINISHED)

@@ -1,10 +1,10 @@
 """Deployments: stored once, found by what happened, listed a page at a time."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, func, insert, literal, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from onejob.model.deployment import Deployment, Status
@@ -19,6 +19,7 @@ from onejob.state.rows import DEPLOYMENT_COLUMNS, columns_of, deployment_from_ro
 from onejob.state.tables import deployments, explanations, rollouts, verdicts
 
 _NEWEST_FIRST = (deployments.c.started_at.desc(), deployments.c.id.desc())
+_LONGEST_ROLLOUT = timedelta(days=1)  # what is in progress for longer has most likely lost its end
 BUILD_SEPARATOR = "@"  # between a version and its build, where only the build changed
 
 
@@ -119,6 +120,18 @@ class Deployments:
     def of_service(self, service: str, environment: str, limit: int = 50) -> list[Deployment]:
         """The latest deployments of a service, newest first."""
         return self._some(_of(service, environment).order_by(*_NEWEST_FIRST).limit(limit))
+
+    def around(self, environment: str, since: datetime, until: datetime, limit: int = 200) -> list[Deployment]:
+        """Those of all services that were going on in [since, until) or began in it, newest first."""
+        begun = deployments.c.started_at
+        went_on = and_(deployments.c.finished_at.is_(None), deployments.c.status == str(Status.IN_PROGRESS))
+        query = select(*DEPLOYMENT_COLUMNS).where(
+            deployments.c.environment == environment,
+            begun >= since - _LONGEST_ROLLOUT,
+            begun < until,
+            or_(begun >= since, deployments.c.finished_at >= since, went_on),
+        )
+        return self._some(query.order_by(*_NEWEST_FIRST).limit(limit))
 
     def open(self) -> list[Deployment]:
         """All that are still being judged, oldest first."""
