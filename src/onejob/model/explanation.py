@@ -95,9 +95,42 @@ class ExemplarTrace:
     spans: tuple[TraceSpan, ...]
 
 
+class Relation(StrEnum):
+    """What a deployment's service has to do with the judged one."""
+
+    ITSELF = "itself"
+    SAME_SERVICE = "same_service"
+    CALLED = "called"
+    CALLING = "calling"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuspectedDeployment:
+    """One of several deployments that may have done the damage; the judged one is among them.
+
+    `posterior` is the probability in 0..1 that it did, alone or with another, by the evidence in the traces; what the
+    suspects lack to 1 is something else. `separable`: the evidence tells it from every other suspect. `steps` is how
+    many calls lie between it and the judged service. `began_at` is its first request, or its report where no span names
+    its version. `reasons` are sentences without a full stop.
+    """
+
+    deployment_id: str
+    service: str
+    version: str
+    relation: Relation
+    steps: int
+    began_at: datetime
+    posterior: float
+    separable: bool
+    reasons: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Everything the page shows under a `worse`. Lists are sorted, the most telling first."""
+    """Everything the page shows under a `worse`. Lists are sorted, the most telling first.
+
+    `suspects` are at most three, and none where no other deployment could have done it.
+    """
 
     deployment_id: str
     made_at: datetime
@@ -106,3 +139,4 @@ class Explanation:
     calls: tuple[CallChange, ...]
     traces: tuple[ExemplarTrace, ...]
     notes: tuple[str, ...] = ()
+    suspects: tuple[SuspectedDeployment, ...] = ()
