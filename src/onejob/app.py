@@ -23,6 +23,7 @@ from onejob.act.controller import RolloutController
 from onejob.changes.detect_loop import DetectLoop
 from onejob.config import Settings
 from onejob.cycle import Cycle
+from onejob.explain.rivals import when_others_count
 from onejob.explain.service import explain
 from onejob.history.jobs import Jobs
 from onejob.history.service import DailyCalibration, History
@@ -182,7 +183,8 @@ def _cycle(
     detector = DetectLoop(deployments, rollouts, versions, returns, events, look, settings)
 
     def why(deployment: Deployment, verdict: Verdict, now: datetime) -> Explanation:
-        return explain(engine, deployment, verdict, settings=settings, now=now)
+        others = deployments.around(deployment.environment, *when_others_count(deployment, verdict))
+        return explain(engine, deployment, verdict, settings=settings, now=now, others=others)
 
     return Cycle(
         detector=detector,

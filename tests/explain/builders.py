@@ -102,6 +102,8 @@ class Order:
     charge_s: float = 0.008
     wait_s: float = 0.0
     charge_fails: bool = False
+    payments_version: str = "1.4"
+    storefront_version: str = "1.0"
     tenant_on: str = "checkout"
     method_on: str = "checkout"
     extra: dict[str, str | int | bool] = field(default_factory=dict)
@@ -160,7 +162,7 @@ class Order:
             attributes |= self._tenant()
         return ASpan(
             name="POST /buy", at=entry.at - 0.001, took=entry.took + 0.002, kind=SERVER, service="storefront",
-            version="1.0", attributes=attributes, trace_id=entry.trace_id, span_id=entry.parent_id,
+            version=self.storefront_version, attributes=attributes, trace_id=entry.trace_id, span_id=entry.parent_id,
             resource=entry.resource,
         )  # fmt: skip
 
@@ -181,7 +183,7 @@ class Order:
             attributes={"http.method": "POST", "http.url": "http://127.0.0.1:9100/charges", **status},
         )  # fmt: skip
         server = client.child(
-            "POST /charges", 0.001, took - 0.002, kind=SERVER, service="payments", version="1.4",
+            "POST /charges", 0.001, took - 0.002, kind=SERVER, service="payments", version=self.payments_version,
             failed=self.charge_fails,
             attributes={"http.method": "POST", "http.route": "/charges", "http.target": "/charges", **status},
         )  # fmt: skip

@@ -16,6 +16,8 @@ from onejob.model.explanation import (
     CarryingOperation,
     ExemplarTrace,
     Explanation,
+    Relation,
+    SuspectedDeployment,
     TraceSpan,
 )
 from onejob.model.kpi import Tolerance
@@ -78,8 +80,25 @@ def an_explanation_of_everything() -> Explanation:
         is_error=False,
     )
     trace = ExemplarTrace(arm="control", trace_id="t", started_at=NOW, duration_s=0.1, is_error=False, spans=(span,))
+    suspect = SuspectedDeployment(
+        deployment_id="dep_2",
+        service="payments",
+        version="1.8",
+        relation=Relation.CALLED,
+        steps=1,
+        began_at=NOW,
+        posterior=0.5,
+        separable=False,
+        reasons=("checkout calls it",),
+    )
     return an_explanation(
-        "dep_1", operations=(operation,), attributes=(value,), calls=(call,), traces=(trace,), notes=("Note.",)
+        "dep_1",
+        operations=(operation,),
+        attributes=(value,),
+        calls=(call,),
+        traces=(trace,),
+        notes=("Note.",),
+        suspects=(suspect,),
     )
 
 

@@ -259,6 +259,9 @@ def test_the_whole_verdict_and_its_explanation_are_there_and_strict_json(api: Ap
     assert (call["path"], call["kind"], call["calls_treatment"]) == (["GET /", "SELECT"], "more", 41.0)
     assert found["explanation"]["operations"]
     assert found["explanation"]["traces"][0]["spans"]
+    (suspect,) = found["explanation"]["suspects"]
+    assert (suspect["service"], suspect["relation"], suspect["separable"]) == ("payments", "called", False)
+    assert (suspect["posterior"], suspect["reasons"]) == (0.5, ["checkout calls it"])
     (listed,) = api.get("/deployments", params={"verdict": "worse"}).json()["items"]
     assert listed["verdict"] == found
     (short,) = api.get("/deployments", params={"view": "summary"}).json()["items"]

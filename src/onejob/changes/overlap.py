@@ -2,7 +2,7 @@
 
 Whoever ships the next version seldom says that the one before is over. So a new deployment ends the older ones, as
 `superseded`, or as `rolled_back` where it takes them back. Only one whose traffic onejob itself still moves stays in
-progress beside it. Either way both are told, because what both changed at once cannot be told apart.
+progress beside it. Either way both are told, because what both changed at once may not be separable.
 """
 
 from dataclasses import dataclass
@@ -58,5 +58,6 @@ class Overlap:
 
     def _tell_both(self, one: Deployment, other: Deployment, how: str) -> None:
         for told, about in ((one, other), (other, one)):
-            sentence = f"Overlaps with {about.version} ({about.id}). {how}: what both changed cannot be told apart."
+            what = "what each changed is told apart only as far as requests went through one and not the other"
+            sentence = f"Overlaps with {about.version} ({about.id}). {how}: {what}."
             self.deployments.note(told.id, sentence)

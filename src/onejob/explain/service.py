@@ -11,9 +11,10 @@ from typing import Protocol
 
 from onejob.explain.operation import OperationFindings, explain_operation
 from onejob.explain.reading import Requests, Window, read_requests
+from onejob.explain.rivals import Damage, weigh
 from onejob.explain.where import Suspect, carrying_operations, suspects
 from onejob.model.deployment import Deployment
-from onejob.model.explanation import CarryingOperation, Explanation
+from onejob.model.explanation import CarryingOperation, Explanation, SuspectedDeployment
 from onejob.model.verdict import State, Verdict
 from onejob.store.engine import Engine
 from onejob.verdict.before_after import KIND as BEFORE_AFTER
@@ -33,9 +34,18 @@ class ExplainSettings(Protocol):
 
 
 def explain(
-    engine: Engine, deployment: Deployment, verdict: Verdict, *, settings: ExplainSettings, now: datetime
+    engine: Engine,
+    deployment: Deployment,
+    verdict: Verdict,
+    *,
+    settings: ExplainSettings,
+    now: datetime,
+    others: Sequence[Deployment] = (),
 ) -> Explanation:
     """Where the damage is, who is hurt, which calls do it, and a trace of each arm.
+
+    `others` are deployments to the same environment in `rivals.when_others_count`, of whatever service; those that may
+    have done it instead become suspects.
 
     Raises what `engine.query` raises.
     """
@@ -60,7 +70,23 @@ def explain(
         calls=tuple(c for f in findings for c in f.calls),
         traces=tuple(t for f in findings for t in f.traces),
         notes=(*note, *dict.fromkeys(n for f in findings for n in f.notes), *_uncertain(found)),
+        suspects=tuple(_suspects(engine, deployment, verdict, window, carriers[0], found, others)) if window else (),
     )
+
+
+def _suspects(
+    engine: Engine,
+    deployment: Deployment,
+    verdict: Verdict,
+    window: Window,
+    carrier: CarryingOperation,
+    found: list[Suspect],
+    others: Sequence[Deployment],
+) -> list[SuspectedDeployment]:
+    """Weighed by the requests of the operation that lost most."""
+    phi = {(s.operation, s.result.signal): s.result.phi for s in found}
+    damage = Damage(carrier=carrier, phi=phi[carrier.operation, carrier.signal])
+    return weigh(engine, deployment, verdict, window, damage, others)
 
 
 def _findings(

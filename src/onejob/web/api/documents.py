@@ -43,7 +43,8 @@ def verdict_document(record: DeploymentRecord, verdict: Verdict | None) -> dict[
 def explanation_document(explanation: Explanation | None) -> dict[str, Any]:
     """Why; all lists empty where there is nothing to explain (only a `worse` verdict has something)."""
     if explanation is None:
-        return {"made_at": None, "operations": [], "attributes": [], "calls": [], "traces": [], "notes": []}
+        lists = ("operations", "attributes", "calls", "traces", "notes", "suspects")
+        return {"made_at": None, **{name: [] for name in lists}}
     document = _plain(explanation)
     document.pop("deployment_id")
     return document

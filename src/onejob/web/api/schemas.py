@@ -8,7 +8,7 @@ from onejob.ingest.dead_letters import DeadLetter
 from onejob.model.backtest import Backtest
 from onejob.model.calibration import Calibration
 from onejob.model.deployment import Deployment
-from onejob.model.explanation import AttributeValue, CallChange, CarryingOperation, ExemplarTrace
+from onejob.model.explanation import AttributeValue, CallChange, CarryingOperation, ExemplarTrace, SuspectedDeployment
 from onejob.model.rollout import Mode, RolloutState, Step, Transition
 from onejob.model.verdict import ArmSummary, DecidedBy, MixShift, Reason, SignalResult, State
 from onejob.state.verdicts import VerdictChange
@@ -16,7 +16,11 @@ from onejob.state.verdicts import VerdictChange
 
 @dataclass(frozen=True, kw_only=True)
 class ExplanationDocument:
-    """Why; empty lists where there is nothing to explain."""
+    """Why; empty lists where there is nothing to explain.
+
+    `suspects` are deployments that overlap, likeliest first, this one among them; none where no other could have done
+    it.
+    """
 
     made_at: datetime | None
     operations: list[CarryingOperation]
@@ -24,6 +28,7 @@ class ExplanationDocument:
     calls: list[CallChange]
     traces: list[ExemplarTrace]
     notes: list[str]
+    suspects: list[SuspectedDeployment]
 
 
 @dataclass(frozen=True, kw_only=True)
