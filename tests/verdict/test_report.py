@@ -1,11 +1,18 @@
 """The sentence says what happened in words a developer uses."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from onejob.model.explanation import AttributeValue, CallChange, CallKind, Explanation
+from onejob.model.explanation import (
+    AttributeValue,
+    CallChange,
+    CallKind,
+    Explanation,
+    Relation,
+    SuspectedDeployment,
+)
 from onejob.model.verdict import EffectKind, Missing, Reason, SignalResult, State, Verdict
 from onejob.verdict.recompute import explained
 from onejob.verdict.report import duration, percent, sentence
@@ -121,6 +128,47 @@ def test_without_a_cause_none_is_made_up() -> None:
     plain = "checkout 2 is worse: POST /orders p95 rose 38 % (27 % to 51 %)."
     assert said(a_verdict(a_signal()), an_explanation()) == plain
     assert said(a_verdict(a_signal())) == plain
+
+
+def a_suspect(service: str, seconds: float, posterior: float, *, separable: bool = True) -> SuspectedDeployment:
+    return SuspectedDeployment(
+        deployment_id=f"dep_{service}",
+        service=service,
+        version="2" if service == "checkout" else "1.8",
+        relation=Relation.ITSELF if service == "checkout" else Relation.CALLED,
+        steps=0 if service == "checkout" else 1,
+        began_at=NOW + timedelta(seconds=seconds),
+        posterior=posterior,
+        separable=separable,
+        reasons=(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("suspects", "words"),
+    [
+        ((a_suspect("payments", -40, 0.99), a_suspect("checkout", 0, 0.01)),
+         ", but payments 1.8, deployed 40 s earlier, fits better"),
+        ((a_suspect("payments", 90, 0.99),), ", but payments 1.8 fits better"),
+        ((a_suspect("checkout", 0, 0.99), a_suspect("payments", -40, 0.01)), ""),
+        ((a_suspect("checkout", 0, 0.99), a_suspect("payments", 70, 0.98)),
+         ", and payments 1.8, deployed 1 min 10 s later, adds to it"),
+        ((a_suspect("payments", 0, 0.5, separable=False), a_suspect("checkout", 0, 0.4, separable=False)),
+         ", but that may as well be payments 1.8, deployed in the same second: not separable"),
+        ((a_suspect("payments", -9, 0.5, separable=False), a_suspect("stock", -8, 0.45, separable=False),
+          a_suspect("checkout", 0, 0.01)),
+         ", but payments 1.8, deployed 9 s earlier, or stock 1.8, deployed 8 s earlier, fits better"),
+        ((a_suspect("checkout", 0, 0.2, separable=False), a_suspect("payments", -9, 0.1, separable=False)), ""),
+        ((a_suspect("checkout", 0, 0.2), a_suspect("payments", -9, 0.01)), ""),
+        ((), ""),
+    ],
+)  # fmt: skip
+def test_other_deployments_are_named_only_where_that_changes_what_to_do(
+    suspects: tuple[SuspectedDeployment, ...], words: str
+) -> None:
+    explanation = replace(an_explanation(), suspects=suspects)
+    plain = "checkout 2 is worse: POST /orders p95 rose 38 % (27 % to 51 %)"
+    assert said(a_verdict(a_signal()), explanation) == f"{plain}{words}."
 
 
 def test_what_is_still_open_for_the_same_operation_is_said() -> None:

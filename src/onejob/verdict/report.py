@@ -6,6 +6,7 @@ from onejob.model.deployment import Deployment, Strategy
 from onejob.model.explanation import CallChange, CallKind, Explanation
 from onejob.model.verdict import Reason, SignalResult, State, Verdict
 from onejob.verdict.before_after import KIND as BEFORE_AFTER
+from onejob.verdict.blame import others_to_blame
 from onejob.verdict.phrases import change, percent
 from onejob.verdict.signals import EVERYWHERE
 from onejob.verdict.split import NOT_COMPARABLE
@@ -22,7 +23,7 @@ def sentence(
     leading = leader(verdict.signals, verdict.state)
     is_of_past = verdict.control is not None and verdict.control.kind == BEFORE_AFTER
     if verdict.state is State.WORSE and leading:
-        why = "" if leading.family in _WITHOUT_REQUESTS else _because(explanation)
+        why = "" if leading.family in _WITHOUT_REQUESTS else _because(explanation) + others_to_blame(explanation)
         return f"{subject} is worse: {change(leading, is_of_past=is_of_past)}{why}{_open(verdict)}."
     beside = _beside(verdict.signals)
     if verdict.state is State.BETTER and leading:
