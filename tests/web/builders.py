@@ -19,6 +19,8 @@ from onejob.model.explanation import (
     CarryingOperation,
     ExemplarTrace,
     Explanation,
+    Relation,
+    SuspectedDeployment,
     TraceSpan,
 )
 from onejob.model.rollout import Mode, Rollout, RolloutPlan, RolloutState, Step, Transition
@@ -212,6 +214,37 @@ def an_explanation(**changes: Any) -> Explanation:
         "traces": (a_trace("control"), a_trace("treatment"), a_trace("control", "b"), a_trace("treatment", "b")),
     }
     return Explanation(**(values | changes))
+
+
+def a_suspect(**changes: Any) -> SuspectedDeployment:
+    """payments 1.8, called by checkout, began 40 seconds before it and fits better."""
+    values: dict[str, Any] = {
+        "deployment_id": "dep_payments18",
+        "service": "payments",
+        "version": "1.8",
+        "relation": Relation.CALLED,
+        "steps": 1,
+        "began_at": START - timedelta(seconds=40),
+        "posterior": 0.997,
+        "separable": True,
+        "reasons": ("31 % of 1,204 requests through it were slow, 1.1 % of the 9,800 others", "checkout calls it"),
+    }
+    return SuspectedDeployment(**(values | changes))
+
+
+def itself(**changes: Any) -> SuspectedDeployment:
+    """checkout 1.42.0 among the suspects."""
+    values = {
+        "deployment_id": "dep_checkout1420",
+        "service": "checkout",
+        "version": "1.42.0",
+        "relation": Relation.ITSELF,
+        "steps": 0,
+        "began_at": START,
+        "posterior": 0.002,
+        "reasons": ("4.4 % of 2,106 requests through it were slow, 4.1 % of the 8,898 others",),
+    }
+    return a_suspect(**(values | changes))
 
 
 def _attribute(name: str, value: str, lift: float, coverage: float, rest: float, **more: Any) -> AttributeValue:

@@ -19,10 +19,12 @@ from .builders import (
     a_record,
     a_running_rollout,
     a_signal,
+    a_suspect,
     a_trace,
     a_verdict,
     an_explanation,
     an_undecided_record,
+    itself,
     some_history,
 )
 
@@ -44,6 +46,7 @@ def _nasty_record():  # type: ignore[no-untyped-def]
         calls=(call,),
         traces=(replace(trace, spans=spans),),
         notes=(NASTY,),
+        suspects=(a_suspect(deployment_id=NASTY, service=NASTY, version=NASTY, reasons=(NASTY,)), itself()),
     )
     deployment = a_deployment(
         id="dep_nasty",
@@ -107,6 +110,22 @@ def test_what_strangers_wrote_is_never_markup(site: Site, path: str) -> None:
     assert "\u202e" not in html
     assert "javascript:" not in html
     assert "&lt;script&gt;" in html
+
+
+def test_deployments_that_overlap_have_a_section_with_links_and_reasons(site: Site) -> None:
+    record = a_record(explanation=an_explanation(suspects=(a_suspect(), itself())))
+    html = httpx.get(site(Lists([record])) + "/deployments/dep_checkout1420").text
+    section = html.partition('<section id="suspects">')[2].partition("</section>")[0]
+    assert "Which deployment <small>payments 1.8 fits better</small>" in section
+    assert '<a href="/deployments/dep_payments18">payments 1.8</a>' in section
+    assert "31 % of 1,204 requests through it were slow" in section
+    assert "this one" in section
+    assert section.index("payments 1.8</a>") < section.index("checkout 1.42.0")
+
+
+def test_without_overlaps_there_is_no_such_section(site: Site) -> None:
+    html = httpx.get(site(Lists([a_record()])) + "/deployments/dep_checkout1420").text
+    assert "Which deployment" not in html
 
 
 def test_a_strange_address_is_answered_with_a_page_that_leads_back(site: Site) -> None:

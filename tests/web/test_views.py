@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from onejob.model.deployment import Source, Status
+from onejob.model.explanation import SuspectedDeployment
 from onejob.model.rollout import Mode, RolloutState
 from onejob.model.verdict import Reason, State
 from onejob.state.paging import Page
@@ -23,9 +24,11 @@ from .builders import (
     a_row,
     a_running_rollout,
     a_signal,
+    a_suspect,
     a_verdict,
     an_error_signal,
     an_explanation,
+    itself,
     some_history,
 )
 
@@ -199,6 +202,41 @@ def test_traces_can_be_paged_through() -> None:
     assert [is_open for _, _, is_open in view.other_pairs] == [False, True]
     assert view.treatment_trace is not None
     assert view.treatment_trace.id.startswith("7b02")
+
+
+def test_of_deployments_that_overlap_the_one_that_fits_is_first_and_leads_to_its_page() -> None:
+    view = explained.view(an_explanation(suspects=(a_suspect(), itself())), 0).suspects
+    assert view is not None
+    assert view.answer == "payments 1.8 fits better"
+    first, second = view.rows
+    assert (first.name, first.url, first.probability) == ("payments 1.8", "/deployments/dep_payments18", "over 99 %")
+    assert first.reasons.endswith("the 9,800 others; checkout calls it")
+    assert (second.name, second.url, second.probability) == ("checkout 1.42.0", "", "under 1 %")
+
+
+@pytest.mark.parametrize(
+    ("suspects", "answer"),
+    [
+        ((itself(posterior=0.98), a_suspect(posterior=0.02)), "this one fits best"),
+        ((itself(posterior=0.99), a_suspect()), "checkout 1.42.0 and payments 1.8 did damage, each by itself"),
+        (
+            (itself(posterior=0.55, separable=False), a_suspect(posterior=0.4, separable=False)),
+            "not separable: the evidence fits more than one of them",
+        ),
+        ((itself(posterior=0.3), a_suspect(posterior=0.01)), "none of them fits well"),
+    ],
+)
+def test_the_answer_on_overlaps_says_no_more_than_the_evidence(
+    suspects: tuple[SuspectedDeployment, ...], answer: str
+) -> None:
+    view = explained.view(an_explanation(suspects=suspects), 0).suspects
+    assert view is not None
+    assert view.answer == answer
+    assert [row.remark for row in view.rows] == ["" if one.separable else "not separable" for one in suspects]
+
+
+def test_without_rivals_nothing_is_said_of_other_deployments() -> None:
+    assert explained.view(an_explanation(), 0).suspects is None
 
 
 def test_charts_take_the_verdicts_window_and_some_time_around_it() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from onejob import words
 from onejob.model.explanation import AttributeValue, CallChange, CallKind, ExemplarTrace, Explanation
 from onejob.web.charts import waterfall
+from onejob.web.pages import suspects
 from onejob.web.pages.filters import deployment_link
 from onejob.web.pages.sentence import calls, short_label
 
@@ -71,6 +72,7 @@ class Explained:
     treatment_trace: TraceSide | None
     other_pairs: list[tuple[str, str, bool]]
     notes: tuple[str, ...]
+    suspects: suspects.Suspects | None
 
 
 def view(explanation: Explanation, opened: int) -> Explained:
@@ -91,6 +93,7 @@ def view(explanation: Explanation, opened: int) -> Explained:
         treatment_trace=_side(right),
         other_pairs=_others(explanation, count, opened),
         notes=explanation.notes,
+        suspects=suspects.view(explanation.suspects),
     )
 
 
