@@ -1,8 +1,8 @@
 """How often the right one of two overlapping deployments is named: generated requests, whose guilty one is known.
 
-`make bench-overlap`. A service and one that it calls deploy within a minute; each row is one way of doing so. *named*: the
-guilty one is first and separated from the other. *open*: the two are not separable. *wrong*: the other one is first and
-separated. Where both were replaced in the same second, only *open* is right.
+`make bench-overlap`. A service and one that it calls deploy within a minute; each row is one way of doing so. *named*:
+the guilty one is first and separated from the other. *open*: the two are not separable. *wrong*: the other one is
+first and separated. Where both were replaced in the same second, only *open* is right.
 """
 
 from collections import Counter

@@ -68,9 +68,7 @@ def weigh(
     if not mine.exposed.any():
         return []
     ranked = rank([mine, *map(traffic.candidate, rivals)], _outcomes(traffic.served, damage))
-    return suspected(
-        ranked, deployment.service, verdict.first_visible_at, "slow" if damage.is_latency else "failed"
-    )
+    return suspected(ranked, deployment.service, verdict.first_visible_at, "slow" if damage.is_latency else "failed")
 
 
 def _is_rival(other: Deployment, deployment: Deployment, verdict: Verdict, window: Window) -> bool:
