@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from bench.verdict.results import AbsentError
 from numpy.typing import NDArray
 
-from onejob.explain.reading import Column, Requests, Spans
+from onejob.explain.reading import Requests, Spans
+from onejob.explain.tables import Column
 from onejob.explain.tree import Forest, build_forest
 
 Floats = NDArray[np.float64]

@@ -14,7 +14,8 @@ from onejob.explain.causes import Cause, CauseKind, Reading, rank_causes
 from onejob.explain.excess import Arms, excess
 from onejob.explain.metrics import LEAST_HISTORY, severity
 from onejob.explain.own import own_ns
-from onejob.explain.reading import Column, Requests, Spans
+from onejob.explain.reading import Requests, Spans
+from onejob.explain.tables import Column
 from onejob.explain.tree import Forest, build_forest
 
 NORMAL, INCIDENT = 120, 40

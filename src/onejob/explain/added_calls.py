@@ -7,7 +7,7 @@ each place below its own; the seconds these added calls take are charged to whoe
 import numpy as np
 
 from onejob.explain.excess import Arms, excess
-from onejob.explain.reading import Bools, Floats, Ints
+from onejob.explain.tables import Bools, Floats, Ints
 from onejob.explain.tree import Forest
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from onejob.explain.added_calls import added_calls_s
 from onejob.explain.excess import Arms, excess
 from onejob.explain.own import own_ns
-from onejob.explain.reading import Bools, Column, Floats, Ints
+from onejob.explain.tables import Bools, Column, Floats, Ints
 from onejob.explain.tree import Forest
 from onejob.explain.ways import blamed, ways
 

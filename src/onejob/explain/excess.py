@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onejob.explain.reading import Bools, Floats, Ints
+from onejob.explain.tables import Bools, Floats, Ints
 
 SURE_Z = 3.0  # hundreds of places are asked, and each may only rarely be wrong; as in `calls.py`
 _LEAST_NORMAL = 5  # requests that show what is normal at a place; with fewer, nothing is said of it

@@ -6,7 +6,7 @@ a metric is measured in the units of its own past: 1 is the rarest hundredth of 
 
 import numpy as np
 
-from onejob.explain.reading import Floats
+from onejob.explain.tables import Floats
 
 LEAST_HISTORY = 30  # points; with fewer, the rarest hundredth is not even roughly known
 _RARE = 0.99

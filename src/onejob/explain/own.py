@@ -9,7 +9,7 @@ several at once is charged once.
 
 import numpy as np
 
-from onejob.explain.reading import Ints
+from onejob.explain.tables import Ints
 from onejob.explain.tree import Forest
 
 

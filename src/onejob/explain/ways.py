@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onejob.explain.reading import Bools, Floats, Ints
+from onejob.explain.tables import Bools, Floats, Ints
 from onejob.explain.tree import Forest
 
 _CALLER = frozenset({"Client", "Producer"})
