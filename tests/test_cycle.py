@@ -2,15 +2,27 @@
 
 import logging
 import threading
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from onejob.cycle import Cycle
+from onejob.model.deployment import Deployment
+from onejob.model.explanation import Explanation
+from onejob.model.verdict import State, Verdict
 from onejob.seldom import Seldom
+from onejob.state.database import Database
+from onejob.state.deployments import Deployments
 from onejob.state.errors import StateUnavailableError
 from onejob.state.events import Events
+from onejob.state.leases import Leases
+from onejob.state.verdicts import Explanations, Verdicts
+from onejob.store.errors import EngineUnavailable
+from onejob.verdict.live import Look
+from state.builders import NOW, a_deployment, a_signal, a_verdict, an_explanation
 
 
 class Nothing:
@@ -105,3 +117,102 @@ def test_a_database_that_was_locked_once_does_not_end_the_judging(caplog: pytest
     cycle.stop()
     assert "cannot look at telemetry now: database is locked" in caplog.text
     assert not any(record.exc_info for record in caplog.records)
+
+
+class Judged:
+    """Looks that a test hands in, stored as the judge stores them; `story` tells in which order what was done."""
+
+    def __init__(self, database: Database, tick_s: float) -> None:
+        self.story: list[str] = []
+        self.ill: set[str] = set()
+        self.verdicts, self.explanations = Verdicts(database), Explanations(database)
+        self.looks: list[Look] = []
+        self.cycle = Cycle(
+            detector=Nothing(),
+            judging=self,
+            explain=self.explain,
+            rollouts=StandStill(),
+            verdicts=self.verdicts,
+            explanations=self.explanations,
+            events=Events(),
+            leases=Leases(database),
+            holder="a server",
+            clock=lambda: NOW,
+            tick_s=tick_s,
+        )
+
+    def tick(self, now: datetime) -> Iterator[Look]:
+        for look in self.looks:
+            self.verdicts.record(look.verdict)
+            self.story.append(f"judged {look.deployment.service}")
+            yield look
+
+    def explain(self, deployment: Deployment, verdict: Verdict, now: datetime) -> Explanation:
+        self.story.append(f"explained {deployment.service}")
+        if deployment.service in self.ill:
+            raise EngineUnavailable("it is busy")
+        return an_explanation(deployment.id, notes=(str(verdict.judged_at),))
+
+    def after(self, *looks: Look) -> list[str]:
+        """What a tick with these looks does."""
+        self.looks, self.story = list(looks), []
+        self.cycle.look(NOW)
+        return self.story
+
+
+def turned_worse(database: Database, *services: str) -> list[Look]:
+    looks = []
+    for service in services:
+        deployment = a_deployment(service=service)
+        Deployments(database).add(deployment)
+        worse = a_verdict(deployment.id, state=State.WORSE, reason=None, signals=(a_signal(state=State.WORSE),))
+        looks.append(Look(deployment, worse, None, finished=False))
+    return looks
+
+
+def later(look: Look, **said: Any) -> Look:
+    verdict = replace(look.verdict, judged_at=NOW + timedelta(seconds=10), **said)
+    return Look(look.deployment, verdict, look.verdict, finished=False)
+
+
+def test_no_verdict_waits_for_the_explanation_of_another(sqlite_database: Database) -> None:
+    looks = turned_worse(sqlite_database, "a", "b")
+    told = Judged(sqlite_database, tick_s=60).after(*looks)
+    assert told == ["judged a", "judged b", "explained a", "explained b"]
+
+
+def test_what_a_tick_has_no_time_to_explain_is_explained_in_the_next_ones(sqlite_database: Database) -> None:
+    judged = Judged(sqlite_database, tick_s=0)
+    assert judged.after(*turned_worse(sqlite_database, "a", "b", "c"))[3:] == ["explained a"]
+    assert judged.after() == ["explained b"]
+    assert judged.after() == ["explained c"]
+    assert judged.after() == []
+
+
+def test_what_waits_is_explained_by_its_latest_verdict(sqlite_database: Database) -> None:
+    judged = Judged(sqlite_database, tick_s=0)
+    first, second = turned_worse(sqlite_database, "a", "b")
+    judged.after(first, second)
+    assert judged.after(later(second)) == ["judged b", "explained b"]
+    current, found = judged.verdicts.current(second.deployment.id), judged.explanations.get(second.deployment.id)
+    assert current is not None
+    assert found is not None
+    assert current.judged_at == later(second).verdict.judged_at
+    assert found.notes == (str(current.judged_at),)
+
+
+def test_what_is_worse_no_longer_is_not_explained(sqlite_database: Database) -> None:
+    judged = Judged(sqlite_database, tick_s=0)
+    first, second = turned_worse(sqlite_database, "a", "b")
+    judged.after(first, second)
+    assert judged.after(later(second, state=State.UNDECIDED)) == ["judged b"]
+
+
+def test_an_explanation_that_fails_keeps_none_waiting_and_is_tried_again(sqlite_database: Database) -> None:
+    judged = Judged(sqlite_database, tick_s=60)
+    first, second = turned_worse(sqlite_database, "a", "b")
+    judged.ill = {"a"}
+    assert judged.after(first, second)[2:] == ["explained a", "explained b"]
+    assert judged.explanations.get(first.deployment.id) is None
+    judged.ill = set()
+    assert judged.after(later(first), later(second))[2:] == ["explained a"]

@@ -1,7 +1,8 @@
 """The loop that closes the loop: detect -> judge -> explain -> act, again and again.
 
 Two threads. One looks at telemetry every `tick_s`; the other moves rollouts every second, and at once when a verdict
-was renewed: a slow query must never delay a rollback.
+was renewed: a slow query must never delay a rollback. Nor does what explains one verdict delay another: explanations
+wait until everything was looked at, and when many services turn worse at once, some wait for the next ticks.
 """
 
 import logging
@@ -87,6 +88,7 @@ class Cycle:
         self._holder = holder
         self._lease_s = max(_LEAST_LEASE_S, 3 * tick_s)
         self._leased_at: datetime | None = None
+        self._unexplained: dict[str, Look] = {}  # the latest of each, or an old verdict would be stored again
         self._seldom = Seldom(log)
         self._stopping = threading.Event()
         self._hurry = threading.Event()
@@ -113,6 +115,7 @@ class Cycle:
         """One look at everything; what fails is logged and tried again at the next."""
         self._attempt("detect deployments", lambda: self._detector.tick(now))
         self._attempt("judge deployments", lambda: self._judge(now))
+        self._explain_some(now)
 
     def _judge(self, now: datetime) -> None:
         for look in self._judging.tick(now):
@@ -121,14 +124,32 @@ class Cycle:
             self._hurry.set()
             self._events.publish(look.deployment.id, "verdict")
             if self._wants_explanation(look):
-                self._attempt("explain a verdict", lambda look=look: self._explained(look, now))  # type: ignore[misc]
+                self._unexplained[look.deployment.id] = look
+            else:
+                self._unexplained.pop(look.deployment.id, None)
 
     def _wants_explanation(self, look: Look) -> bool:
         """When it turns worse, and again at the end, when late spans have arrived."""
         if look.verdict.state is not State.WORSE:
             return False
         turned = look.previous is None or look.previous.state is not State.WORSE
-        return turned or look.finished or self._explanations.get(look.deployment.id) is None
+        waits = look.deployment.id in self._unexplained
+        return turned or waits or look.finished or self._explanations.get(look.deployment.id) is None
+
+    def _explain_some(self, now: datetime) -> None:
+        """As many as a tick has time for, those that waited longest first; one at least."""
+        late_at = time.monotonic() + self._tick_s
+        while self._unexplained and not self._stopping.is_set():
+            look = self._unexplained.pop(next(iter(self._unexplained)))
+            self._attempt("explain a verdict", lambda look=look: self._explain_if_ours(look, now))  # type: ignore[misc]
+            if time.monotonic() > late_at:
+                return
+
+    def _explain_if_ours(self, look: Look, now: datetime) -> None:
+        if self._is_ours():
+            self._explained(look, now)
+        else:
+            self._unexplained.clear()
 
     def _explained(self, look: Look, now: datetime) -> None:
         explanation = self._explain(look.deployment, look.verdict, now)
@@ -148,6 +169,8 @@ class Cycle:
         self._leased_at = None
         if self._is_ours():
             self.look(self._clock())
+        else:
+            self._unexplained.clear()  # who judges now explains too
 
     def _is_ours(self) -> bool:
         """Is the lease ours? Renewed when a third of it is over, as a look at many deployments can take long."""
