@@ -1,6 +1,6 @@
 """Which requests went through which deployment's new version, by the versions of the spans in their traces."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from onejob.explain.edges import Kinship
 from onejob.explain.overlap import Candidate
-from onejob.explain.overlap_reading import Passage, Served
+from onejob.explain.overlap_reading import Passages, Served
 from onejob.explain.tables import Bools
 from onejob.model.deployment import Deployment, Status
 from onejob.model.explanation import Relation
@@ -21,7 +21,7 @@ class Traffic:
 
     service: str
     served: Served
-    passages: Sequence[Passage]
+    passages: Passages
     related: Mapping[str, Kinship]
 
     def candidate(self, one: Deployment, *, is_judged: bool = False) -> Candidate:
@@ -37,6 +37,10 @@ class Traffic:
             is_by_time=is_by_time,
         )
 
+    def is_related(self, one: Deployment) -> bool:
+        """Does a call lead from one service to the other, or are they the same?"""
+        return self._kinship(one) is not None
+
     def without(self, gone: Sequence[Deployment]) -> "Traffic":
         """As if nobody had gone through these while they served: their damage is not what is looked for."""
         kept = np.ones(len(self.served), dtype=np.bool_)
@@ -50,23 +54,27 @@ class Traffic:
         return Kinship(Relation.SAME_SERVICE, 0) if one.service == self.service else self.related.get(one.service)
 
     def _exposed(self, one: Deployment, *, is_judged: bool) -> tuple[Bools, bool]:
-        """A change of configuration alone has no version: then all that its service was asked while it was there."""
+        """A change of configuration alone has no version: then all that its service was asked while it was there.
+
+        Not so where it is said to get a part of the traffic: which part, no span tells.
+        """
         mine = self._through(one)
-        if not mine.any() and one.first_seen_at is None and not is_judged:
+        is_whole = one.traffic_share is None or one.traffic_share >= 1
+        if not mine.any() and one.first_seen_at is None and is_whole and not is_judged:
             return self._touched(one) & self._during(one), True
         was_there_before = one.version == one.previous_version or one.rollback_of is not None
         return (mine & self._during(one) if was_there_before else mine), False
 
     def _through(self, one: Deployment) -> Bools:
-        if one.service == self.service:
-            return self.served.of_version(lambda version, build: is_version(one.version, version, build))
-        theirs = (p for p in self.passages if p.service == one.service)
-        return self.served.in_traces({p.trace_id for p in theirs if is_version(one.version, p.version, p.build)})
+        return self._answered_by(one.service, lambda version, build: is_version(one.version, version, build))
 
     def _touched(self, one: Deployment) -> Bools:
-        if one.service == self.service:
-            return np.ones(len(self.served), dtype=np.bool_)
-        return self.served.in_traces({p.trace_id for p in self.passages if p.service == one.service})
+        return self._answered_by(one.service, lambda *_: True)
+
+    def _answered_by(self, service: str, matches: Callable[[str, str], bool]) -> Bools:
+        if service == self.service:
+            return self.served.of_version(matches)
+        return self.served.in_traces(self.passages.through(service, matches))
 
     def _during(self, one: Deployment) -> Bools:
         begun = self.served.start_s >= began_at(one).timestamp()

@@ -121,8 +121,11 @@ class Deployments:
         """The latest deployments of a service, newest first."""
         return self._some(_of(service, environment).order_by(*_NEWEST_FIRST).limit(limit))
 
-    def around(self, environment: str, since: datetime, until: datetime, limit: int = 200) -> list[Deployment]:
-        """Those of all services that were going on in [since, until) or began in it, newest first."""
+    def around(self, environment: str, since: datetime, until: datetime, limit: int = 2_000) -> list[Deployment]:
+        """Those of all services that were going on in [since, until) or began in it, newest first.
+
+        `limit` leaves room for a thousand that are open at once; more are not looked at one by one.
+        """
         begun = deployments.c.started_at
         went_on = and_(deployments.c.finished_at.is_(None), deployments.c.status == str(Status.IN_PROGRESS))
         query = select(*DEPLOYMENT_COLUMNS).where(

@@ -1,31 +1,32 @@
 -- Which requests did the service serve, whichever of its versions answered? As `entries`, but of all versions, so that
 -- those of another deployment of the same service and those before any deployment are there to compare with.
-SELECT trace_id, version, build, start_ns, duration_ns, is_failed, stratum / least(stratum, {limit:UInt64}) AS weight
-FROM (
+-- Of each version and outcome at most about `limit`, and `most` of all together, however many versions there are: those
+-- with the smallest hashes of their ids. A threshold takes no sorting, so memory does not grow with the traffic.
+WITH served AS (
     SELECT
-        *,
-        count() OVER (PARTITION BY version, build, is_failed) AS stratum,
-        row_number() OVER (PARTITION BY version, build, is_failed ORDER BY span_key) AS place
-    FROM (
-        SELECT
-            TraceId AS trace_id,
-            cityHash64(TraceId, SpanId) AS span_key,
-            toString(Version) AS version,
-            toString(Build) AS build,
-            toUnixTimestamp64Nano(Timestamp) AS start_ns,
-            toInt64(least(Duration, 86400000000000)) AS duration_ns,
-            toUInt8(IsFailed) AS is_failed
-        FROM otel_traces
-        WHERE ServiceName = {service:String}
-            AND (Environment = {environment:String}
-                OR (Environment = '' AND {environment:String} = {default_environment:String}))
-            AND IsEntry
-            AND Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64} - 3600000000000)
-            AND Timestamp < fromUnixTimestamp64Nano({until_ns:Int64})
-            AND start_ns + duration_ns >= {since_ns:Int64}
-            AND start_ns + duration_ns < {until_ns:Int64}
-            AND (empty(${operations}) OR has(${operations}, toString(Operation)))
-    )
+        TraceId AS trace_id,
+        cityHash64(TraceId, SpanId) AS span_key,
+        toString(Version) AS version,
+        toString(Build) AS build,
+        toUnixTimestamp64Nano(Timestamp) AS start_ns,
+        toInt64(least(Duration, 86400000000000)) AS duration_ns,
+        toUInt8(IsFailed) AS is_failed
+    FROM otel_traces
+    WHERE ServiceName = {service:String}
+        AND (Environment = {environment:String}
+            OR (Environment = '' AND {environment:String} = {default_environment:String}))
+        AND IsEntry
+        AND Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64} - 3600000000000)
+        AND Timestamp < fromUnixTimestamp64Nano({until_ns:Int64})
+        AND start_ns + duration_ns >= {since_ns:Int64}
+        AND start_ns + duration_ns < {until_ns:Int64}
+        AND (empty(${operations}) OR has(${operations}, toString(Operation)))
 )
-WHERE place <= {limit:UInt64}
+SELECT trace_id, version, build, start_ns, duration_ns, is_failed, stratum
+FROM served
+INNER JOIN (
+    SELECT version, build, is_failed, stratum, least(toFloat64({limit:UInt64}), {most:UInt64} / count() OVER ()) AS drawn
+    FROM (SELECT version, build, is_failed, count() AS stratum FROM served GROUP BY version, build, is_failed)
+) AS strata USING (version, build, is_failed)
+WHERE span_key / 18446744073709551616. < drawn / stratum
 ORDER BY span_key
