@@ -139,6 +139,32 @@ def test_weights_count_requests_but_are_no_evidence() -> None:
         assert much.exposed_requests == 1_000 * few.exposed_requests
 
 
+def test_what_was_read_in_full_is_evidence_though_the_old_version_was_sampled() -> None:
+    """A small new version of which everything was read, beside an old one of which a hundredth was."""
+    mine = drawn(0.3, 1)
+    theirs = drawn(0.5, 2, 40)
+    both = [a_candidate("checkout", mine, ITSELF), a_candidate("payments", theirs)]
+    seen = outcomes(hurt_by(mine, more=0.04))
+    sampled = replace(seen, weight=np.where(mine, 1.0, 100.0), version=mine.astype(np.int64))
+    alike = rank(both, seen)[0]
+    apart = rank(both, sampled)[0]
+    assert (named([apart]), apart.alike) == (["checkout"], ())
+    assert apart.posterior == pytest.approx(alike.posterior, abs=0.01)
+    assert (apart.exposed_share, apart.other_share) == pytest.approx((alike.exposed_share, alike.other_share))
+
+
+def test_few_requests_that_stand_for_many_are_few() -> None:
+    """Of the old version five were bad by chance, and most of them went through payments: that says nothing."""
+    mine, theirs = drawn(0.5, 1), drawn(0.5, 2)
+    bad = mine & drawn(0.3, 3)
+    by_chance = np.flatnonzero(~mine & theirs)[::100][:4].tolist() + np.flatnonzero(~mine & ~theirs)[:1].tolist()
+    bad[by_chance] = True
+    seen = Outcomes(at_s=AT, weight=np.where(mine, 1.0, 300.0), bad=(bad,), version=mine.astype(np.int64))
+    first, second = rank([a_candidate("checkout", mine, ITSELF), a_candidate("payments", theirs)], seen)
+    assert first.candidate.service == "checkout"
+    assert second.posterior < 0.5
+
+
 def test_of_many_the_likeliest_three_are_named() -> None:
     exposed = [drawn(0.3, seed, since_s=5 * seed) for seed in range(12)]
     candidates = [a_candidate(f"s{n}", mine) for n, mine in enumerate(exposed)]
@@ -147,13 +173,22 @@ def test_of_many_the_likeliest_three_are_named() -> None:
     assert named(ranked)[0] == "s7"
 
 
+def test_the_judged_one_is_always_among_them() -> None:
+    mine, theirs = drawn(0.3, 1), drawn(0.5, 2, 40)
+    judged = a_candidate("checkout", mine, ITSELF)
+    candidates = [a_candidate(f"s{n}", theirs) for n in range(4)]
+    ranked = rank([judged, *candidates], outcomes(hurt_by(theirs)))
+    assert named(ranked) == ["s0", "s1", "checkout"]
+    assert named(rank(candidates, outcomes(hurt_by(theirs)))) == ["s0", "s1", "s2"]
+
+
 def test_damage_that_follows_the_share_of_traffic_is_said_to() -> None:
     steps = np.select([AT < 25, AT < 50, AT < 75], [0.0, 0.2, 0.6], 0.2)
     mine = np.random.default_rng(1).random(REQUESTS) < steps
     theirs = drawn(0.5, 2, 10)
     candidates = [a_candidate("checkout", mine, ITSELF), a_candidate("payments", theirs)]
     ranked = rank(candidates, outcomes(hurt_by(mine)))
-    first, _ = suspected(ranked, "checkout", NOON, "failed")
+    first, _ = suspected(ranked, "checkout", NOON)
     assert "the failed requests rose and fell with its share of the traffic" in first.reasons
 
 

@@ -1,18 +1,22 @@
 """Deployments that overlap, in traces whose guilty one is known, through a real engine."""
 
 import random
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
 from onejob.config import Settings
+from onejob.explain import overlap_reading
 from onejob.explain.service import explain
 from onejob.model.deployment import Deployment, Status
 from onejob.model.explanation import Relation, SuspectedDeployment
 from onejob.model.verdict import SignalResult
-from onejob.store.engine import Engine
+from onejob.store.engine import Engine, Scalar
+from onejob.store.errors import EngineUnavailable
 
 from .builders import CLIENT, NEW, OLD, SERVER, START, ASpan, Order, Traffic, a_deployment, a_signal, a_verdict, store
 
@@ -89,7 +93,8 @@ def test_the_caller_is_cleared_where_the_called_services_new_version_is_bad(
     assert (second.deployment_id, second.relation) == ("dep_1", Relation.ITSELF)
     assert second.posterior < 0.05
     assert "checkout calls it" in first.reasons
-    assert "its first request came 15 s before the damage showed" in first.reasons
+    assert "it began 15 s before the damage showed" in first.reasons
+    assert re.fullmatch(r"3\d % of 2\d\d requests through it failed, [0-9.]+ % of the \d+ others", first.reasons[0])
 
 
 def test_the_called_service_is_cleared_where_the_callers_new_version_is_bad(
@@ -116,7 +121,7 @@ def test_slowness_is_told_apart_as_failures_are(suspected: Suspects, traffic: Tr
 
     assert (first.service, first.separable) == (guilty, True)
     assert first.posterior > 0.99 > second.posterior
-    assert "were slow" in first.reasons[0]
+    assert re.search(r"% of \d+ requests through it took over \d+(\.\d+)? ms, ", first.reasons[0])
 
 
 def test_two_that_replaced_everything_in_the_same_second_are_not_separable(
@@ -221,6 +226,16 @@ def test_a_change_of_configuration_is_known_by_its_time(suspected: Suspects, tra
     assert "it was reported 10 s before the damage showed" in first.reasons
 
 
+@pytest.mark.parametrize("share", [0.0, 0.1])
+def test_a_version_that_is_to_get_a_part_of_the_traffic_and_shows_in_no_span_is_no_suspect(
+    suspected: Suspects, traffic: Traffic, share: float
+) -> None:
+    made = requests(traffic, from_second(20, 0.3), lambda _: 0.0)
+    fail(made, lambda order: order.number >= 45 * 20)
+
+    assert suspected(spans_of(made), checkout(traffic), payments(traffic, began=45, traffic_share=share)) == ()
+
+
 def test_the_same_version_with_other_configuration_counts_from_when_it_began(
     suspected: Suspects, traffic: Traffic
 ) -> None:
@@ -269,6 +284,81 @@ def test_what_was_taken_back_before_is_no_suspect_and_its_damage_is_not_looked_a
 
     assert (first.deployment_id, first.separable) == ("dep_1", True)
     assert (second.deployment_id, second.posterior < 0.05) == ("dep_2", True)
+
+
+@pytest.mark.parametrize("replaced", ["checkout", "payments"])
+def test_what_was_replaced_shortly_before_is_what_the_new_one_is_compared_with(
+    suspected: Suspects, traffic: Traffic, replaced: str
+) -> None:
+    """The old version was deployed within the hour as well: without its requests nothing would be left to compare."""
+    mine_began, theirs_began = (50.0, 20.0) if replaced == "checkout" else (60.0, 40.0)
+    made = requests(traffic, from_second(mine_began, 1.0), from_second(theirs_began, 1.0))
+    fail(made, lambda order: order.version == NEW if replaced == "checkout" else order.payments_version == "1.5")
+    judged, other = checkout(traffic, began=mine_began), payments(traffic, began=theirs_began)
+    old = {"status": Status.SUPERSEDED, "id": "dep_0", "previous_version": "0.9"}
+    before = (
+        checkout(traffic, began=-600, version=OLD, finished_at=at(mine_began), **old)
+        if replaced == "checkout"
+        else payments(traffic, began=-600, version="1.4", finished_at=at(theirs_began), **old)
+    )
+
+    first, second = suspected(spans_of(made), judged, other, before)
+
+    assert (first.service, first.separable) == (replaced, True)
+    assert second.posterior < 0.05
+
+
+def test_a_busy_service_is_sampled_and_the_guilty_one_found_all_the_same(
+    suspected: Suspects, traffic: Traffic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overlap_reading, "MAX_REQUESTS", 300)
+    monkeypatch.setattr(overlap_reading, "_IDS_PER_QUERY", 100)
+    made = requests(traffic, from_second(20, 0.3), from_second(40, 0.5))
+    fail(made, lambda order: order.payments_version == "1.5")
+
+    first, second = suspected(spans_of(made), checkout(traffic), payments(traffic))
+
+    assert (first.deployment_id, first.separable) == ("dep_2", True)
+    assert second.posterior < 0.05
+    counted = re.search(r"% of (\d+) requests through it .* of the (\d+) others", first.reasons[0])
+    assert counted
+    assert sum(map(int, counted.groups())) == pytest.approx(len(made), abs=1)
+
+
+def test_where_the_engine_cannot_weigh_them_the_rest_is_explained(
+    engine: Engine, settings: Settings, traffic: Traffic
+) -> None:
+    class Forgetful:
+        """Answers everything but who called whom."""
+
+        def query(self, sql: str, params: Mapping[str, Scalar] | None = None, *, timeout_s: float | None = None) -> Any:
+            if "AS caller" in sql:
+                raise EngineUnavailable("it takes too long")
+            return engine.query(sql, params, timeout_s=timeout_s)
+
+    made = requests(traffic, from_second(20, 0.3), from_second(40, 0.5))
+    fail(made, lambda order: order.version == NEW)
+    store(engine, spans_of(made), token=traffic.environment)
+    judged = checkout(traffic)
+    verdict = a_verdict(ERRORS, window_start=judged.started_at)
+
+    found = explain(Forgetful(), judged, verdict, settings=settings, now=START, others=[payments(traffic)])  # type: ignore[arg-type]
+
+    assert found.suspects == ()
+    assert found.operations
+    assert found.calls
+    assert "Deployments that overlap were not weighed: it takes too long" in found.notes
+
+
+def test_missing_answers_are_said_to_be_no_ground_for_suspects(
+    engine: Engine, settings: Settings, traffic: Traffic
+) -> None:
+    judged = checkout(traffic)
+    verdict = a_verdict(a_signal("shortfall", operation="*"), window_start=judged.started_at)
+    for others, is_said in (([payments(traffic)], True), ([], False)):
+        found = explain(engine, judged, verdict, settings=settings, now=START, others=others)
+        assert found.suspects == ()
+        assert any("overlap were not weighed" in note for note in found.notes) is is_said
 
 
 def test_alone_a_deployment_has_no_suspects(suspected: Suspects, traffic: Traffic) -> None:

@@ -11,10 +11,10 @@ from typing import Protocol
 
 from onejob.explain.operation import OperationFindings, explain_operation
 from onejob.explain.reading import Requests, Window, read_requests
-from onejob.explain.rivals import Damage, weigh
+from onejob.explain.rivals import Damage, Weighed, weigh
 from onejob.explain.where import Suspect, carrying_operations, suspects
 from onejob.model.deployment import Deployment
-from onejob.model.explanation import CarryingOperation, Explanation, SuspectedDeployment
+from onejob.model.explanation import CarryingOperation, Explanation
 from onejob.model.verdict import State, Verdict
 from onejob.store.engine import Engine
 from onejob.verdict.before_after import KIND as BEFORE_AFTER
@@ -45,7 +45,7 @@ def explain(
     """Where the damage is, who is hurt, which calls do it, and a trace of each arm.
 
     `others` are deployments to the same environment in `rivals.when_others_count`, of whatever service; those that may
-    have done it instead become suspects.
+    have done it instead become suspects, or a note where the engine cannot say.
 
     Raises what `engine.query` raises.
     """
@@ -62,6 +62,7 @@ def explain(
         for place, carrier in enumerate(_worth_explaining(carriers))
         if window
     ]
+    weighed = _weighed(engine, deployment, verdict, window, carriers[0], found, others) if window else Weighed()
     return Explanation(
         deployment_id=deployment.id,
         made_at=now,
@@ -69,12 +70,12 @@ def explain(
         attributes=tuple(a for f in findings for a in f.attributes),
         calls=tuple(c for f in findings for c in f.calls),
         traces=tuple(t for f in findings for t in f.traces),
-        notes=(*note, *dict.fromkeys(n for f in findings for n in f.notes), *_uncertain(found)),
-        suspects=tuple(_suspects(engine, deployment, verdict, window, carriers[0], found, others)) if window else (),
+        notes=(*note, *dict.fromkeys(n for f in findings for n in f.notes), *_uncertain(found), *weighed.notes),
+        suspects=weighed.suspects,
     )
 
 
-def _suspects(
+def _weighed(
     engine: Engine,
     deployment: Deployment,
     verdict: Verdict,
@@ -82,7 +83,7 @@ def _suspects(
     carrier: CarryingOperation,
     found: list[Suspect],
     others: Sequence[Deployment],
-) -> list[SuspectedDeployment]:
+) -> Weighed:
     """Weighed by the requests of the operation that lost most."""
     phi = {(s.operation, s.result.signal): s.result.phi for s in found}
     damage = Damage(carrier=carrier, phi=phi[carrier.operation, carrier.signal])

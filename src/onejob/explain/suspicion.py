@@ -1,6 +1,6 @@
 """What is said of deployments that overlap: the ranking of `overlap.py` in sentences."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from onejob import words
@@ -12,16 +12,20 @@ _FOLLOWS = 0.8  # correlations: a change of traffic that explains two thirds of 
 _FOLLOWS_NOT = 0.3
 
 
-def suspected(ranked: Iterable[Ranked], service: str, began_at: datetime | None, bad: str) -> list[SuspectedDeployment]:
-    """`began_at` is when the damage became visible; `bad` says what hurt requests are, `failed` or `slow`."""
-    return [_suspected(one, service, began_at, bad) for one in ranked]
+def suspected(
+    ranked: Iterable[Ranked], service: str, began_at: datetime | None, slow_above_s: Sequence[float] = ()
+) -> list[SuspectedDeployment]:
+    """`began_at`: when the damage became visible; `slow_above_s`: what each reading calls slow, none for failures."""
+    return [_suspected(one, service, began_at, slow_above_s) for one in ranked]
 
 
-def _suspected(one: Ranked, service: str, began_at: datetime | None, bad: str) -> SuspectedDeployment:
+def _suspected(
+    one: Ranked, service: str, began_at: datetime | None, slow_above_s: Sequence[float]
+) -> SuspectedDeployment:
     candidate, kinship = one.candidate, one.candidate.kinship or Kinship(Relation.ITSELF, 0)
     said = (
-        _exposure(one, bad),
-        _dose(one, bad),
+        _exposure(one, f"took over {words.seconds(slow_above_s[one.reading])}" if slow_above_s else "failed"),
+        _dose(one, "slow" if slow_above_s else "failed"),
         _onset(candidate, began_at),
         _distance(kinship, service),
         _alike(one),
@@ -43,9 +47,9 @@ def _exposure(one: Ranked, bad: str) -> str:
     mine = f"{words.percent(one.exposed_share, 2)} of {words.plural(one.exposed_requests, 'request')}"
     through = "that came after it began, as no span names its version," if one.candidate.is_by_time else "through it"
     if one.other_share is None:
-        return f"{mine} {through} were {bad}, and there are no others to compare with"
+        return f"{mine} {through} {bad}, and there are no others to compare with"
     others = f"{words.percent(one.other_share, 2)} of the {words.count(one.other_requests)} others"
-    return f"{mine} {through} were {bad}, {others}"
+    return f"{mine} {through} {bad}, {others}"
 
 
 def _dose(one: Ranked, bad: str) -> str:
@@ -58,7 +62,7 @@ def _dose(one: Ranked, bad: str) -> str:
 def _onset(candidate: Candidate, began_at: datetime | None) -> str:
     if began_at is None:
         return ""
-    what = "it was reported" if candidate.is_by_time else "its first request came"
+    what = "it was reported" if candidate.is_by_time else "it began"
     return f"{what} {time_between(candidate.began_at, began_at)} the damage showed"
 
 

@@ -110,8 +110,8 @@ class SuspectedDeployment:
 
     `posterior` is the probability in 0..1 that it did, alone or with another, by the evidence in the traces; what the
     suspects lack to 1 is something else. `separable`: the evidence tells it from every other suspect. `steps` is how
-    many calls lie between it and the judged service. `began_at` is its first request, or its report where no span names
-    its version. `reasons` are sentences without a full stop.
+    many calls lie between it and the judged service. `began_at` is when it was reported to start, or its first
+    request where that was seen earlier. `reasons` are sentences without a full stop.
     """
 
     deployment_id: str
