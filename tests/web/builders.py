@@ -227,7 +227,10 @@ def a_suspect(**changes: Any) -> SuspectedDeployment:
         "began_at": START - timedelta(seconds=40),
         "posterior": 0.997,
         "separable": True,
-        "reasons": ("31 % of 1,204 requests through it were slow, 1.1 % of the 9,800 others", "checkout calls it"),
+        "reasons": (
+            "31 % of 1,204 requests through it took over 412 ms, 1.1 % of the 9,800 others",
+            "checkout calls it",
+        ),
     }
     return SuspectedDeployment(**(values | changes))
 
@@ -242,7 +245,7 @@ def itself(**changes: Any) -> SuspectedDeployment:
         "steps": 0,
         "began_at": START,
         "posterior": 0.002,
-        "reasons": ("4.4 % of 2,106 requests through it were slow, 4.1 % of the 8,898 others",),
+        "reasons": ("4.4 % of 2,106 requests through it took over 412 ms, 4.1 % of the 8,898 others",),
     }
     return a_suspect(**(values | changes))
 

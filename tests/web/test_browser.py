@@ -11,7 +11,18 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from onejob.model.verdict import State
 
-from .builders import NOW, Lists, a_record, a_row, a_verdict, an_undecided_record, some_history
+from .builders import (
+    NOW,
+    Lists,
+    a_record,
+    a_row,
+    a_suspect,
+    a_verdict,
+    an_explanation,
+    an_undecided_record,
+    itself,
+    some_history,
+)
 from .test_pages import _nasty_record
 
 Site = Callable[[Lists], str]
@@ -24,6 +35,7 @@ def _data(kind: str) -> tuple[Lists, str]:
         "list": (Lists([running, *some_history()]), "/"),
         "list without a match": (Lists(some_history()), "/?text=zzz"),
         "worse": (Lists(some_history()), DETAIL),
+        "overlapping": (Lists([a_record(explanation=an_explanation(suspects=(a_suspect(), itself())))]), DETAIL),
         "running": (Lists([running]), "/deployments/dep_running"),
         "not judged": (Lists([a_record(verdict=None, explanation=None, rollout=None)]), DETAIL),
         "nothing": (Lists(), "/"),
@@ -32,7 +44,17 @@ def _data(kind: str) -> tuple[Lists, str]:
     }[kind]
 
 
-KINDS = ["list", "list without a match", "worse", "running", "not judged", "nothing", "traces only", "unknown"]
+KINDS = [
+    "list",
+    "list without a match",
+    "worse",
+    "overlapping",
+    "running",
+    "not judged",
+    "nothing",
+    "traces only",
+    "unknown",
+]
 
 
 def _check_with_axe(page: Page) -> None:
@@ -56,7 +78,7 @@ def test_axe_finds_nothing(browser: Browser, site: Site, kind: str, scheme: str)
         page.close()
 
 
-@pytest.mark.parametrize("kind", ["list", "worse"])
+@pytest.mark.parametrize("kind", ["list", "worse", "overlapping"])
 def test_nothing_is_wider_than_a_phone(page: Page, site: Site, kind: str) -> None:
     data, path = _data(kind)
     page.set_viewport_size({"width": 390, "height": 800})

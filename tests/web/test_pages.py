@@ -118,7 +118,7 @@ def test_deployments_that_overlap_have_a_section_with_links_and_reasons(site: Si
     section = html.partition('<section id="suspects">')[2].partition("</section>")[0]
     assert "Which deployment <small>payments 1.8 fits better</small>" in section
     assert '<a href="/deployments/dep_payments18">payments 1.8</a>' in section
-    assert "31 % of 1,204 requests through it were slow" in section
+    assert "31 % of 1,204 requests through it took over 412 ms" in section
     assert "this one" in section
     assert section.index("payments 1.8</a>") < section.index("checkout 1.42.0")
 

@@ -224,6 +224,10 @@ def test_of_deployments_that_overlap_the_one_that_fits_is_first_and_leads_to_its
             "not separable: the evidence fits more than one of them",
         ),
         ((itself(posterior=0.3), a_suspect(posterior=0.01)), "none of them fits well"),
+        (
+            (itself(posterior=0.1, separable=False), a_suspect(posterior=0.05, separable=False)),
+            "none of them fits well",
+        ),
     ],
 )
 def test_the_answer_on_overlaps_says_no_more_than_the_evidence(

@@ -46,7 +46,7 @@ def view(suspects: Sequence[SuspectedDeployment]) -> Suspects | None:
 def _answer(suspects: Sequence[SuspectedDeployment]) -> str:
     leading = suspects[0]
     both = [one for one in suspects if one.separable and one.posterior >= _LIKELY]
-    if not leading.separable:
+    if not leading.separable and sum(one.posterior for one in suspects if not one.separable) >= _LIKELY:
         return "not separable: the evidence fits more than one of them"
     if len(both) > 1:
         return f"{' and '.join(_short(one) for one in both)} did damage, each by itself"
