@@ -15,7 +15,7 @@ from bench.verdict.traffic import Traffic, day
 from onejob.model.evidence import JudgeSettings
 from onejob.verdict.evidence import Evidence
 
-DAYS, DAYS_QUICK = 40, 1
+DAYS, DAYS_QUICK = 20, 1
 PLACEBOS, PLACEBOS_QUICK = 100, 1  # of a hundred one may alarm
 _FIRST_PLACEBO = 100_000  # seeds of days that are not measured
 TARGET = 0.01

@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 TARGETS = {"errors": 1.3, "latency": 1.75}
 POWER = 0.95
 PATIENCE = 3  # times the oracle's median delay
-RUNS = {1: 100, 35: 20, 350: 4}  # a run of 350 operations takes a minute
+RUNS = {1: 60, 35: 12, 350: 3}  # a run of 350 operations takes a minute
 RUNS_QUICK = {1: 3, 35: 1}
 _RESAMPLES = 2000
 # A month of a service with two instances at a time: nothing found beyond independent requests.
