@@ -83,7 +83,7 @@ def rows(_: Path, quick: bool) -> list[Row]:
     found = []
     days = range(DAYS_QUICK if quick else DAYS)
     known = {traffic.name: traffic for traffic in harmless()}
-    for traffic in (known[name] for name in NOISES):
+    for traffic in (known[name] for name in NOISES[:: 3 if quick else 1]):
         defences = (*DEFENCES, calibrated(traffic, PLACEBOS_QUICK if quick else PLACEBOS))
         called = workers.each(partial(alarms, traffic, defences), days)
         for defence, hits in zip(defences, zip(*called, strict=True), strict=True):
