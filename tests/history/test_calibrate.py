@@ -25,7 +25,8 @@ CALM = "toUInt64(cityHash64(number, 1) % 10 < 3)"
 # For ten minutes at a time an instance fails a tenth of its requests: what phi, measured within bins, sees little of.
 SPELLS = "if(cityHash64(intDiv(number, 240), number % 4) % 8 = 0, toUInt64(cityHash64(number, 2) % 9), 0)"
 PAST = """
-    INSERT INTO operation_rollup
+    INSERT INTO operation_rollup (ServiceName, Environment, Operation, SpanKind, Version, VersionSource, Build,
+        Instance, Bin, Count, Errors, Sum, SumSq, Zeros, Buckets)
     SELECT '{service}', '', 'GET /', 'Server', {version}, 'service.version', '',
         concat('i-', toString(number % {instances})),
         toDateTime({since} + intDiv(number, {instances}) * 10, 'UTC'), 40, {errors}, 2.0, 0.1, 0,

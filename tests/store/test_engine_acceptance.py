@@ -11,11 +11,15 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from onejob.model.evidence import Cell
 from onejob.store.engine import Engine
 from onejob.store.errors import EngineUnavailable, QueryFailed
+from onejob.store.expressions import span_columns
 from onejob.store.rollup import clock_skew, read_cells, series, totals, versions_seen
 from onejob.store.sql import array_of_strings
 from otlp_builders import a_moment, a_payload, a_request, a_service, a_span, attributes_of
@@ -326,14 +330,94 @@ def test_spans_of_many_days_at_once_are_stored(engine: Engine) -> None:
 def test_what_a_collector_writes_gets_the_same_columns_and_counts(engine: Engine) -> None:
     service = a_service()
     engine.execute(
-        "INSERT INTO otel_traces (Timestamp, TraceId, SpanId, SpanName, SpanKind, ServiceName, ResourceAttributes, "
-        "SpanAttributes, Duration, StatusCode) SELECT now64(9), 'ab', 'cd', 'GET', 'Server', {service:String}, "
+        "INSERT INTO otel_traces (Timestamp, TraceId, SpanId, TraceState, SpanName, SpanKind, ServiceName, "
+        "ResourceAttributes, SpanAttributes, Duration, StatusCode) "
+        "SELECT now64(9), 'ab', 'cd', 'ot=th:c', 'GET', 'Server', {service:String}, "
         "map('service.version', '9', 'host.name', 'h'), map('http.route', '/x', 'http.method', 'GET'), 1, 'Error'",
         {"service": service},
     )
 
     (cell,) = cells_of(engine, service)
     assert (cell.version, cell.instance, cell.operation, cell.count, cell.errors) == ("9", "h", "GET /x", 1, 1)
+    assert (cell.adjusted, cell.adjusted_errors, cell.adjusted_sq, cell.tail_sampled) == (4, 4, 16, 0)
+
+
+@pytest.mark.parametrize(
+    ("trace_state", "requests"),
+    [
+        ("", 1),
+        ("vendor=ot=th:8", 1),
+        ("ot=th:0", 1),
+        ("ot=th:8", 2),
+        ("ot=th:c;rv:f0f0f0f0f0f0f0", 4),
+        ("vendor=x, ot=rv:f0f0f0f0f0f0f0;th:e666, other=1", 10.0001),
+        ("ot=th:ffffffffffffff", 2.0**56),
+        ("ot=th:", 1),
+        ("ot=th:123456789abcdef", 1),
+        ("ot=th:xyz", 1),
+        ("ot=path:c", 1),
+        ("ot=p:3;r:5", 8),
+        ("ot=p:0", 1),
+        ("ot=p:63", 1),
+        ("ot=p:3;th:8", 2),
+    ],
+)
+def test_a_sampled_span_stands_for_as_many_requests_as_its_threshold_says(
+    engine: Engine, trace_state: str, requests: float
+) -> None:
+    service, span = a_service(), a_span()
+    span.trace_state = trace_state
+
+    engine.insert_traces(a_payload(span, service=service), a_service())
+
+    assert spans_of(engine, service)[0]["AdjustedCount"] == pytest.approx(requests, rel=1e-4)
+
+
+@given(st.from_regex(r"[0-9a-f]{1,14}", fullmatch=True))
+@settings(max_examples=25, deadline=None)
+def test_any_threshold_is_undone_as_the_specification_says(engine: Engine, threshold: str) -> None:
+    sql = "SELECT {} AS n FROM (SELECT 'ot=th:{}' AS TraceState)"
+
+    (row,) = engine.query(sql.format(span_columns()["AdjustedCount"], threshold)).to_pylist()
+
+    assert row["n"] == pytest.approx(2**56 / (2**56 - int(threshold.ljust(14, "0"), 16)))
+
+
+def test_a_cell_tells_requests_from_the_spans_that_stand_for_them(engine: Engine) -> None:
+    service, start = a_service(), a_moment()
+    spans = [a_span(start_ns=start, error=failed) for failed in (False, False, True)]
+    for span, state in zip(spans, ("ot=th:c", "ot=th:c", "ot=th:8"), strict=True):
+        span.trace_state = state
+
+    engine.insert_traces(a_payload(*spans, service=service), a_service())
+
+    (cell,) = cells_of(engine, service)
+    assert (cell.count, cell.errors) == (3, 1)
+    assert (cell.adjusted, cell.adjusted_errors, cell.adjusted_sq) == (10, 2, 36)
+
+
+def test_a_cell_of_whole_traffic_says_nothing_of_sampling(engine: Engine) -> None:
+    service = a_service()
+
+    engine.insert_traces(a_payload(a_span(), a_span(error=True), service=service), a_service())
+
+    assert [(c.adjusted, c.adjusted_errors, c.adjusted_sq, c.tail_sampled) for c in cells_of(engine, service)] == [
+        (None, None, None, 0)
+    ]
+
+
+@pytest.mark.parametrize("where", ["scope", "span"])
+def test_spans_that_the_collectors_tail_sampler_chose_are_counted(engine: Engine, where: str) -> None:
+    """It notes its policy on the scope; some pipelines copy what is there to the spans."""
+    service, request = a_service(), ExportTraceServiceRequest()
+    request.ParseFromString(a_payload(a_span(), service=service))
+    of_scope = request.resource_spans[0].scope_spans[0]
+    marked = of_scope.scope if where == "scope" else of_scope.spans[0]
+    marked.attributes.extend(attributes_of({"tailsampling.policy": "keep-errors"}))
+
+    engine.insert_traces(request.SerializeToString() + a_payload(a_span(), service=service), a_service())
+
+    assert sum(cell.tail_sampled for cell in cells_of(engine, service)) == 1
 
 
 def test_versions_seen_says_who_served_and_when(engine: Engine) -> None:
@@ -363,6 +447,20 @@ def test_a_series_adds_bins_up_to_its_step(engine: Engine) -> None:
         (start // 10**9, 3, {-1: 3}),
         (start // 10**9 + 60, 1, {-1: 1}),
     ]
+
+
+def test_a_series_shows_the_requests_that_sampled_spans_stand_for(engine: Engine) -> None:
+    service, start = a_service(), a_moment(300) // (60 * 10**9) * 60 * 10**9
+    spans = [a_span(start_ns=start, duration_s=1.0, error=failed) for failed in (False, True)]
+    for span in spans:
+        span.trace_state = "ot=th:c"
+    engine.insert_traces(a_payload(*spans, service=service, resource={"service.version": "1"}), a_service())
+
+    (point,) = series(
+        engine, service=service, environment="production", default_environment="production", step_s=60, **ALL_TIME
+    )
+
+    assert (point.count, point.errors, point.sum_s, dict(point.buckets)) == (8, 4, 8.0, {-1: 2})
 
 
 def test_totals_say_how_much_is_there_and_how_fresh(engine: Engine) -> None:

@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from onejob.config import Settings
+from onejob.model.evidence import Cell
 from onejob.store.chdb import ChdbEngine
 from onejob.store.chdb_process import engine_error
 from onejob.store.engine import Engine, open_engine
@@ -23,8 +25,9 @@ from onejob.store.errors import (
 )
 from onejob.store.lock import lock_data_dir
 from onejob.store.migrate import promoted_column
-from onejob.store.rollup import totals
-from otlp_builders import a_payload, a_service, a_span
+from onejob.store.rollup import read_cells, totals
+from onejob.store.sql import statements
+from otlp_builders import a_moment, a_payload, a_service, a_span
 
 
 def definition(engine: Engine, table: str) -> str:
@@ -32,6 +35,11 @@ def definition(engine: Engine, table: str) -> str:
         "SELECT create_table_query AS q FROM system.tables WHERE database = currentDatabase() AND name = {name:String}"
     )
     return str(engine.query(sql, {"name": table}).to_pylist()[0]["q"])
+
+
+def cells_of(engine: Engine, service: str) -> list[Cell]:
+    scope = {"service": service, "environment": "production", "default_environment": "production"}
+    return read_cells(engine, since=946_684_800, until=4_000_000_000, **scope)
 
 
 def test_what_is_stored_is_there_after_a_restart(own_settings: Settings) -> None:
@@ -155,6 +163,42 @@ def test_a_migration_interrupted_halfway_is_completed(own_settings: Settings) ->
     engine.close()
 
     assert counted == [{"n": 1}]
+
+
+def test_counts_of_before_sampling_was_known_stand_for_themselves(own_settings: Settings) -> None:
+    """Also after parts of before and after were merged: what was missing in the old ones is theirs, not the sum's."""
+    engine, service = open_engine(own_settings), a_service()
+    script = resources.files("onejob.store").joinpath("schema/0002_operation_rollup.sql").read_text()
+    fills = {"bin_width_s": own_settings.bin_width_s, "rollup_retention_days": 1}
+    view = next(one for one in statements(script, fills) if one.startswith("CREATE MATERIALIZED VIEW operation_"))
+    engine.execute(f"ALTER TABLE operation_rollup_mv MODIFY QUERY {view.partition(' AS')[2]}")
+    for column in ("Adjusted", "AdjustedErrors", "AdjustedSq", "TailSampled"):
+        engine.execute(f"ALTER TABLE operation_rollup DROP COLUMN {column}")
+    for column in ("AdjustedCount", "IsTailSampled"):
+        engine.execute(f"ALTER TABLE otel_traces DROP COLUMN {column}")
+    spans = [a_span(start_ns=a_moment(), error=failed) for failed in (False, True, False)]
+    engine.execute(
+        "INSERT INTO otel_traces (Timestamp, SpanName, SpanKind, ServiceName, Duration, StatusCode) "
+        "SELECT toDateTime64({at:Int64}, 9), 'GET /', 'Server', {service:String}, 1, if(number = 0, 'Error', 'Unset') "
+        "FROM numbers(3)",
+        {"at": spans[0].start_time_unix_nano // 10**9, "service": service},
+    )
+    engine.execute("ALTER TABLE onejob_migrations DELETE WHERE Number = 4 SETTINGS mutations_sync = 2")
+    engine.close()
+
+    engine = open_engine(own_settings)
+    before = cells_of(engine, service)
+    for span in spans:
+        span.trace_state = "ot=th:c"
+    engine.insert_traces(a_payload(*spans, service=service, resource={}), "sampled")
+    engine.execute("OPTIMIZE TABLE operation_rollup FINAL")
+    after = cells_of(engine, service)
+    engine.close()
+
+    assert [(cell.count, cell.errors, cell.adjusted) for cell in before] == [(3, 1, None)]
+    assert sum(cell.count for cell in after) == 6
+    assert sum(cell.count if cell.adjusted is None else cell.adjusted for cell in after) == 3 + 12
+    assert sum(cell.errors if cell.adjusted is None else cell.adjusted_errors or 0 for cell in after) == 1 + 4
 
 
 def test_a_killed_engine_comes_back_with_everything(tmp_path: Path) -> None:

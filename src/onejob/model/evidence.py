@@ -22,6 +22,10 @@ class Cell:
 
     `bin_start` is in Unix seconds. `buckets` counts durations by OpenTelemetry exponential-histogram index at
     scale 5: index i holds (2^(i/32), 2^((i+1)/32)] seconds; `zeros` are durations of exactly zero.
+
+    All of those count spans. Where spans are sampled, each stands for as many requests as its adjusted count says:
+    `adjusted` and `adjusted_errors` are the requests so known, and those of them that failed; `adjusted_sq` is the sum
+    of squares. None where each stands for itself. `tail_sampled` are spans that a tail sampler marked as its choice.
     """
 
     operation: str
@@ -35,6 +39,10 @@ class Cell:
     sum_sq_s2: float = 0.0
     zeros: int = 0
     buckets: Mapping[int, int] = field(default_factory=dict)
+    adjusted: float | None = None
+    adjusted_errors: float | None = None
+    adjusted_sq: float | None = None
+    tail_sampled: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +174,8 @@ class Expectations:
 
     `first` is the Unix second at which the first judged step begins. `independent`: how many horizons the moments cover
     without overlap. `is_adjacent`: is the last of the moments the one right before the change? `days_back` tells of the
-    season, and is empty where none is known. `requests` and `versions` are those of the past.
+    season, and is empty where none is known. `requests` and `versions` are those of the past; `heft` is for how many
+    requests a span stood then.
     """
 
     first: int
@@ -177,6 +186,7 @@ class Expectations:
     requests: int
     versions: tuple[str, ...]
     series: tuple[ExpectedSeries, ...]
+    heft: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,11 +102,19 @@ def _cell_to_list(cell: Cell, labels: dict[str, int]) -> list[Any]:
         *(labels.setdefault(text, len(labels)) for text in (cell.operation, cell.version, cell.build, cell.instance)),
         *(cell.bin_start, cell.count, cell.errors, cell.sum_s, cell.sum_sq_s2, cell.zeros),
         [number for bucket in cell.buckets.items() for number in bucket],
+        *_sampled(cell),
     ]
 
 
+def _sampled(cell: Cell) -> tuple[float | None, ...]:
+    """Nothing where nothing was sampled, as it was in all that older versions stored."""
+    sampled = (cell.adjusted, cell.adjusted_errors, cell.adjusted_sq, cell.tail_sampled)
+    return () if sampled == (None, None, None, 0) else sampled
+
+
 def _cell_from_list(values: list[Any], labels: list[str]) -> Cell:
-    operation, version, build, instance, bin_start, count, errors, sum_s, sum_sq_s2, zeros, buckets = values
+    operation, version, build, instance, bin_start, count, errors, sum_s, sum_sq_s2, zeros, buckets, *sampled = values
+    adjusted, adjusted_errors, adjusted_sq, tail_sampled = sampled or (None, None, None, 0)
     return Cell(
         operation=labels[operation],
         version=labels[version],
@@ -119,4 +127,8 @@ def _cell_from_list(values: list[Any], labels: list[str]) -> Cell:
         sum_sq_s2=sum_sq_s2,
         zeros=zeros,
         buckets=dict(zip(buckets[::2], buckets[1::2], strict=True)),
+        adjusted=adjusted,
+        adjusted_errors=adjusted_errors,
+        adjusted_sq=adjusted_sq,
+        tail_sampled=tail_sampled,
     )

@@ -22,8 +22,17 @@ _HEALTH_ROUTES = "^/(healthz|health|livez|readyz|ready|live|ping|-/healthy|-/rea
 ENTRY_ATTRIBUTES = (
     "http.request.method", "http.method", "http.route", "http.response.status_code", "http.status_code", "url.path",
     "http.target", "user_agent.original", "http.user_agent", "user_agent.synthetic.type", "rpc.service",
+    "tailsampling.policy", "tailsampling.cached_decision",
 )  # fmt: skip
 MAY_BE_ENTRY = "(SpanKind IN ('Server', 'Consumer') OR ParentSpanId = '' AND SpanKind NOT IN ('Client', 'Producer'))"
+
+# How often a sampled span counts, from the list member `ot` of its trace state (W3C Trace Context; OpenTelemetry
+# specification, "TraceState: Probability Sampling"): a threshold in hexadecimal, or the older power of two.
+_OT_MEMBER = "'(?:^|,)[ \\t]*ot=(?:[^,;]*;)*{}[ \\t]*(?:[,;]|$)'"
+_THRESHOLD = _OT_MEMBER.format("th:([0-9a-f]{1,14})")
+# 63 stands for a span that another sampler chose: how often it counts is not known.
+_POWER = _OT_MEMBER.format("p:([0-9]|[1-5][0-9]|6[0-2])")
+_ALL = 2**56  # thresholds have 56 bits: those below are rejected
 
 Step = Callable[[str, str], str]  # a name and its expression, which has no steps in it -> how a column refers to it
 First = Callable[..., str]  # expressions -> the first that is not empty
@@ -110,6 +119,10 @@ def span_columns(
         # A root that only calls others (a pool opening its connections) serves nobody; one that works is a job.
         "IsEntry": f"{MAY_BE_ENTRY} AND NOT ({probe})",
         "IsFailed": f"StatusCode = 'Error' OR (SpanKind = 'Server' AND {status} >= 500)",
+        "AdjustedCount": _adjusted_count(),
+        # The Collector's tail_sampling processor says which of its policies kept a trace, if it is told to say so.
+        "IsTailSampled": f"{MAY_BE_ENTRY} AND ({_span('tailsampling.policy')} != '' "
+        f"OR {_span('tailsampling.cached_decision')} != '')",
     }
 
 
@@ -117,6 +130,19 @@ def schema_values() -> dict[str, str]:
     """Both, keyed as the schema's placeholders are."""
     snake = {re.sub(r"(?<!^)(?=[A-Z])", "_", k).lower(): v for k, v in (resource_columns() | span_columns()).items()}
     return snake
+
+
+def _adjusted_count() -> str:
+    """How many requests the span stands for: 1 unless its trace state says with which probability it was kept.
+
+    No expression stands in two branches: the engine would work it out for all spans, of which few are sampled.
+    """
+    threshold = f"rightPad(extract(TraceState, {_THRESHOLD}), 14, '0')"
+    rejected = f"toInt64(reinterpretAsUInt64(reverse(unhex({threshold}))))"
+    return (
+        f"multiIf(position(TraceState, 'ot=') = 0, toFloat64(1), match(TraceState, {_THRESHOLD}), "
+        f"{_ALL} / ({_ALL} - {rejected}), exp2(toUInt8OrZero(extract(TraceState, {_POWER}))))"
+    )
 
 
 def _resource(key: str) -> str:

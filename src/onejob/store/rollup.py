@@ -47,7 +47,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesPoint:
-    """One step of a chart: requests of one version; `buckets` as in Cell."""
+    """One step of a chart: requests of one version, sampled or not; `zeros` and `buckets` are of spans, as in Cell."""
 
     version: str
     build: str
@@ -84,7 +84,8 @@ def read_cells(
 ) -> list[Cell]:
     """Every version's requests in bins that start in [since, until), Unix seconds. `relation` has ROLLUP's columns."""
     params = scope(service, environment, default_environment, since, until)
-    return read_all(Cell, engine, "read_cells", params, timeout_s, relation)
+    rows = _rows(engine, "read_cells", params, timeout_s, relation)
+    return [Cell(**_as_held(row)) for row in rows]
 
 
 def versions_seen(engine: Engine, *, since: int, until: int, timeout_s: float | None = None) -> list[VersionSeen]:
@@ -149,9 +150,19 @@ def read_all(
 ) -> list[T]:
     """A query whose columns are called like the fields of `kind`; its maps and lists become what the fields hold."""
     rows = _rows(engine, query, params, timeout_s, relation)
-    for row in rows:
-        row.update({name: held(row[name]) for name, held in _HELD.items() if name in row})
-    return [kind(**row) for row in rows]
+    return [kind(**_held(row)) for row in rows]
+
+
+def _held(row: dict[str, Any]) -> dict[str, Any]:
+    row.update({name: held(row[name]) for name, held in _HELD.items() if name in row})
+    return row
+
+
+def _as_held(row: dict[str, Any]) -> dict[str, Any]:
+    """Of a cell: where each span stands for itself, there is nothing to say of sampling."""
+    if row["adjusted"] == row["adjusted_sq"] == row["count"] and row["adjusted_errors"] == row["errors"]:
+        row.update(adjusted=None, adjusted_errors=None, adjusted_sq=None)
+    return _held(row)
 
 
 _HELD: dict[str, Callable[[Any], Any]] = {"buckets": dict, "instances": tuple}

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from importlib import resources
 from string import Template
 
-from onejob.store.expressions import resource_columns, span_columns
+from onejob.store.expressions import resource_columns, schema_values, span_columns
 from onejob.store.sql import quote, quote_name, read_query, statements
 
 _KINDS = "['SPAN_KIND_SERVER', 'SPAN_KIND_CLIENT', 'SPAN_KIND_PRODUCER', 'SPAN_KIND_CONSUMER', 'SPAN_KIND_INTERNAL']"
@@ -23,7 +23,7 @@ _COLUMNS = f"""Timestamp, TraceState, ParentSpanId, SpanName, ServiceName, Resou
             transform(toString(SpanKind), {_KINDS}, {_OUR_KINDS}, toString(SpanKind)) AS Kind,
             if(StatusCode = 'STATUS_CODE_ERROR', 'Error', toString(StatusCode)) AS Status,
             toUInt64(greatest(reinterpretAsInt64(toUInt64(Duration)), 0)) AS Spent"""
-_VIEW = "CREATE MATERIALIZED VIEW operation_rollup_mv TO operation_rollup AS\n"
+_VIEW = "ALTER TABLE operation_rollup_mv MODIFY QUERY\n"
 
 
 def rollup_of(table: str, bin_width_s: int) -> str:
@@ -57,8 +57,8 @@ def named(table: str) -> str:
 
 
 def _view_select(bin_width_s: int) -> str:
-    """The select of `operation_rollup_mv`."""
-    script = resources.files("onejob.store").joinpath("schema/0002_operation_rollup.sql").read_text()
-    values = {"bin_width_s": bin_width_s, "rollup_retention_days": 0}
+    """The select of `operation_rollup_mv`, as the latest script has it."""
+    script = resources.files("onejob.store").joinpath("schema/0004_sampled_spans.sql").read_text()
+    values = schema_values() | {"bin_width_s": str(bin_width_s)}
     view = next(statement for statement in statements(script, values) if statement.startswith(_VIEW))
     return view.removeprefix(_VIEW)

@@ -35,9 +35,10 @@ _SPAN = (
     f"start_time_unix_nano UInt64, end_time_unix_nano UInt64, attributes {_ATTRIBUTES}, events {_EVENTS}, "
     f"links {_LINKS}, status Tuple(message String, code Int32))"
 )
+_SCOPE = "Tuple(name String, version String, attributes Array(Tuple(key String)))"
 _STRUCTURE = (
     f"resource_spans Array(Tuple(resource Tuple(attributes {_ATTRIBUTES}), "
-    f"scope_spans Array(Tuple(scope Tuple(name String, version String), spans Array({_SPAN})))))"
+    f"scope_spans Array(Tuple(scope {_SCOPE}, spans Array({_SPAN})))))"
 )
 _DATABASE = "otlp"  # in memory, for views only
 _MAP = "Map(LowCardinality(String), String)"
@@ -71,7 +72,8 @@ def _scopes(path: str) -> str:
     structure = _STRUCTURE.replace("'", "\\'")
     return f"""
 SELECT ResourceAttributes, {", ".join(columns)}, {_part("of_scope", "scope.name")} AS ScopeName,
-    {_part("of_scope", "scope.version")} AS ScopeVersion, {_part("of_scope", "spans")} AS spans
+    {_part("of_scope", "scope.version")} AS ScopeVersion, {_sampled("of_scope")} AS is_scope_tail_sampled,
+    {_part("of_scope", "spans")} AS spans
 FROM (
     SELECT ResourceAttributes, {_named({name: _repeated(sql) for name, sql in columns.items()})}, scopes
     FROM (
@@ -91,7 +93,8 @@ def _spans() -> str:
     """The collector's own columns of each span, and those of its resource."""
     own = {f"`{name}`": sql for name, sql in _OWN_COLUMNS.items()}
     return f"""
-SELECT ServiceName, ResourceAttributes, {", ".join(resource_columns())}, ScopeName, ScopeVersion, {_named(own)}
+SELECT ServiceName, ResourceAttributes, {", ".join(resource_columns())}, ScopeName, ScopeVersion, is_scope_tail_sampled,
+    {_named(own)}
 FROM {_DATABASE}.scopes
 ARRAY JOIN spans AS span"""  # noqa: S608
 
@@ -124,6 +127,11 @@ def _noted(steps: dict[str, str]) -> Step:
 
 def _named(expressions: Mapping[str, str]) -> str:
     return ", ".join(sql if sql == name else f"{sql} AS {name}" for name, sql in expressions.items())
+
+
+def _sampled(scope: str) -> str:
+    """Did the Collector's tail sampler pass it on? It notes that on the scope, of which its own table keeps no such."""
+    return f"arrayExists(key -> startsWith(key, 'tailsampling.'), {_part(scope, 'scope.attributes.key')})"
 
 
 def _part(of: str, path: str) -> str:
@@ -189,6 +197,7 @@ _OWN_COLUMNS = {
 }
 
 _COMPUTED = span_columns(first=first_non_default, attributes="telling")
+_COMPUTED["IsTailSampled"] = f"{MAY_BE_ENTRY} AND is_scope_tail_sampled OR {_COMPUTED['IsTailSampled']}"
 SELECT_TRACES = "SELECT {} FROM {}.told".format(  # noqa: S608
     _named({f"`{name}`": _COMPUTED.get(name, f"`{name}`") for name in TRACES_COLUMNS}), _DATABASE
 )

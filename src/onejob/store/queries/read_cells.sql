@@ -9,7 +9,11 @@ SELECT
     sum(Sum) AS sum_s,
     sum(SumSq) AS sum_sq_s2,
     sum(Zeros) AS zeros,
-    sumMap(Buckets) AS buckets
+    sumMap(Buckets) AS buckets,
+    sum(Adjusted) AS adjusted,
+    sum(AdjustedErrors) AS adjusted_errors,
+    sum(AdjustedSq) AS adjusted_sq,
+    sum(TailSampled) AS tail_sampled
 FROM operation_rollup
 WHERE ServiceName = {service:String}
     AND Environment IN ({environment:String}, {unnamed:String})

@@ -2,9 +2,9 @@ SELECT
     Version AS version,
     Build AS build,
     intDiv(toUnixTimestamp(Bin), {step:Int64}) * {step:Int64} AS bin_start,
-    sum(Count) AS count,
-    sum(Errors) AS errors,
-    sum(Sum) AS sum_s,
+    toUInt64(round(sum(Adjusted))) AS count,
+    toUInt64(round(sum(AdjustedErrors))) AS errors,
+    sum(Sum * (Adjusted / Count)) AS sum_s,
     sum(Zeros) AS zeros,
     sumMap(Buckets) AS buckets
 FROM operation_rollup
