@@ -58,8 +58,10 @@ def a_loop(engine: Engine, database: Database, settings: Settings) -> JudgeLoop:
     )
 
 
-def store(engine: Engine, service: str, *, failing: float, seconds: int = 40, warm: bool = True) -> None:
-    """20 s of the old version alone, then both, ten requests a second each."""
+def store(
+    engine: Engine, service: str, *, failing: float, seconds: int = 40, warm: bool = True, kept_of_new: int = 1
+) -> None:
+    """20 s of the old version alone, then both, ten requests a second each; one in `kept_of_new` is kept of the new."""
     rng = np.random.default_rng(1)
     for version, begins, fails in (("1", -20, 0.0), ("2", 0, failing)):
         spans = [
@@ -73,6 +75,10 @@ def store(engine: Engine, service: str, *, failing: float, seconds: int = 40, wa
             for t in range(begins, seconds)
             for i in range(10)
         ]
+        if version == "2" and kept_of_new > 1:
+            spans = spans[::kept_of_new]
+            for span in spans:
+                span.trace_state = f"ot=th:{2**56 - 2**56 // kept_of_new:014x}"
         if warm and version == "2":
             spans += [a_span(start_ns=(BEGAN - 5) * 10**9, user_agent__synthetic__type="test") for _ in range(30)]
         resource = {"service.version": version, "service.instance.id": f"i-{version}"}
@@ -105,6 +111,22 @@ def test_failures_turn_the_verdict_and_the_stored_document_is_recomputable(
     stored = Verdicts(database).current(deployment.id)
     assert stored is not None
     assert stored == recompute(deployment, Evidences(database).read(deployment.id))
+
+
+def test_a_version_of_which_a_tenth_is_kept_misses_no_answers_and_is_still_found_to_fail(
+    engine: Engine, database: Database, settings: Settings
+) -> None:
+    deployment = reported(database, traffic_share=0.5)
+    store(engine, deployment.service, failing=0.6, kept_of_new=10)
+    verdict = looks(a_loop(engine, database, settings), *range(1, 44))[-1].verdict
+    rows = {(one.operation, one.signal): one for one in verdict.signals}
+    errors, missing = rows["GET /cart", "errors"], rows["*", "shortfall"]
+    assert (errors.treatment_spans, errors.treatment_requests) == (40, 400)
+    assert errors.state is State.WORSE
+    assert missing.state is not State.WORSE
+    assert missing.effect == pytest.approx(0.0, abs=0.1)
+    assert any("40 stand for 400 requests of the new version" in line for line in verdict.left_out)
+    assert Verdicts(database).current(deployment.id) == recompute(deployment, Evidences(database).read(deployment.id))
 
 
 def test_a_restart_in_the_middle_changes_nothing(engine: Engine, database: Database, settings: Settings) -> None:

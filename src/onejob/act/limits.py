@@ -112,7 +112,8 @@ def _open(of_one: list[SignalResult], step: Step) -> list[SignalResult]:
 
 def _is_harmless_tail(signal: SignalResult, step: Step) -> bool:
     quantile = _quantile(signal)
-    is_thin = signal.treatment_requests * (1 - quantile) < _LEAST_IN_TAIL
+    known = signal.treatment_requests if signal.treatment_spans is None else signal.treatment_spans
+    is_thin = known * (1 - quantile) < _LEAST_IN_TAIL
     return quantile > _MEDIAN and (is_thin or signal.effect is None or signal.effect <= _limit(signal, step))
 
 

@@ -132,6 +132,7 @@ class SignalResult:
     direction: Direction = Direction.LOWER_IS_BETTER
     exploratory: bool = False
     novelty: NewThing | None = None
+    treatment_spans: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,7 @@ class BeforeAfter:
         self._operations = {name: number for number, name in enumerate(names)}
         shape = (len(names), self._steps)
         self._requests: Floats = np.zeros(shape)
+        self._behind: Floats = np.zeros((2, self._steps))  # requests that all spans stand for, and sum of squares
         self._errors: Floats = np.zeros(shape)
         self._durations: Ints = np.zeros((*shape, histogram.SIZE), dtype=np.int64)
         self._elapsed = 0
@@ -51,6 +52,7 @@ class BeforeAfter:
             step = (cell.bin_start - first) // width
             if not 0 <= step < self._steps:
                 continue
+            self._behind[:, step] += _behind(cell)
             for name in (cell.operation, EVERYWHERE):
                 if (number := self._operations.get(name)) is not None:
                     self._add(cell, number, step)
@@ -70,8 +72,7 @@ class BeforeAfter:
     @property
     def requests(self) -> int:
         """Of the new version in the steps that were judged."""
-        number = self._operations.get(EVERYWHERE)
-        return 0 if number is None else int(self._requests[number].sum())
+        return round(float(self._behind[0].sum())) if EVERYWHERE in self._operations else 0
 
     def was_moving(self, alpha: float) -> bool:
         """Was the hour right before the change already one that moments without a change hardly show?"""
@@ -113,16 +114,25 @@ class BeforeAfter:
         is_past = np.arange(horizon) < self._elapsed
         requests = self._requests[number, :horizon] * is_past
         rate = np.array(one.rate)
+        more_noise = 1.0
         if one.signal == "shortfall":
+            requests = self._behind[0, :horizon] * is_past
             events, expected = requests, rate * is_past
+            more_noise = max(1.0, self._heft / self.expectations.heft)
         else:
             events = self._errors[number, :horizon] if one.edge is None else self._slower(number, one.edge)[:horizon]
             events, expected = events * is_past, requests * rate
-        v = expected * (1 - np.minimum(rate, 0.99))  # as of the moments it is held against
+        v = expected * (1 - np.minimum(rate, 0.99)) * more_noise  # as of the moments it is held against
         residuals = Residuals((events - expected)[None, :], v[None, :], expected[None, :], least=1.0)
         # Fewer requests are the bad side of a shortfall.
         sides = (scan.DOWN, scan.UP) if one.signal == "shortfall" else (scan.UP, scan.DOWN)
         return Seen(residuals, np.array(one.scale), requests, events, self._durations[number], sides)
+
+    @property
+    def _heft(self) -> float:
+        """For how many requests a span stands: so many times as much does their number stray by chance."""
+        requests, squares = self._behind.sum(axis=1)
+        return float(squares / requests) if requests else 1.0
 
     def _slower(self, number: int, edge: int) -> Floats:
         result: Floats = self._durations[number, :, edge - histogram.LOWEST + 1 :].sum(axis=1).astype(float)
@@ -151,3 +161,9 @@ class BeforeAfter:
             worse.append(sides[WORSE])
             better.append(sides[BETTER])
         return scan.together(worse), scan.together(better)
+
+
+def _behind(cell: Cell) -> tuple[float, float]:
+    if cell.adjusted is None:
+        return cell.count, cell.count
+    return cell.adjusted, cell.adjusted**2 / cell.count if cell.adjusted_sq is None else cell.adjusted_sq

@@ -14,6 +14,8 @@ from typing import TypeVar
 from onejob.model.evidence import Cell, EvidenceBatch, NoveltyCell, ValueCell
 from onejob.stats.octaves import can_be_sum
 
+_ROUNDING = 1e-6  # of sums of floating-point numbers
+
 Counted = TypeVar("Counted", Cell, ValueCell, NoveltyCell)
 
 _SENTENCES = {
@@ -95,6 +97,9 @@ class Cleaner:
             cell = replace(cell, errors=errors, zeros=zeros, sum_s=sums[0], sum_sq_s2=sums[1], buckets=buckets)
         elif cell.count < 0:
             self._left_out["impossible"] += 1
+        if not _can_be_sampled(cell):
+            self._left_out["impossible"] += 1
+            cell = replace(cell, adjusted=None, adjusted_errors=None, adjusted_sq=None, tail_sampled=0)
         return cell if cell.count > 0 else None
 
     def _possible_values(self, cell: ValueCell) -> ValueCell | None:
@@ -111,6 +116,22 @@ class Cleaner:
         if cell.count < 0:
             self._left_out["impossible"] += 1
         return cell if cell.count > 0 or cell.is_known else None
+
+
+def _can_be_sampled(cell: Cell) -> bool:
+    """A span stands for itself at least, and the sum of squares is what the spans of some sizes can have."""
+    if cell.tail_sampled < 0:
+        return False
+    if cell.adjusted is None:
+        return True
+    n, x, a = cell.count, cell.errors, cell.adjusted
+    b = cell.errors if cell.adjusted_errors is None else cell.adjusted_errors
+    squares = a * a / max(1, n) if cell.adjusted_sq is None else cell.adjusted_sq
+    if not all(map(math.isfinite, (a, b, squares))):
+        return False
+    least, most = 1 - _ROUNDING, 1 + _ROUNDING
+    is_size = n * least <= a and x * least <= b and n - x <= (a - b) * most + _ROUNDING * a
+    return is_size and a * a * least <= squares * max(1, n) and squares <= a * a * most
 
 
 def _size(one: Cell | ValueCell | NoveltyCell) -> int:

@@ -12,6 +12,7 @@ from onejob.stats import histogram
 from onejob.verdict.arms import arm_of
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 CONTROL, TREATMENT = 0, 1
 InstanceKey = tuple[str, str, str]
 
@@ -22,11 +23,25 @@ def instance_key(cell: Cell) -> InstanceKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Weights:
+    """The requests that sampled spans stand for, per cell, those that failed, and the sum of squares over spans."""
+
+    requests: Floats
+    failed: Floats
+    squares: Floats
+
+    def select(self, start: int, stop: int) -> "Weights":
+        """Some of the cells."""
+        return Weights(self.requests[start:stop], self.failed[start:stop], self.squares[start:stop])
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """One row per cell, in the order of their bins; then one row per filled bucket, in the order of their cells.
 
     `arm` is 0 for control and 1 for treatment, `operation` and `bin` are indices, `instance` is an index into the
-    judge's list of instances. Buckets are those of timed cells only: warm-up is not in them.
+    judge's list of instances. Buckets are those of timed cells only: warm-up is not in them. All count spans;
+    `weights` tells of requests where those are sampled, `tail_sampled` how many spans a tail sampler chose.
     """
 
     arm: Ints
@@ -40,6 +55,28 @@ class Counts:
     bucket_position: Ints
     bucket_count: Ints
     bins: int
+    weights: Weights | None = None
+    tail_sampled: int = 0
+
+    @property
+    def requests(self) -> Floats:
+        """That the cells' spans stand for."""
+        return self.count.astype(float) if self.weights is None else self.weights.requests
+
+    @property
+    def failed(self) -> Floats:
+        """Of those requests."""
+        return self.errors.astype(float) if self.weights is None else self.weights.failed
+
+    @property
+    def squares(self) -> Floats:
+        """Sums of squares of what each span stands for."""
+        return self.count.astype(float) if self.weights is None else self.weights.squares
+
+    @property
+    def per_span(self) -> Floats:
+        """How many requests a span of each cell stands for, on average."""
+        return self.requests / np.maximum(self.count, 1)
 
     def select(self, first: int, last: int) -> "Counts":
         """The bins in [first, last), as views: a day's bins are cut into pieces without being copied."""
@@ -57,14 +94,20 @@ class Counts:
             bucket_position=self.bucket_position[low:high],
             bucket_count=self.bucket_count[low:high],
             bins=last - first,
+            weights=None if self.weights is None else self.weights.select(int(start), int(stop)),
         )
 
 
 def table(rows: Counts, values: Ints, operations: int) -> Ints:
     """Sum `values` per cell into an array of shape (arm, operation, bin)."""
+    return amounts(rows, values, operations).astype(np.int64)
+
+
+def amounts(rows: Counts, values: Ints | Floats, operations: int) -> Floats:
+    """The same of what are no whole numbers."""
     key = (rows.arm * operations + rows.operation) * rows.bins + rows.bin
-    size = 2 * operations * rows.bins
-    return np.bincount(key, weights=values, minlength=size).astype(np.int64).reshape(2, operations, rows.bins)
+    flat = np.bincount(key, weights=values, minlength=2 * operations * rows.bins)
+    return flat.astype(float).reshape(2, operations, rows.bins)
 
 
 def exceedances(rows: Counts, edges: Ints, operations: int) -> Ints:
@@ -154,7 +197,24 @@ def place(deployment: Deployment, cells: Sequence[Cell], where: Placement) -> Co
         ),
         bucket_count=_ints([n for _, c in buckets for n in (*c.buckets.values(), c.zeros)]),
         bins=(where.bins_to - where.bins_from) // where.bin_width_s,
+        weights=_weights([c for c, _ in mine]),
+        tail_sampled=sum(c.tail_sampled for c, _ in mine),
     )
+
+
+def _weights(cells: Sequence[Cell]) -> Weights | None:
+    if all(c.adjusted is None for c in cells):
+        return None
+    own = [(float(c.count), float(c.errors), float(c.count)) if c.adjusted is None else _adjusted(c) for c in cells]
+    requests, failed, squares = np.array(own, dtype=float).T
+    return Weights(requests, failed, squares)
+
+
+def _adjusted(cell: Cell) -> tuple[float, float, float]:
+    adjusted = float(cell.adjusted or 0.0)
+    failed = float(cell.errors if cell.adjusted_errors is None else cell.adjusted_errors)
+    squares = adjusted**2 / max(1, cell.count) if cell.adjusted_sq is None else cell.adjusted_sq
+    return adjusted, failed, float(squares)
 
 
 def _timed(cell: Cell) -> int:

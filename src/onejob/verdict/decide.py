@@ -14,7 +14,6 @@ from onejob.model.verdict import State
 from onejob.stats import e_bh, mixture
 from onejob.verdict.budget import BUDGET
 from onejob.verdict.signals import BETTER, WORSE, Row
-from onejob.verdict.split import STILL_HOLD
 
 EXPLORATORY_ALPHA = 0.05  # expected share of false ones among exploratory findings: they only hold a rollout
 
@@ -50,14 +49,13 @@ def _guardrails(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if not row.exploratory]
 
 
-def decide_void(rows: Sequence[Row], alpha: float, budget: Mapping[str, float] = BUDGET) -> Decision:
-    """The same where the arms are not comparable: nothing is known, but what holds anyway."""
-    held = decide([row for row in rows if row.family in STILL_HOLD], alpha, budget)
+def decide_some(
+    rows: Sequence[Row], holds: Sequence[bool], alpha: float, budget: Mapping[str, float] = BUDGET
+) -> Decision:
+    """The same where only some rows hold: nothing is known of the others."""
+    held = decide([row for row, is_held in zip(rows, holds, strict=True) if is_held], alpha, budget)
     states = iter(held.states)
-    return Decision(
-        log_e=held.log_e,
-        states=tuple(next(states) if row.family in STILL_HOLD else State.UNDECIDED for row in rows),
-    )
+    return Decision(log_e=held.log_e, states=tuple(next(states) if is_held else State.UNDECIDED for is_held in holds))
 
 
 def overall(rows: Sequence[Row], states: Sequence[State]) -> State:

@@ -44,6 +44,9 @@ class Evidence:
         self.requests: Ints = np.zeros((2, 0), dtype=np.int64)  # of bins in which both arms served
         self.errors: Ints = np.zeros((2, 0), dtype=np.int64)
         self.timed: Ints = np.zeros((2, 0), dtype=np.int64)
+        # Requests that those spans stand for, failed ones, and the sum of squares over spans.
+        self.is_sampled = False
+        self.adjusted: Floats = np.zeros((3, 2, 0))
         self.histogram: Ints = np.zeros((2, 0, histogram.SIZE), dtype=np.int64)
         self.edges: Ints = np.full((0, len(QUANTILES)), -1, dtype=np.int64)
         self.control_seen = 0
@@ -59,6 +62,7 @@ class Evidence:
             return
         self.log_e = _pad(self.log_e, 1, more)
         self.requests, self.errors, self.timed = (_pad(a, 1, more) for a in (self.requests, self.errors, self.timed))
+        self.adjusted = _pad(self.adjusted, 2, more)
         self.histogram = _pad(self.histogram, 1, more)
         self.edges = _pad(self.edges, 0, more, fill=-1)
         self._control_histogram = _pad(self._control_histogram, 0, more)
@@ -125,8 +129,10 @@ class Evidence:
     def _tally(self, rows: Counts, totals: Ints, events: Ints) -> None:
         n, timed = totals[:, :, 0], totals[:, :, 1]
         both = (n[CONTROL] > 0) & (n[TREATMENT] > 0)
-        self.requests += (n * both).sum(axis=2)
-        self.errors += (events[:, :, ERRORS] * both).sum(axis=2)
+        spans, failed = (n * both).sum(axis=2), (events[:, :, ERRORS] * both).sum(axis=2)
+        self.requests += spans
+        self.errors += failed
+        self.adjusted += np.stack([spans, failed, spans]) if rows.weights is None else self._adjusted(rows, both)
         both_timed = (timed[CONTROL] > 0) & (timed[TREATMENT] > 0)
         self.timed += (timed * both_timed).sum(axis=2)
         everything = counts.histograms(rows, self.operations)
@@ -134,6 +140,12 @@ class Evidence:
         self.histogram += everything - alone
         self._control_histogram += everything[CONTROL]
         self.control_seen += int(n[CONTROL].sum())
+
+    def _adjusted(self, rows: Counts, both: NDArray[np.bool_]) -> Floats:
+        self.is_sampled = True
+        sums = [counts.amounts(rows, v, self.operations) for v in (rows.requests, rows.failed, rows.squares)]
+        result: Floats = (np.stack(sums) * both).sum(axis=3)
+        return result
 
 
 def _added(totals: Ints, events: Ints, signals: Ints, log_theta_0: Floats, costs: core_test.Costs) -> Floats:

@@ -26,14 +26,14 @@ class Further:
         self._mix = Mix()
         self.split = TrafficSplit()
 
-    def consume(self, deployment: Deployment, batch: EvidenceBatch, rows: Counts, operations: int) -> None:
-        """Add a batch; `rows` are its requests, already placed."""
+    def consume(self, deployment: Deployment, batch: EvidenceBatch, rows: Counts, operations: int, heft: float) -> None:
+        """Add a batch; `rows` are its requests, already placed; a span stands for `heft` of them."""
         self._kpis.consume(deployment, batch, rows)
         self._vitals.consume(deployment, batch, rows)
         self._novelties.consume(deployment, batch, rows)
         self._mix.consume(rows, operations)
-        answered = tuple(int(rows.count[rows.arm == arm].sum()) for arm in (CONTROL, TREATMENT))
-        self.split.consume((answered[0], answered[1]), batch.share, batch.router, self._alpha)
+        answered = tuple(float(rows.requests[rows.arm == arm].sum()) for arm in (CONTROL, TREATMENT))
+        self.split.consume((answered[0], answered[1]), batch.share, batch.router, self._alpha, heft)
 
     def rows(self, *, was_load_alike: bool) -> list[Row]:
         """Rows of all of them; `was_load_alike`: did the arms' instances have about as many requests each?"""

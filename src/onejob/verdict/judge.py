@@ -17,7 +17,7 @@ from onejob.verdict.arms import arm_of, bystanders
 from onejob.verdict.before_after import KIND, BeforeAfter
 from onejob.verdict.clean import Cleaner
 from onejob.verdict.counts import CONTROL, TREATMENT, Counts, InstanceKey, instance_key
-from onejob.verdict.decide import Decision, decide, decide_adjusted, decide_void, overall
+from onejob.verdict.decide import Decision, decide_adjusted, decide_some, overall
 from onejob.verdict.evidence import Evidence
 from onejob.verdict.fold import fold
 from onejob.verdict.further import Further
@@ -25,7 +25,9 @@ from onejob.verdict.intervals import LatencyIntervals
 from onejob.verdict.operations import OTHER, Operations
 from onejob.verdict.progress import Progress
 from onejob.verdict.router import RouterEvidence, ShareEvidence
+from onejob.verdict.sampling import Sampling
 from onejob.verdict.signals import Row
+from onejob.verdict.split import STILL_HOLD
 
 
 class Judge:
@@ -47,6 +49,7 @@ class Judge:
         self._share = ShareEvidence()
         self._progress = Progress()
         self._further = Further(self.settings)
+        self._sampling = Sampling()
         self._past: BeforeAfter | None = None
         self._left_out: dict[str, str] = {}
         self._verdict: Verdict | None = None
@@ -69,6 +72,7 @@ class Judge:
             self._intervals.close(self._evidence)
         self._router.consume(batch.router, is_load_alike=self._evidence.load.is_alike)
         self._progress.consume(rows, batch)
+        self._sampling.consume(rows, self._operations.names, batch.router)
         self._consume_share(rows, batch.share)
         self._consume_beyond(rows, batch)
         self._verdict = self._look(batch)
@@ -140,13 +144,13 @@ class Judge:
         """Bins after treatment's first answer, while the router has no counts of its own to go by."""
         if share is None or not 0 < share < 1 or self._router.has_samples or not self._progress.has_answered_before:
             return
-        answered = int(rows.count[rows.arm == TREATMENT].sum())
-        self._share.consume(answered, int(rows.count.sum()), share)
+        answered = float(rows.requests[rows.arm == TREATMENT].sum())
+        self._share.consume(answered, float(rows.requests.sum()), share, self._sampling.heft)
 
     def _consume_beyond(self, rows: Counts, batch: EvidenceBatch) -> None:
         """Beside an old version, all that spans say; against the past, requests are all that is compared."""
         if not self._is_before_after:
-            self._further.consume(self.deployment, batch, rows, len(self._operations.names))
+            self._further.consume(self.deployment, batch, rows, len(self._operations.names), self._sampling.heft)
         if batch.expectations is not None:
             self._past = BeforeAfter(batch.expectations)
         if self._past is not None:
@@ -156,7 +160,7 @@ class Judge:
         rows = self._rows()
         decision = self._decide(rows)
         state = overall(rows, decision.states)
-        if self._further.split.is_void and state is not State.WORSE:
+        if self._is_void and state is not State.WORSE:
             state = State.UNDECIDED
         if self._verdict is not None and self._verdict.state is State.WORSE:
             state = State.WORSE  # a crossing is a crossing, whenever it is looked at again
@@ -173,13 +177,28 @@ class Judge:
 
     def _decide(self, rows: list[Row]) -> Decision:
         if not self._is_before_after:
-            judge = decide_void if self._further.split.is_void else decide
-            return judge(rows, self.settings.alpha, self._further.budget())
+            return decide_some(rows, [self._holds(row) for row in rows], self.settings.alpha, self._further.budget())
         decision = decide_adjusted(rows, self.settings.alpha)
         if self._past is not None and self._past.was_moving(self.settings.alpha):
             open_still = [s if s is State.NO_WORSE else State.UNDECIDED for s in decision.states]
             return replace(decision, states=tuple(open_still))
         return decision
+
+    def _holds(self, row: Row) -> bool:
+        """Can anything be said of the row? Of errors that the arms' samplers treat unlike, sizes still hold."""
+        if row.family in STILL_HOLD:
+            return True
+        if self._further.split.is_void:
+            return False
+        is_void = self._sampling.why is not None
+        if row.family == "errors" and (is_void or self._operations.numbers[row.operation] in self._sampling.waiting):
+            return row.is_surely_worse
+        return not is_void
+
+    @property
+    def _is_void(self) -> bool:
+        """Do the arms not get the same requests, or do their spans not show the same of them?"""
+        return not self._is_before_after and (self._further.split.is_void or self._sampling.why is not None)
 
     @property
     def _is_before_after(self) -> bool:
@@ -199,8 +218,10 @@ class Judge:
                 rows += signals.latency_rows(self._evidence, self._intervals, op, name, weight, self.settings)
         if self._router.has_samples:
             rows += signals.router_rows(self._router, self.settings)
-        elif self._share.total:
+        elif self._share.total and not self._sampling.is_chosen:
             rows.append(signals.share_row(self._share, self.settings))
+        if self._sampling.is_chosen:
+            rows = [signals.without_size(row) if row.family in _OF_SPANS else row for row in rows]
         return rows + self._further.rows(was_load_alike=self._evidence.load.was_alike)
 
     def _results(self, rows: list[Row], states: Sequence[State], batch: EvidenceBatch) -> list[SignalResult]:
@@ -236,7 +257,7 @@ class Judge:
             return Reason.NO_DATA
         if not self._evidence.requests[CONTROL].sum():
             return Reason.NO_CONTROL
-        if self._further.split.is_void:
+        if self._is_void:
             return Reason.NOT_COMPARABLE
         return Reason.TOO_EARLY
 
@@ -276,14 +297,18 @@ class Judge:
             window_end=_time(self._progress.window[1]),
             left_out=self._said_left_out(),
             engine_version=f"onejob {__version__}",
-            mix=self._further.mix(),
+            mix=() if self._sampling.is_chosen else self._further.mix(),
             false_alarms=self.settings.false_alarms,
         )
 
     def _said_left_out(self) -> tuple[str, ...]:
         past = (self._past,) if self._past is not None else ()
         by_others = (self._cleaner, self._progress, self._evidence.load, self._further, *past)
-        return (*self._left_out.values(), *(line for one in by_others for line in one.left_out()))
+        if self._is_before_after:
+            sampled = self._sampling.noticed()
+        else:
+            sampled = self._sampling.left_out(self._operations.names, self._progress.spans, self._progress.requests)
+        return (*self._left_out.values(), *sampled, *(line for one in by_others for line in one.left_out()))
 
     def _arm(self, arm: int) -> ArmSummary | None:
         if arm == CONTROL and self._is_before_after:
@@ -316,6 +341,7 @@ def _time(seconds: int | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
+_OF_SPANS = ("errors", "latency")  # families of rows that spans alone show
 _ORDER = {State.WORSE: 0, State.UNDECIDED: 1, State.NO_WORSE: 2, State.BETTER: 3}
 
 

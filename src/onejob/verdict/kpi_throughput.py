@@ -78,11 +78,13 @@ class ThroughputTracker:
             rate_per_s=float(n1) / self._seconds,
         )
 
-    def _exposures(self, one: Bin) -> tuple[int, int]:
+    def _exposures(self, one: Bin) -> tuple[float, float]:
+        """Of instances, so much as was kept: of two that do the same, one that is sampled at a tenth shows a tenth."""
         if not self.told.kpi.per_instance:
             return one.requests
         seen = tuple(len({s.instance for s in one.of(arm)}) for arm in (CONTROL, TREATMENT))
-        return max(one.instances[CONTROL], seen[CONTROL]), max(one.instances[TREATMENT], seen[TREATMENT])
+        control, treatment = (max(one.instances[arm], seen[arm]) * one.kept[arm] for arm in (CONTROL, TREATMENT))
+        return control, treatment
 
     def _learn(self, one: Bin) -> None:
         self._serving = (one.instances[CONTROL] or self._serving[0], one.instances[TREATMENT] or self._serving[1])

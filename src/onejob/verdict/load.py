@@ -41,8 +41,8 @@ class Load:
         self._is_treatment[rows.instance] = rows.arm == TREATMENT
         instances = len(self._recent)
         key = rows.instance * rows.bins + rows.bin
-        served = np.bincount(key, weights=rows.count, minlength=instances * rows.bins)
-        seen = np.concatenate([self._recent, served.astype(np.int64).reshape(instances, rows.bins)], axis=1)
+        served = np.bincount(key, weights=rows.requests, minlength=instances * rows.bins)
+        seen = np.concatenate([self._recent, np.rint(served).astype(np.int64).reshape(instances, rows.bins)], axis=1)
         self._recent = seen[:, seen.shape[1] - (_WINDOW - 1) :]
         lately = sliding_window_view(seen, _WINDOW, axis=1).sum(axis=2)
         per_control, per_treatment = (_per_instance(lately[self._is_treatment == arm]) for arm in (False, True))

@@ -26,12 +26,16 @@ _Z90 = 1.28
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Rows of yes/no signals as columns; `events` and `requests` have shape (rows, 2): control, treatment."""
+    """Rows of yes/no signals as columns; `events` and `requests` have shape (rows, 2): control, treatment.
+
+    `shown` are treatment's requests; where spans are sampled, `requests` are those that stand for them.
+    """
 
     events: Floats
     requests: Floats
     tolerance: Floats
     phi: Floats
+    shown: Floats
 
 
 def missing_for_rates(
@@ -47,7 +51,7 @@ def missing_for_rates(
     factors = [_factors_for_rates(rates, pooled, treatment, alpha) for treatment in (pooled, unlucky)]
     return [
         _missing(high, typical, most, int(n1), rate)
-        for high, typical, most, n1, rate in zip(highs, *factors, rates.requests[:, 1], rates_per_s, strict=True)
+        for high, typical, most, n1, rate in zip(highs, *factors, rates.shown, rates_per_s, strict=True)
     ]
 
 
@@ -59,7 +63,9 @@ def _factors_for_rates(rates: Rates, control: Floats, treatment: Floats, alpha: 
     known = np.flatnonzero(np.isfinite(found))
     if len(known):
         fine = np.maximum(_COARSE[0], found[known, None] * _FINE)
-        some = Rates(rates.events[known], rates.requests[known], rates.tolerance[known], rates.phi[known])
+        some = Rates(
+            *(values[known] for values in (rates.events, rates.requests, rates.tolerance, rates.phi, rates.shown))
+        )
         is_enough = _excludes(some, control[known], treatment[known], fine, alpha)
         is_enough[:, -1] = True  # the coarse step found it so
         found[known] = fine[np.arange(len(known)), is_enough.argmax(axis=1)]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from onejob.model.verdict import MixShift
 from onejob.stats import histogram
-from onejob.verdict.counts import CONTROL, TREATMENT, Counts
+from onejob.verdict.counts import CONTROL, TREATMENT, Counts, amounts
 
 Floats = NDArray[np.float64]
 
@@ -39,9 +39,10 @@ class Mix:
         seconds = np.bincount(
             rows.bucket_row, weights=rows.bucket_count * _MIDDLES[rows.bucket_position], minlength=len(rows.arm)
         )
-        for measure, (n, amount) in enumerate(((rows.count, rows.errors), (rows.timed, seconds))):
-            self._add(measure, rows, _table(rows, n, operations), _table(rows, amount, operations))
-        both = _both(_table(rows, rows.count, operations))
+        timed = rows.timed * rows.per_span
+        for measure, (n, amount) in enumerate(((rows.requests, rows.failed), (timed, seconds * rows.per_span))):
+            self._add(measure, rows, amounts(rows, n, operations), amounts(rows, amount, operations))
+        both = _both(amounts(rows, rows.count, operations))
         for arm in (CONTROL, TREATMENT):
             self._requests[arm] += int(rows.count[(rows.arm == arm) & both[rows.bin]].sum())
 
@@ -59,12 +60,6 @@ class Mix:
         per_request = weight / np.maximum(total, 1)
         for column, values in enumerate((n, amount)):
             self._sums[measure, :, :, column] += np.einsum("aob,ab->ao", values, per_request)
-
-
-def _table(rows: Counts, values: NDArray[np.int64] | Floats, operations: int) -> Floats:
-    key = (rows.arm * operations + rows.operation) * rows.bins + rows.bin
-    flat = np.bincount(key, weights=values, minlength=2 * operations * rows.bins)
-    return flat.astype(float).reshape(2, operations, rows.bins)
 
 
 def _both(n: Floats) -> NDArray[np.bool_]:

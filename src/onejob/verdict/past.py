@@ -42,9 +42,15 @@ _OPERATIONS, _SERIES = (
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """Per name ('' for all other operations) columns of shape (steps,): requests, failed, slower than p50, than p95."""
+    """Per name ('' for all other operations) columns of shape (steps,): requests, failed, slower than p50, than p95.
+
+    Where spans are sampled those are spans. `behind` (steps,) are the requests of all operations that they stand for,
+    `heft` is how many one does.
+    """
 
     columns: Mapping[str, Floats]
+    behind: Floats
+    heft: float
     edges: Mapping[str, tuple[int, int]]  # bucket indices of p50 and p95
     first: int  # the first step with a request
 
@@ -98,7 +104,8 @@ def read(
         independent=where.independent,
         is_adjacent=bool(len(where.starts)) and int(where.starts[-1]) == where.at - gap - horizon,
         days_back=expectation.days_known(traffic, where.at),
-        requests=int(past.requests.sum()),
+        requests=round(float(past.behind.sum())),
+        heft=past.heft,
         versions=versions,
         series=tuple(_all_series(past, where, traffic)) if is_usable else (),
     )
@@ -121,7 +128,15 @@ def _past(
         mine = names == name
         for i, value in enumerate(values):
             column[i, at[mine]] = value[mine]
-    return _Past(columns, edges, int(at.min()) if len(at) else steps)
+    behind, squares = (table.column(name).to_numpy() for name in ("Behind", "Squares"))
+    heft = float(squares.sum() / behind.sum()) if len(behind) else 1.0
+    return _Past(
+        columns=columns,
+        behind=np.bincount(at, weights=behind, minlength=steps).astype(np.float64),
+        heft=heft,
+        edges=edges,
+        first=int(at.min()) if len(at) else steps,
+    )
 
 
 def _edges(row: Mapping[str, object]) -> tuple[int, int]:
@@ -149,7 +164,7 @@ def _frame(past: _Past, gap: int, horizon: int, step: int, disturbed: list[tuple
 
 def _traffic(past: _Past, where: Frame) -> Series:
     known = (np.arange(len(past.requests)) >= past.first).astype(float)
-    return _series(past.requests, known, where.gap + where.horizon, where.step_s)
+    return _series(past.behind, known, where.gap + where.horizon, where.step_s)
 
 
 def _all_series(past: _Past, where: Frame, traffic: Series) -> Iterable[ExpectedSeries]:

@@ -19,6 +19,8 @@ class Progress:
 
     def __init__(self) -> None:
         self.requests = [0, 0]
+        self.spans = [0, 0]  # which stand for them
+        self._exact = [0.0, 0.0]
         self.instances: tuple[set[int], set[int]] = (set(), set())
         self.window: tuple[int | None, int | None] = (None, None)
         self.has_answered_before = False
@@ -34,12 +36,14 @@ class Progress:
         for arm in (CONTROL, TREATMENT):
             mine = rows.arm == arm
             if arm == TREATMENT or self.requests[TREATMENT] or (rows.arm == TREATMENT).any():
-                self.requests[arm] += int(rows.count[mine].sum())
+                self.spans[arm] += int(rows.count[mine].sum())
+                self._exact[arm] += float(rows.requests[mine].sum())
+                self.requests[arm] = round(self._exact[arm])
                 self.instances[arm].update(rows.instance[mine].tolist())
             if mine.any():
                 self._last_answer[arm] = batch.bins_from + (int(rows.bin[mine].max()) + 1) * batch.bin_width_s
         treatment = rows.arm == TREATMENT
-        self._untimed += int((rows.count - rows.timed)[treatment].sum())
+        self._untimed += round(float(((rows.count - rows.timed) * rows.per_span)[treatment].sum()))
         if treatment.any():
             at = batch.bins_from + rows.bin[treatment] * batch.bin_width_s
             first = self.window[0] if self.window[0] is not None else int(at.min())
@@ -48,8 +52,8 @@ class Progress:
 
     def _remember_rate(self, rows: Counts, batch: EvidenceBatch) -> None:
         mine = rows.arm == TREATMENT
-        by_operation = np.bincount(rows.operation[mine], weights=rows.count[mine]) if mine.any() else np.zeros(0)
-        seen = dict(enumerate(by_operation.astype(int).tolist()))
+        by_operation = np.bincount(rows.operation[mine], weights=rows.requests[mine]) if mine.any() else np.zeros(0)
+        seen = dict(enumerate(np.rint(by_operation).astype(int).tolist()))
         self._recent.append((batch.bins_from, batch.bins_to, seen))
         self._rates.update(seen)
         while len(self._recent) > 1 and self._recent[0][1] < batch.bins_to - _RATE_WINDOW_S:

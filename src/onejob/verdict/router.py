@@ -87,26 +87,43 @@ def _unanswered(sample: RouterCount) -> int:
     return min(sample.requests, sample.resets + sample.timeouts)
 
 
+def share_phi(heft: float) -> float:
+    """How far a split's counts scatter where a span stands for `heft` requests."""
+    return SHARE_PHI + heft - 1
+
+
 class ShareEvidence:
     """Treatment's answers against the share of traffic it was declared to get, in bins after its first answer."""
 
     def __init__(self) -> None:
         self._log_e: Floats = np.zeros(len(core_test.LOG_RATIOS))
         self.expected = 0.0
-        self.answered = 0
-        self.total = 0
+        self.answered = 0.0
+        self.total = 0.0
+        self._scatter = 0.0  # phi summed over requests
 
-    def consume(self, answered: int, total: int, share: float) -> None:
-        """`answered` of `total` requests were treatment's, of which `share` in (0, 1) was expected."""
+    def consume(self, answered: float, total: float, share: float, heft: float = 1.0) -> None:
+        """`answered` of `total` requests were treatment's, of which `share` in (0, 1) was expected.
+
+        A span that stands for w requests brings its own chance with it: thinned by 1/w, counts that scatter phi times
+        as much as independent ones do so phi + w - 1 times. `heft` is that w.
+        """
+        phi = share_phi(heft)
         odds = share / (1 - share) * _SHARE_SLACK
         null = odds / (1 + odds)
         fewer = odds * np.exp(-core_test.LOG_RATIOS)
         alternative = fewer / (1 + fewer)
         log_ratio = answered * np.log(alternative / null) + (total - answered) * np.log((1 - alternative) / (1 - null))
-        self._log_e += log_ratio / SHARE_PHI
+        self._log_e += log_ratio / phi
         self.expected += share * total
         self.answered += answered
         self.total += total
+        self._scatter += phi * total
+
+    @property
+    def phi(self) -> float:
+        """The design effect, averaged over requests."""
+        return self._scatter / self.total if self.total else SHARE_PHI
 
     def log_evidence(self) -> float:
         """Log of the mixture over ratios."""
@@ -120,7 +137,7 @@ class ShareEvidence:
         """
         if not self.expected:
             return None, None
-        events, requests = np.array([self.answered]) / SHARE_PHI, np.array([self.total]) / SHARE_PHI
+        events, requests = np.array([self.answered]) / self.phi, np.array([self.total]) / self.phi
         low, high = running_mean_interval(events, requests, alpha)
         share = self.expected / self.total
         return 1 - float(high[0]) / share, 1 - float(low[0]) / share

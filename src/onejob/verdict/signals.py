@@ -1,7 +1,7 @@
 """The rows of a verdict: per operation and signal, how big the effect is and what the evidence says of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -12,12 +12,12 @@ from onejob.model.kpi import Direction
 from onejob.model.verdict import EffectKind, Missing, NewThing, SignalResult, State
 from onejob.stats import design_effect, histogram, mixture
 from onejob.stats.confidence import running_mean_interval
-from onejob.verdict import missing, tolerances
+from onejob.verdict import adjusted, missing, tolerances
 from onejob.verdict.counts import CONTROL, TREATMENT
 from onejob.verdict.evidence import ERRORS, Evidence
 from onejob.verdict.harm import Harm, harm
 from onejob.verdict.intervals import LatencyIntervals
-from onejob.verdict.router import LOG_THETA_0, SHARE_PHI, RouterEvidence, ShareEvidence
+from onejob.verdict.router import LOG_THETA_0, RouterEvidence, ShareEvidence
 
 Floats = NDArray[np.float64]
 
@@ -46,9 +46,10 @@ class Row:
     weight: float
     phi: float
     theta_0: float
-    requests: tuple[int, int]
-    events: tuple[int, int]
+    requests: tuple[int, int]  # that evidence rests on: spans, where those are sampled
+    events: tuple[float, float]
     floor: float = 0.0
+    answered: tuple[int, int] | None = None  # requests that sampled spans stand for
     share: float | None = None  # of all requests, what treatment was declared to get, where the row is about that
     unit: str = "1"
     direction: Direction = Direction.LOWER_IS_BETTER
@@ -57,6 +58,11 @@ class Row:
     novelty: NewThing | None = None
     says_what_is_missing: bool = True
     rate_per_s: float | None = None  # of what the row counts, where that is not the operation's requests
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """Requests of control and treatment."""
+        return self.requests if self.answered is None else self.answered
 
     @property
     def harm(self) -> Harm:
@@ -82,6 +88,12 @@ class Row:
         return seen.high is not None and seen.high < same
 
     @property
+    def is_surely_worse(self) -> bool:
+        """Is an effect within the tolerance excluded, by the size alone?"""
+        low = self.harm.low
+        return low is not None and low > self.tolerance
+
+    @property
     def is_within(self) -> bool:
         """Is an effect beyond the tolerance excluded?"""
         high = self.harm.high
@@ -102,6 +114,7 @@ def error_rows(evidence: Evidence, operations: Sequence[tuple[int, str, float]],
             weight=weight,
             phi=float(phi[op]),
             theta_0=float(theta[op]),
+            sampled=_sampled(evidence, op),
         )
         for op, name, weight in operations
     ]
@@ -171,6 +184,7 @@ def duration_row(
         phi=phi,
         theta_0=float(np.exp(log_theta_0)),
         requests=_pair(evidence.timed[:, op]),
+        answered=_answered(evidence, op),
         events=(0, 0),
         floor=_floor(evidence, op, int(intervals.edges[op, i]), log_theta_0),
         unit="s",
@@ -218,9 +232,9 @@ def share_row(share: ShareEvidence, settings: JudgeSettings) -> Row:
         log_e=(log_e, 0.0),
         own_log_e=(log_e, 0.0),
         weight=1.0,
-        phi=SHARE_PHI,
+        phi=share.phi,
         theta_0=1.0,
-        requests=(share.total - share.answered, share.answered),
+        requests=(round(share.total - share.answered), round(share.answered)),
         events=(0, 0),
         share=share.expected / share.total if share.total else None,
     )
@@ -245,8 +259,9 @@ def result(row: Row, state: State, seen_at: datetime | None, lacking: Missing | 
         weight=row.weight,
         phi=row.phi,
         theta_0=row.theta_0,
-        control_requests=row.requests[CONTROL],
-        treatment_requests=row.requests[TREATMENT],
+        control_requests=row.shown[CONTROL],
+        treatment_requests=row.shown[TREATMENT],
+        treatment_spans=None if row.answered is None else row.requests[TREATMENT],
         first_visible_at=seen_at,
         family=row.family,
         unit=row.unit,
@@ -265,6 +280,7 @@ def lacking(rows: Sequence[Row], settings: JudgeSettings, rates_per_s: Sequence[
         requests=np.array([row.requests for row in rated], dtype=float).reshape(-1, 2),
         tolerance=np.array([row.tolerance for row in rated]),
         phi=np.array([row.phi for row in rated]),
+        shown=np.array([row.shown[TREATMENT] for row in rated], dtype=float),
     )
     per_s = [rate for rate, is_it in zip(rates_per_s, is_rate, strict=True) if is_it]
     for_rates = iter(missing.missing_for_rates(columns, [row.harm.high for row in rated], per_s, settings.alpha))
@@ -282,7 +298,7 @@ def _lacking_other(row: Row, rate_per_s: float, alpha: float) -> Missing:
     )
 
 
-def _harmful(row: Row) -> tuple[int, ...]:
+def _harmful(row: Row) -> tuple[float, ...]:
     """Events that are bad: of what had better be frequent, those that did not happen."""
     if row.direction is Direction.HIGHER_IS_BETTER:
         return tuple(n - x for n, x in zip(row.requests, row.events, strict=True))
@@ -298,7 +314,7 @@ def _lacking_ratio(row: Row, rate_per_s: float) -> Missing:
         seen.high,
         row.tolerance,
         floor=row.floor,
-        requests=row.requests[TREATMENT],
+        requests=row.shown[TREATMENT],
         rate_per_s=rate_per_s,
     )
 
@@ -316,12 +332,13 @@ class _Outcome:
     weight: float
     phi: float
     theta_0: float
+    sampled: adjusted.Sampled | None = None
 
 
 def _rate_rows(outcomes: Sequence[_Outcome], settings: JudgeSettings) -> list[Row]:
     if not outcomes:
         return []
-    phi = np.array([o.phi for o in outcomes])[:, None]
+    phi = np.array([o.phi * adjusted.spread(o.sampled) for o in outcomes])
     events, requests = (
         np.array(values, dtype=float) / phi for values in ([o.events for o in outcomes], [o.requests for o in outcomes])
     )
@@ -333,6 +350,11 @@ def _rate_rows(outcomes: Sequence[_Outcome], settings: JudgeSettings) -> list[Ro
 def _rate_row(o: _Outcome, lows: Floats, highs: Floats, settings: JudgeSettings) -> Row:
     control, treatment = (x / n if n else None for x, n in zip(o.events, o.requests, strict=True))
     is_seen = control is not None and treatment is not None
+    events: tuple[float, float] = o.events
+    if o.sampled is not None and is_seen:
+        control, treatment = o.sampled.rates
+        lows, highs = o.sampled.undone(lows, is_low=True), o.sampled.undone(highs, is_low=False)
+        events = control * o.requests[CONTROL], treatment * o.requests[TREATMENT]
     return Row(
         family=o.family,
         operation=o.operation,
@@ -350,8 +372,26 @@ def _rate_row(o: _Outcome, lows: Floats, highs: Floats, settings: JudgeSettings)
         phi=o.phi,
         theta_0=o.theta_0,
         requests=o.requests,
-        events=o.events,
+        answered=None if o.sampled is None else o.sampled.requests,
+        events=events,
     )
+
+
+def without_size(row: Row) -> Row:
+    """The row of spans that were chosen by outcome: what they show is no rate of all requests."""
+    return replace(row, control=None, treatment=None, effect=None, low=None, high=None, says_what_is_missing=False)
+
+
+def _sampled(evidence: Evidence, op: int) -> adjusted.Sampled | None:
+    if not evidence.is_sampled:
+        return None
+    return adjusted.sampled(evidence.requests[:, op], evidence.errors[:, op], evidence.adjusted[:, :, op])
+
+
+def _answered(evidence: Evidence, op: int) -> tuple[int, int] | None:
+    if not evidence.is_sampled:
+        return None
+    return adjusted.requests(evidence.timed[:, op], evidence.requests[:, op], evidence.adjusted[0, :, op])
 
 
 def _log_e(evidence: Evidence, op: int, signals: Sequence[int]) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from onejob.model.evidence import Arm, RouterCount
 from onejob.stats import core_test, mixture
-from onejob.verdict.router import is_possible
+from onejob.verdict.router import is_possible, share_phi
 
 Floats = NDArray[np.float64]
 
@@ -24,7 +24,6 @@ Floats = NDArray[np.float64]
 STILL_HOLD = ("router", "shortfall")
 NOT_COMPARABLE = "The versions are not comparable: "
 _SLACK = 1.25
-_PHI = 10.0
 _LEAST_RATIO = 1.5
 
 
@@ -34,15 +33,15 @@ class _Share:
     def __init__(self) -> None:
         self._log_e: Floats = np.zeros(len(core_test.LOG_RATIOS))
         self.expected = 0.0
-        self.seen = 0
-        self.total = 0
+        self.seen = 0.0
+        self.total = 0.0
 
-    def add(self, mine: int, total: int, share: float) -> None:
+    def add(self, mine: float, total: float, share: float, heft: float = 1.0) -> None:
         odds = share / (1 - share) * _SLACK
         more = odds * np.exp(core_test.LOG_RATIOS)
         null, bet = odds / (1 + odds), more / (1 + more)
         log_ratio = mine * np.log(bet / null) + (total - mine) * np.log((1 - bet) / (1 - null))
-        self._log_e += log_ratio / _PHI
+        self._log_e += log_ratio / share_phi(heft)
         self.expected += share * total
         self.seen += mine
         self.total += total
@@ -62,9 +61,17 @@ class TrafficSplit:
         self.why: str | None = None
 
     def consume(
-        self, answered: tuple[int, int], share: float | None, router: Iterable[RouterCount], alpha: float
+        self,
+        answered: tuple[float, float],
+        share: float | None,
+        router: Iterable[RouterCount],
+        alpha: float,
+        heft: float = 1.0,
     ) -> None:
-        """Add a batch: answers of (control, treatment), treatment's declared share, and the router's own counts."""
+        """Add a batch: answers of (control, treatment), treatment's declared share, and the router's own counts.
+
+        `heft`: for how many requests a span stands.
+        """
         pairs: dict[object, dict[Arm, RouterCount]] = {}
         for sample in router:
             pairs.setdefault(sample.sampled_at, {})[sample.arm] = sample
@@ -72,7 +79,7 @@ class TrafficSplit:
             if len(pair) == len(Arm) and all(is_possible(sample) for sample in pair.values()):
                 self._add_sent(pair)
         if share is not None and 0 < share < 1 and not self._sent[Arm.TREATMENT].total:
-            self._answers.add(answered[1], sum(answered), share)
+            self._answers.add(answered[1], sum(answered), share, heft)
         self.why = self.why or self._reason(alpha)
 
     @property

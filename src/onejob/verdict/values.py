@@ -38,12 +38,16 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """What one bin has of a KPI; `requests` and `instances` are the arms' entry requests and who answered them."""
+    """What one bin has of a KPI; `requests` and `instances` are the arms' entry requests and who answered them.
+
+    Where spans are sampled those are spans, and `kept` is how many there are of each request.
+    """
 
     start: int
     seen: Sequence[Seen]
     requests: tuple[int, int]
     instances: tuple[int, int]
+    kept: tuple[float, float] = (1.0, 1.0)
 
     def of(self, arm: int) -> list[Seen]:
         """One arm's instances."""
@@ -91,6 +95,7 @@ class Tracker(Protocol):
 def bins_of(deployment: Deployment, batch: EvidenceBatch, rows: Counts) -> dict[str, list[Bin]]:
     """Per KPI, the batch's bins with its values; bins without any have their requests still."""
     requests, instances = _traffic(rows)
+    kept = _kept(rows, requests)
     by_kpi: dict[str, dict[int, list[Seen]]] = {}
     for cell in sorted(batch.values, key=lambda c: (c.bin_start, c.version, c.build, c.instance)):
         arm = compared_arm(deployment, cell, batch.bin_width_s)
@@ -104,6 +109,7 @@ def bins_of(deployment: Deployment, batch: EvidenceBatch, rows: Counts) -> dict[
                 seen=found.get(batch.bins_from + at * batch.bin_width_s, ()),
                 requests=(int(requests[0, at]), int(requests[1, at])),
                 instances=(int(instances[0, at]), int(instances[1, at])),
+                kept=(float(kept[0, at]), float(kept[1, at])),
             )
             for at in range(rows.bins)
         ]
@@ -119,3 +125,12 @@ def _traffic(rows: Counts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     served = np.unique((rows.arm * rows.bins + rows.bin) * most + rows.instance)
     instances = np.bincount(served // most, minlength=size)
     return requests.astype(np.int64).reshape(2, rows.bins), instances.reshape(2, rows.bins)
+
+
+def _kept(rows: Counts, spans: NDArray[np.int64]) -> Floats:
+    """Spans per request; shape (arm, bin)."""
+    if rows.weights is None:
+        return np.ones(spans.shape)
+    requests = np.bincount(rows.arm * rows.bins + rows.bin, weights=rows.requests, minlength=2 * rows.bins)
+    requests = requests.reshape(spans.shape)
+    return np.where(requests > 0, spans / np.maximum(requests, 1.0), 1.0)
