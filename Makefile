@@ -12,9 +12,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 UV := .tools/bin/uv
 COVERAGE := --cov=onejob.stats --cov=onejob.verdict --cov-branch --cov-report=term:skip-covered --cov-fail-under=95
-# Tests wait for components more than they compute: four at a time keep two cores busy. A worker that is done takes tests
-# from the one that has most left.
-BESIDE := -n 4 --dist worksteal
+# Tests wait for components more than they compute: four at a time keep two cores busy, and eight keep eight, each with
+# components of its own. A worker that is done takes tests from the one that has most left.
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 4)
+BESIDE := -n $(shell n=$(CORES); echo $$((n < 4 ? 4 : n > 8 ? 8 : n))) --dist worksteal
 # Quick ones that start no component; `make test` runs them all.
 UNIT := tests/benchmarks tests/stats tests/test_repository.py \
 	$(addprefix tests/verdict/test_,$(addsuffix .py,decide fingerprints judge report)) \
@@ -38,7 +39,7 @@ check: .venv/.dev ## format, lint, types, imports and unit tests, in a minute or
 	$(BIN)/lint-imports
 	$(BIN)/pytest -m "not slow" $(UNIT) $(ARGS)
 
-test: .venv/.dev .venv/.system ## everything, four at a time; without ARGS also the coverage of what decides verdicts
+test: .venv/.dev .venv/.system ## everything, several at a time; without ARGS also the coverage of what decides verdicts
 ifdef ARGS
 	$(BIN)/pytest $(ARGS)
 else

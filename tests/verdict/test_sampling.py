@@ -111,8 +111,8 @@ def test_what_is_worse_is_found_where_arms_are_sampled_at_other_rates_or_by_outc
     ],
 )
 def test_identical_versions_are_never_called_worse_or_better_however_they_are_sampled(kept: Kept) -> None:
-    """1 % of them may be; of a hundred looks at each of six, at 2 % and at 20 % errors, none is."""
-    for seed in range(6):
+    """1 % of them may be; of a hundred looks at each of four, at 2 % and at 20 % errors, none is."""
+    for seed in range(4):
         harmless = replace(HALF, base_errors=(0.02, 0.2)[seed % 2], declared_share=True)
         assert {v.state for v in looks(harmless, kept, seed)} <= {State.UNDECIDED, State.NO_WORSE}
 
@@ -225,7 +225,7 @@ def test_callers_that_sample_at_rates_of_their_own_are_no_sampling_by_outcome() 
     assert not any("by outcome" in line for line in verdict.left_out)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_nor_are_they_where_bins_have_a_request_or_two(seed: int) -> None:
     """Spans of one outcome count alike there, for they are so few: what differs is chance."""
     verdict = of_two_callers(replace(HALF, rates={"POST /orders": 20.0}, base_errors=0.3, seconds=200), seed)

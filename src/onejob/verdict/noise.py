@@ -135,7 +135,8 @@ class Noise:
         self._residuals += np.stack([ratios.sum(axis=0), usable.sum(axis=0)], axis=1)
         key = rows.instance[control] * self._events.shape[1] + op
         for sums, values in ((self._events, x_i), (self._requests, n_i)):
-            np.add.at(sums.reshape(-1, self._signals), key, values)
+            # Adding integers to floats takes numpy four times as long.
+            np.add.at(sums.reshape(-1, self._signals), key, values.astype(np.float64))
 
 
 def _between(past: SignalHistory | None) -> tuple[float, int] | None:
