@@ -235,7 +235,8 @@ def report(rows: list[Row], path: Path) -> None:
     print(f"{'what':12} {'spans/request':>13} {'spans/s':>9} {'per CPU s':>10} {'at rest':>9} {'peak':>9}")
     for row in rows:
         memory = [f"{mb} MB" if mb else "" for mb in (row.memory_at_rest_mb, row.memory_peak_mb)]
-        numbers = f"{row.spans_per_request:>13} {row.spans_per_s:>9,} {row.spans_per_cpu_s or 0:>10,}"
+        per_cpu_s = f"{row.spans_per_cpu_s:,}" if row.spans_per_cpu_s else ""
+        numbers = f"{row.spans_per_request:>13} {row.spans_per_s:>9,} {per_cpu_s:>10}"
         print(f"{row.what:12} {numbers} {memory[0]:>9} {memory[1]:>9}")
     path.parent.mkdir(parents=True, exist_ok=True)
     machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
