@@ -1,6 +1,8 @@
 """Messages that only the new version logs, told from known ones with values never seen."""
 
+import pickle
 import random
+from itertools import permutations
 
 import pytest
 from hypothesis import given, settings
@@ -68,6 +70,16 @@ def test_what_the_old_version_logs_as_well_is_not_new_also_when_it_does_so_later
     templates.learn(message)
 
     assert before + told(templates, [message] * 10 * RECURS) == []
+
+
+def test_a_flood_of_lines_that_never_come_again_takes_no_more_room_and_hides_no_message() -> None:
+    flood = ["".join(letters) for letters in permutations("abcdef")]
+    sizes = []
+    for lines in (flood[:100], flood):
+        templates = NewTemplates(most_candidates=50)
+        assert len(told(templates, lines + ["overflow"] * RECURS)) == 1
+        sizes.append(len(pickle.dumps(templates)))
+    assert sizes[1] < 1.2 * sizes[0]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ _KNOWN = 0.1
 # New templates have a line or two to show: one word of four or more may differ, and is a value from then on.
 _SAME_NEW = 0.02
 _LEAST_WORDS = 4
+MOST_CANDIDATES = 1_000  # of as many words each; what is more is no message but data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,7 @@ class _Candidate:
 class NewTemplates:
     """Learns what the old version logs, and tells what only the new one does."""
 
+    most_candidates: int = MOST_CANDIDATES
     _known: Templates = field(default_factory=Templates)
     _new: dict[int, list[_Candidate]] = field(default_factory=dict)
 
@@ -66,11 +68,19 @@ class NewTemplates:
             return None
         candidate = self._same(words)
         if candidate is None:
-            candidate = _Candidate(Template.of(words, line), at_s)
-            self._new.setdefault(len(words), []).append(candidate)
+            candidate = self._begin(words, line, at_s)
         else:
             candidate.template.count(words)
         return _told(candidate, at_s)
+
+    def _begin(self, words: tuple[str, ...], line: str, at_s: float) -> _Candidate:
+        """A first line. Where there is no room, those that did not come again in time are forgotten, to start anew."""
+        candidates = self._new.setdefault(len(words), [])
+        if len(candidates) >= self.most_candidates:
+            waiting = [each for each in candidates if each.is_told or at_s - each.times[-1] <= WITHIN_S]
+            candidates[:] = waiting[max(0, len(waiting) + 1 - self.most_candidates) :]
+        candidates.append(_Candidate(Template.of(words, line), at_s))
+        return candidates[-1]
 
     def _same(self, words: tuple[str, ...]) -> _Candidate | None:
         """The new template that these words are likeliest of."""
