@@ -14,12 +14,11 @@ import numpy as np
 from onejob.explain.edges import Kinship
 from onejob.explain.overlap import Candidate, Outcomes, rank
 from onejob.explain.tables import Floats
-from onejob.model.explanation import Relation
+from onejob.model.explanation import LIKELY, Relation
 
 RUNS = 200
 SECONDS = 300
 SOMETHING_ELSE = 115.0  # seconds: when that begins to hurt requests, whatever versions they go through
-LIKELY = 0.5
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WAYS = {  # shares of the judged and of the called service's new version, and when each begins
     "two canaries, 10 % and 10 %": ((0.1, 100.0), (0.1, 130.0)),

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from onejob.explain.reading import Window, span_bounds
-from onejob.explain.tables import Bools, Floats, Ints, as_stored, listed, numbers, statement, to_ns
+from onejob.explain.reading import Window, of_window, span_bounds
+from onejob.explain.tables import Bools, Floats, Ints, as_stored, listed, numbers, statement
 from onejob.store.engine import Engine
 from onejob.store.sql import array_of_strings
 
@@ -82,15 +82,7 @@ def read_served(engine: Engine, window: Window, operations: Sequence[str]) -> Se
     """Requests of these operations that ended in the window, of any version; of all operations if none is named."""
     table = engine.query(
         statement("requests").substitute(operations=array_of_strings(operations)),
-        {
-            "service": window.service,
-            "environment": window.environment,
-            "default_environment": window.default_environment,
-            "since_ns": to_ns(window.since),
-            "until_ns": to_ns(window.until),
-            "limit": _PER_STRATUM,
-            "most": MAX_REQUESTS,
-        },
+        of_window(window) | {"limit": _PER_STRATUM, "most": MAX_REQUESTS},
     )
     trace = as_stored(table["trace_id"])
     build, builds = _numbered(table, "version", "build")

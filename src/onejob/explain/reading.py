@@ -26,7 +26,7 @@ from onejob.explain.tables import (
     statement,
     to_ns,
 )
-from onejob.store.engine import Engine
+from onejob.store.engine import Engine, Scalar
 from onejob.store.sql import array_of_strings
 
 MAX_REQUESTS = 5_000  # per operation, arm and outcome: well-determined shares, and a second at most to read
@@ -107,19 +107,7 @@ def read_requests(engine: Engine, window: Window, operations: Sequence[str]) -> 
         treatment=array_of_strings(window.treatment),
         operations=array_of_strings(operations),
     )
-    since_ns, until_ns = to_ns(window.since), to_ns(window.until)
-    table = engine.query(
-        sql,
-        {
-            "service": window.service,
-            "environment": window.environment,
-            "default_environment": window.default_environment,
-            "since_ns": since_ns,
-            "until_ns": until_ns,
-            "limit": MAX_REQUESTS,
-        },
-    )
-    return _by_operation(table)
+    return _by_operation(engine.query(sql, of_window(window) | {"limit": MAX_REQUESTS}))
 
 
 def read_spans(engine: Engine, window: Window, trace_ids: Sequence[str]) -> Spans:
@@ -151,6 +139,17 @@ def read_trace_sizes(engine: Engine, window: Window, trace_ids: Sequence[str]) -
     sql = statement("trace_sizes").substitute(trace_ids=listed(trace_ids))
     table = engine.query(sql, span_bounds(window))
     return dict(zip(table["trace_id"].to_pylist(), table["spans"].to_pylist(), strict=True))
+
+
+def of_window(window: Window) -> dict[str, Scalar]:
+    """Whose requests, and between when they ended, as the queries name it."""
+    return {
+        "service": window.service,
+        "environment": window.environment,
+        "default_environment": window.default_environment,
+        "since_ns": to_ns(window.since),
+        "until_ns": to_ns(window.until),
+    }
 
 
 def span_bounds(window: Window) -> dict[str, int]:

@@ -65,4 +65,8 @@ def to_ns(moment: datetime) -> int:
 @cache
 def statement(name: str) -> Template:
     """The text of queries/NAME.sql, for its lists to be filled in."""
-    return Template((resources.files("onejob.explain") / "queries" / f"{name}.sql").read_text())
+    return Template(Template(_text(name)).safe_substitute(of_window=_text("of_window")))
+
+
+def _text(name: str) -> str:
+    return (resources.files("onejob.explain") / "queries" / f"{name}.sql").read_text()

@@ -44,6 +44,15 @@ class Cell:
     adjusted_sq: float | None = None
     tail_sampled: int = 0
 
+    @property
+    def stands_for(self) -> tuple[float, float, float]:
+        """Requests, those of them that failed, and the sum of squares over spans of how many each stands for."""
+        if self.adjusted is None:
+            return float(self.count), float(self.errors), float(self.count)
+        failed = self.errors if self.adjusted_errors is None else self.adjusted_errors
+        squares = self.adjusted**2 / max(1, self.count) if self.adjusted_sq is None else self.adjusted_sq
+        return float(self.adjusted), float(failed), float(squares)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueCell:

@@ -104,6 +104,9 @@ class Relation(StrEnum):
     CALLING = "calling"
 
 
+LIKELY = 0.5  # a posterior from which on a suspect is said to have done it
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuspectedDeployment:
     """One of several deployments that may have done the damage; the judged one is among them.

@@ -52,7 +52,8 @@ class BeforeAfter:
             step = (cell.bin_start - first) // width
             if not 0 <= step < self._steps:
                 continue
-            self._behind[:, step] += _behind(cell)
+            requests, _, squares = cell.stands_for
+            self._behind[:, step] += requests, squares
             for name in (cell.operation, EVERYWHERE):
                 if (number := self._operations.get(name)) is not None:
                     self._add(cell, number, step)
@@ -161,9 +162,3 @@ class BeforeAfter:
             worse.append(sides[WORSE])
             better.append(sides[BETTER])
         return scan.together(worse), scan.together(better)
-
-
-def _behind(cell: Cell) -> tuple[float, float]:
-    if cell.adjusted is None:
-        return cell.count, cell.count
-    return cell.adjusted, cell.adjusted**2 / cell.count if cell.adjusted_sq is None else cell.adjusted_sq

@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from onejob import words
-from onejob.model.explanation import Explanation, Relation, SuspectedDeployment
-
-_LIKELY = 0.5
+from onejob.model.explanation import LIKELY, Explanation, Relation, SuspectedDeployment
 
 
 def others_to_blame(explanation: Explanation | None) -> str:
@@ -25,15 +23,15 @@ def others_to_blame(explanation: Explanation | None) -> str:
         others_too = _named(alike, began_at).removesuffix(",")
         is_likely = alike and _is_likely([mine, *alike])
         return f", but that may as well be {others_too}: not separable" if is_likely else ""
-    likely = [s for s in others if s.separable and s.posterior >= _LIKELY]
-    if mine and mine.posterior >= _LIKELY:
+    likely = [s for s in others if s.separable and s.posterior >= LIKELY]
+    if mine and mine.posterior >= LIKELY:
         return f", and {_named(likely, began_at)} adds to it" if likely else ""
     likely = likely or (alike if _is_likely(alike) else [])
     return f", but {_named(likely, began_at)} fits better" if likely else ""
 
 
 def _is_likely(suspects: Sequence[SuspectedDeployment]) -> bool:
-    return sum(s.posterior for s in suspects) >= _LIKELY
+    return sum(s.posterior for s in suspects) >= LIKELY
 
 
 def _named(suspects: Sequence[SuspectedDeployment], began_at: datetime | None) -> str:

@@ -124,9 +124,8 @@ def _can_be_sampled(cell: Cell) -> bool:
         return False
     if cell.adjusted is None:
         return True
-    n, x, a = cell.count, cell.errors, cell.adjusted
-    b = cell.errors if cell.adjusted_errors is None else cell.adjusted_errors
-    squares = a * a / max(1, n) if cell.adjusted_sq is None else cell.adjusted_sq
+    n, x = cell.count, cell.errors
+    a, b, squares = cell.stands_for
     if not all(map(math.isfinite, (a, b, squares))):
         return False
     least, most = 1 - _ROUNDING, 1 + _ROUNDING

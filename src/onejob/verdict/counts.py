@@ -205,16 +205,8 @@ def place(deployment: Deployment, cells: Sequence[Cell], where: Placement) -> Co
 def _weights(cells: Sequence[Cell]) -> Weights | None:
     if all(c.adjusted is None for c in cells):
         return None
-    own = [(float(c.count), float(c.errors), float(c.count)) if c.adjusted is None else _adjusted(c) for c in cells]
-    requests, failed, squares = np.array(own, dtype=float).T
+    requests, failed, squares = np.array([c.stands_for for c in cells], dtype=float).T
     return Weights(requests, failed, squares)
-
-
-def _adjusted(cell: Cell) -> tuple[float, float, float]:
-    adjusted = float(cell.adjusted or 0.0)
-    failed = float(cell.errors if cell.adjusted_errors is None else cell.adjusted_errors)
-    squares = adjusted**2 / max(1, cell.count) if cell.adjusted_sq is None else cell.adjusted_sq
-    return adjusted, failed, float(squares)
 
 
 def _timed(cell: Cell) -> int:

@@ -12,14 +12,7 @@ WITH served AS (
         toInt64(least(Duration, 86400000000000)) AS duration_ns,
         toUInt8(IsFailed) AS is_failed
     FROM otel_traces
-    WHERE ServiceName = {service:String}
-        AND (Environment = {environment:String}
-            OR (Environment = '' AND {environment:String} = {default_environment:String}))
-        AND IsEntry
-        AND Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64} - 3600000000000)
-        AND Timestamp < fromUnixTimestamp64Nano({until_ns:Int64})
-        AND start_ns + duration_ns >= {since_ns:Int64}
-        AND start_ns + duration_ns < {until_ns:Int64}
+    WHERE ${of_window}
         AND (empty(${operations}) OR has(${operations}, toString(Operation)))
 )
 SELECT trace_id, version, build, start_ns, duration_ns, is_failed, stratum

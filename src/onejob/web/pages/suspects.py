@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from onejob import words
-from onejob.model.explanation import Relation, SuspectedDeployment
+from onejob.model.explanation import LIKELY, Relation, SuspectedDeployment
 from onejob.web.pages.filters import deployment_link
 
 _BAR = 92.0
 _NEARLY = 0.99
-_LIKELY = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +44,12 @@ def view(suspects: Sequence[SuspectedDeployment]) -> Suspects | None:
 
 def _answer(suspects: Sequence[SuspectedDeployment]) -> str:
     leading = suspects[0]
-    both = [one for one in suspects if one.separable and one.posterior >= _LIKELY]
-    if not leading.separable and sum(one.posterior for one in suspects if not one.separable) >= _LIKELY:
+    both = [one for one in suspects if one.separable and one.posterior >= LIKELY]
+    if not leading.separable and sum(one.posterior for one in suspects if not one.separable) >= LIKELY:
         return "not separable: the evidence fits more than one of them"
     if len(both) > 1:
         return f"{' and '.join(_short(one) for one in both)} did damage, each by itself"
-    if leading.posterior < _LIKELY:
+    if leading.posterior < LIKELY:
         return "none of them fits well"
     return "this one fits best" if leading.relation is Relation.ITSELF else f"{_short(leading)} fits better"
 
