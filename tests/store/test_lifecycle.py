@@ -1,6 +1,7 @@
 """Starting, stopping, crashing and upgrading a store."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,6 +43,13 @@ def cells_of(engine: Engine, service: str) -> list[Cell]:
     return read_cells(engine, since=946_684_800, until=4_000_000_000, **scope)
 
 
+def counts_of(engine: Engine) -> tuple[int, int]:
+    """Spans in the table, and in the rollup."""
+    sql = "SELECT (SELECT count() FROM otel_traces) AS spans, (SELECT sum(Count) FROM operation_rollup) AS counted"
+    row = engine.query(sql).to_pylist()[0]
+    return row["spans"], row["counted"]
+
+
 def test_what_is_stored_is_there_after_a_restart(own_settings: Settings) -> None:
     engine = open_engine(own_settings)
     engine.insert_traces(a_payload(a_span(), service=a_service()), "token")
@@ -49,11 +57,32 @@ def test_what_is_stored_is_there_after_a_restart(own_settings: Settings) -> None
 
     engine = open_engine(own_settings)
     engine.insert_traces(a_payload(a_span(), service=a_service()), "token")  # repeated by a client of ours: the spool
-    total = totals(engine)
+    counts = counts_of(engine)
     engine.close()
     engine.close()
 
-    assert total.spans == 1
+    assert counts == (1, 1)
+
+
+@pytest.mark.parametrize("table", ["otel_traces", "operation_rollup"])
+def test_a_batch_cut_off_while_its_block_got_its_name_is_stored_when_it_comes_again(tmp_path: Path, table: str) -> None:
+    """The engine notes a block's token first and names its part then: killed in between, it leaves this."""
+    settings, payload = Settings(data_dir=tmp_path), a_payload(a_span(), service=a_service())
+    engine = open_engine(settings)
+    engine.insert_traces(a_payload(a_span(), service=a_service()), "before")
+    engine.insert_traces(payload, "cut off")
+    parts = "SELECT path FROM system.parts WHERE active AND table = {t:String} ORDER BY max_block_number DESC"
+    path = engine.query(parts, {"t": table}).to_pylist()[0]["path"]
+    engine.close()
+    shutil.rmtree(path)
+
+    engine = open_engine(settings)
+    engine.insert_traces(payload, "cut off")
+    engine.insert_traces(payload, "cut off")
+    counts = counts_of(engine)
+    engine.close()
+
+    assert counts == (2, 2)
 
 
 def test_a_second_server_on_the_directory_is_told_who_is_there(own_settings: Settings) -> None:

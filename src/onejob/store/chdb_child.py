@@ -21,6 +21,7 @@ import chdb
 
 from onejob.store import lanes
 from onejob.store.any_value import json_of_any_value
+from onejob.store.dedup_log import forget_unfinished_blocks
 from onejob.store.payload import Payload
 from onejob.store.traces_sql import SELECT_TRACES, TRACES_COLUMNS, parse_settings, views
 
@@ -31,6 +32,7 @@ def main() -> None:
     path, control_fd, *lane_fds = sys.argv[1:]
     _wait_for_predecessor(path)
     _forget_schemas(path)
+    forget_unfinished_blocks(path)
     chdb.create_function("onejob_any_value", json_of_any_value, ["String", "String"], "String")
     control = Connection(int(control_fd))
     first: Any = chdb.connect(path)  # type: ignore[no-untyped-call]

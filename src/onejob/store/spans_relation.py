@@ -23,7 +23,7 @@ _COLUMNS = f"""Timestamp, TraceState, ParentSpanId, SpanName, ServiceName, Resou
             transform(toString(SpanKind), {_KINDS}, {_OUR_KINDS}, toString(SpanKind)) AS Kind,
             if(StatusCode = 'STATUS_CODE_ERROR', 'Error', toString(StatusCode)) AS Status,
             toUInt64(greatest(reinterpretAsInt64(toUInt64(Duration)), 0)) AS Spent"""
-_VIEW = "ALTER TABLE operation_rollup_mv MODIFY QUERY\n"
+_VIEW = "CREATE MATERIALIZED VIEW operation_rollup_mv TO operation_rollup AS\n"
 
 
 def rollup_of(table: str, bin_width_s: int) -> str:

@@ -6,7 +6,10 @@ ALTER TABLE operation_rollup ADD COLUMN IF NOT EXISTS Adjusted SimpleAggregateFu
 ALTER TABLE operation_rollup ADD COLUMN IF NOT EXISTS AdjustedErrors SimpleAggregateFunction(sum, Float64) DEFAULT toFloat64(Errors);
 ALTER TABLE operation_rollup ADD COLUMN IF NOT EXISTS AdjustedSq SimpleAggregateFunction(sum, Float64) DEFAULT toFloat64(Count);
 ALTER TABLE operation_rollup ADD COLUMN IF NOT EXISTS TailSampled SimpleAggregateFunction(sum, UInt64);
-ALTER TABLE operation_rollup_mv MODIFY QUERY
+-- Made anew rather than modified: until the engine next starts, a modified view has another identity, under which a batch
+-- that is sent again after the start would be counted again.
+DROP VIEW IF EXISTS operation_rollup_mv;
+CREATE MATERIALIZED VIEW operation_rollup_mv TO operation_rollup AS
 SELECT
     ServiceName,
     Environment,
