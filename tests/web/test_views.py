@@ -1,6 +1,7 @@
 """Views: what the pages say about deployments, verdicts, rollouts and explanations."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -178,6 +179,16 @@ def test_a_running_rollout_offers_what_fits_its_state() -> None:
     assert bar.commands == ("promote", "hold", "abort")
     paused = rollout.view(a_running_rollout(state=RolloutState.PAUSED), a_deployment(), None, at)
     assert paused.commands == ("promote", "resume", "abort")
+
+
+def test_the_question_before_a_promotion_says_which_share_it_leads_to() -> None:
+    def told(**changes: Any) -> str:
+        running = a_running_rollout(**changes)
+        return rollout.view(running, a_deployment(), None, START + timedelta(seconds=20)).promotes_to
+
+    assert told() == "gets 50 % of the traffic now"
+    assert told(state=RolloutState.PAUSED, share=0.0) == "gets 10 % of the traffic now", "that is what it asks for"
+    assert told(step=2, share=1.0) == "keeps its traffic, and the rollout ends"
 
 
 def test_a_rollout_that_only_observes_says_so() -> None:

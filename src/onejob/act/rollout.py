@@ -261,6 +261,12 @@ def _step(rollout: Rollout) -> Step:
     return rollout.plan.steps[rollout.step]
 
 
+def next_step(rollout: Rollout) -> Step | None:
+    """The step that `promote` goes to: the present one until its share is reached; None after the last."""
+    steps, at = rollout.plan.steps, rollout.step + _is_reached(rollout)
+    return steps[at] if at < len(steps) else None
+
+
 def _is_reached(rollout: Rollout) -> bool:
     """Is the share of the present step the one the router was told?"""
     return rollout.plan.mode is Mode.OBSERVE or rollout.share == _step(rollout).share

@@ -84,7 +84,10 @@ def show(which: Which, environment: Environment = None, url: Url = DEFAULT_URL, 
 def promote(
     which: Which, environment: Environment = None, actor: Actor = None, url: Url = DEFAULT_URL, as_json: Json = False
 ) -> None:
-    """Send all traffic to the new version now."""
+    """Go on to the next step now, whatever the evidence says; from the last step, end promoted.
+
+    In mode advise, this is the answer to what the rollout asks for.
+    """
     _command("promote", which, environment, actor, url, as_json)
 
 

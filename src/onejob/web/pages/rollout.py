@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from onejob import words
+from onejob.act.rollout import next_step
 from onejob.model.deployment import Deployment
 from onejob.model.rollout import Mode, Rollout, RolloutState, Transition
 from onejob.model.verdict import State, Verdict
@@ -53,6 +54,7 @@ class RolloutView:
     log: list[Step]
     commands: tuple[str, ...]
     mode: str
+    promotes_to: str
 
 
 def view(rollout: Rollout, deployment: Deployment, verdict: Verdict | None, now: datetime) -> RolloutView:
@@ -63,7 +65,16 @@ def view(rollout: Rollout, deployment: Deployment, verdict: Verdict | None, now:
         log=[_log(transition) for transition in rollout.transitions],
         commands=_commands(rollout),
         mode=_MODE_WORDS[rollout.plan.mode] if rollout.state in _RUNNING else f"mode: {rollout.plan.mode.value}",
+        promotes_to=_promotes_to(rollout),
     )
+
+
+def _promotes_to(rollout: Rollout) -> str:
+    """What `promote` does to the new version now: one step, never several at once."""
+    step = next_step(rollout)
+    if step is None:
+        return "keeps its traffic, and the rollout ends"
+    return f"gets {words.percent(step.share, 2)} of the traffic now"
 
 
 def _commands(rollout: Rollout) -> tuple[str, ...]:
