@@ -9,15 +9,17 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from onejob.model.verdict import State
+from onejob.model.verdict import Missing, State
 
 from .builders import (
     NOW,
     Lists,
     a_record,
     a_row,
+    a_signal,
     a_suspect,
     a_verdict,
+    an_error_signal,
     an_explanation,
     an_undecided_record,
     itself,
@@ -84,6 +86,20 @@ def test_nothing_is_wider_than_a_phone(page: Page, site: Site, kind: str) -> Non
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto(site(data) + path)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_widest_evidence_is_not_wider_than_a_laptop(page: Page, site: Site) -> None:
+    wide = an_error_signal(
+        operation="GET /baskets/{basket_id}", signal="shortfall", control=0.000484, treatment=0.00848,
+        effect=0.0048, low=-0.0057, high=0.033,
+        missing=Missing(largest_excluded=0.033, requests=13_000, seconds_p50=None, seconds_p90=None),
+    )  # fmt: skip
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(site(Lists([a_record(verdict=a_verdict(signals=(a_signal(), wide)))])) + DETAIL)
+    expect(page.locator("#evidence")).to_contain_text("missing answers")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+    fits = "(one => one.scrollWidth <= one.clientWidth)(document.querySelector('#evidence'))"
+    assert page.evaluate(fits), "nor has it to be scrolled"
 
 
 @pytest.mark.parametrize("kind", ["list", "worse", "running", "nothing"])
