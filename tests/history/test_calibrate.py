@@ -100,7 +100,7 @@ def test_what_cannot_be_measured_says_why(engine: Engine, settings: Settings) ->
     changing = calibrated(engine, settings, served(engine, CALM, version="toString(intDiv(number, 240))"))
     assert [one.false_alarms for one in (alone, unknown, changing)] == [None, None, None]
     assert "runs on one instance" in alone.note
-    assert "There was no time" in unknown.note
+    assert "No request to nope in production is stored" in unknown.note
     assert "There was no time" in changing.note
 
 

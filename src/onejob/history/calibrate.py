@@ -68,6 +68,7 @@ class _Measuring:
     done: int = 0
     alarms: int = 0
     windows: int = 0
+    served: bool = False
 
     def run(self) -> Calibration:
         deck = self._deck()
@@ -131,7 +132,8 @@ class _Measuring:
         since, until = (int(moment.timestamp()) // width * width for moment in (asked.since, asked.until))
         rows = self.past.presence(asked.service, since, until)
         presence = by_environment(asked.service, rows, settings.default_environment, settings.bin_width_s)
-        if asked.environment not in presence:
+        self.served = asked.environment in presence
+        if not self.served:
             return []
         facts = self.facts.of(asked.service, asked.environment, asked.since, asked.until)
         length_s = BASELINE_S + round(settings.calibrate_placebo_s / settings.bin_width_s) * settings.bin_width_s
@@ -140,6 +142,11 @@ class _Measuring:
 
     def _why_not(self, drawn: int) -> str:
         minutes = f"{self.settings.calibrate_placebo_s / 60:g} minutes"
+        if not self.served:
+            return (
+                f"No request to {self.asked.service} in {self.asked.environment} is stored of this time: compare both "
+                "names with service.name and deployment.environment.name in its telemetry."
+            )
         if not self.windows:
             return (
                 f"There was no time of {minutes} in which one version of {self.asked.service} served and nothing was "
