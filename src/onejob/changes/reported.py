@@ -272,5 +272,5 @@ def _check_transition(known: Deployment, status: Status | None) -> None:
     if known.status not in _MAY_BECOME_FROM[status]:
         raise ProgressConflictError(
             f"This deployment is {known.status.value.replace('_', ' ')} and cannot become "
-            f"{status.value.replace('_', ' ')}: report a new one with POST /api/v1/deployments."
+            f"{status.value.replace('_', ' ')}: report a new one (`onejob deployment start`, POST /api/v1/deployments)."
         )

@@ -158,7 +158,8 @@ def summary(made: Document) -> str:
     """What the report comes to, in a sentence or two."""
     judged = made["deployments"]
     states = [one["verdict"]["state"] for one in judged]
-    told = f"{len(judged)} deployments of {len(made['services'])} services: " + ", ".join(
+    found = f"{words.plural(len(judged), 'deployment')} of {words.plural(len(made['services']), 'service')}: "
+    told = found + ", ".join(
         f"{states.count(state)} {word}"
         for state, word in (
             ("worse", "worse"),
