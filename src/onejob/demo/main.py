@@ -9,6 +9,7 @@ from types import FrameType
 
 from rich.console import Console
 
+from onejob.demo.busy import note_on_load
 from onejob.demo.errors import DemoError
 
 EXIT_RIGHT = 0
@@ -30,11 +31,20 @@ def run(*, headless: bool, report: Path | None, seed: int, keep: bool) -> int:
             is_right = perform(console, headless=headless, report=report, seed=seed, keep=keep)
     except DemoError as error:
         console.print(f"The demo cannot go on. {error}", style="red", markup=False, highlight=False)
+        _tell_load(console)
         return EXIT_WRONG
     except KeyboardInterrupt:
         console.print("Stopped; everything the demo started has ended.")
         return EXIT_INTERRUPTED
+    if not is_right:
+        _tell_load(console)
     return EXIT_RIGHT if is_right else EXIT_WRONG
+
+
+def _tell_load(console: Console) -> None:
+    note = note_on_load()
+    if note:
+        console.print(note, markup=False, highlight=False)
 
 
 def _require_packages() -> None:
