@@ -253,6 +253,8 @@ def test_a_body_that_is_no_import_is_refused(server: RunningServer) -> None:
         ("text/plain", b"{}", 415),
         ("application/x-protobuf", b"\x00\x00\x00\x09abc", 400),
         ("application/x-ndjson", b"x" * (10 * 2**20), 413),
+        ("application/x-ndjson", b"\n" * (2 * 2**20), 413),
+        ("application/x-protobuf", bytes(2 * 2**20), 413),
     ):
         answer = httpx.post(f"{server.url}/api/v1/import", content=content, headers={"content-type": media_type})
         assert answer.status_code == status

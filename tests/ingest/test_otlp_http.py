@@ -12,7 +12,11 @@ from typing import Any
 import httpx
 import pytest
 from google.rpc.status_pb2 import Status
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 from onejob.ingest.counters import Counters
 from onejob.ingest.door import Door
@@ -173,6 +177,40 @@ def test_a_gzip_body_of_countless_members_is_refused_at_once(url: str) -> None:
     answer = httpx.post(url, content=members, headers=PROTOBUF | {"content-encoding": "gzip"}, timeout=5)
 
     assert answer.status_code == 400
+
+
+_MANY = 300_000
+
+
+def _empty(*, resources: int = 1, scopes: int = 1, spans: int = 1) -> bytes:
+    of_resource = ResourceSpans(scope_spans=[ScopeSpans(spans=[Span()] * spans)] * scopes)
+    return ExportTraceServiceRequest(resource_spans=[of_resource] * resources).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"\x0a\x00" * _MANY, PROTOBUF),
+        (_empty(scopes=_MANY, spans=0), PROTOBUF),
+        (_empty(spans=_MANY), PROTOBUF),
+        (a_payload(a_span()) + _empty(spans=_MANY), PROTOBUF),
+        (b'{"resourceSpans": [' + b"{}," * _MANY + b"{}]}", JSON),
+        (b'{"resourceSpans": [{"scopeSpans": [{"spans": [' + b"{}," * _MANY + b"{}]}]}]}", JSON),
+    ],
+)
+def test_countless_empty_messages_are_refused_before_each_is_looked_at(
+    url: str, body: bytes, headers: dict[str, str]
+) -> None:
+    answer = httpx.post(url, content=gzip.compress(body), headers=headers | {"content-encoding": "gzip"})
+
+    assert answer.status_code == 400
+    assert b"mostly empty" in answer.content
+
+
+def test_braces_in_texts_are_no_objects(url: str) -> None:
+    span = {"traceId": "ab" * 16, "spanId": "cd" * 8, "name": "{" * 100_000}
+    body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]})
+    assert httpx.post(url, content=body, headers=JSON).status_code == 200
 
 
 def test_bodies_that_stop_midway_count_as_what_they_hold() -> None:

@@ -54,6 +54,8 @@ class OtlpHttpApp:
         self._max_held_bytes = max_held_bytes
         self._held_bytes = 0
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="otlp-http")
+        # JSON takes a hundred times as long as protobuf, which must not wait for it.
+        self._json_thread = ThreadPoolExecutor(1, thread_name_prefix="otlp-http-json")
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -83,7 +85,8 @@ class OtlpHttpApp:
                 return self._door.check_and_spool(gunzip(body, limit) if is_gzip else body, check)
 
             if kind == JSON or is_gzip or len(body) > INLINE_BYTES:
-                accepted, waiting = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+                threads = self._json_thread if kind == JSON else self._threads
+                accepted, waiting = await asyncio.get_running_loop().run_in_executor(threads, work)
             else:
                 accepted, waiting = work()
             if waiting is not None:

@@ -17,6 +17,7 @@ from onejob.web.api.problems import ProblemRoute, problem
 from onejob.web.api.schemas import ImportDocument, Problem
 
 _LINES, _PROTOBUF = "application/x-ndjson", "application/x-protobuf"
+_MOST_REQUESTS = 100_000  # in one body; each takes some microseconds, also where it is empty
 _ROOM = 2**20  # beside one request of the largest size: for prefixes, and small ones sent together
 
 
@@ -56,11 +57,19 @@ async def take(request: Request, services: Uses) -> Response:
         return problem(503, "No intake here", "This server takes no telemetry: send it to one that does.")
     body = await request.body()
     if plain_media_type(request) == _LINES:
+        _check_count(body.count(b"\n"))
         kind, bodies = "json", body.split(b"\n")
         bodies = bodies if bodies[-1] else bodies[:-1]
     else:
         kind, bodies = "protobuf", _framed(body)
     return answer(asdict(await run_in_threadpool(services.intake.backfill, kind, bodies)))
+
+
+def _check_count(requests: int) -> None:
+    if requests > _MOST_REQUESTS:
+        raise BodyError(
+            413, "Too many requests in one body", f"The body has more than {_MOST_REQUESTS:,} requests: send fewer."
+        )
 
 
 def _framed(body: bytes) -> list[bytes]:
@@ -70,6 +79,7 @@ def _framed(body: bytes) -> list[bytes]:
         end = at + 4 + int.from_bytes(body[at : at + 4], "big")
         if end > len(body):
             raise BodyError(400, "Cut off", f"The body ends within its request {len(bodies) + 1}: send it whole.")
+        _check_count(len(bodies) + 1)
         bodies.append(body[at + 4 : end])
         at = end
     return bodies
