@@ -53,6 +53,16 @@ def test_what_cannot_be_opened_is_named_with_what_to_do(
     assert "Traceback" not in told
 
 
+_WHOLE_NUMBERS = sorted(name for name, field in Settings.model_fields.items() if field.annotation is int)
+
+
+@pytest.mark.parametrize("name", [*_WHOLE_NUMBERS, "query_timeout_s"])
+def test_a_number_too_large_for_what_it_sets_is_refused_by_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"ONEJOB_{name.upper()}", "9" * 30)
+    with pytest.raises(app.CannotStart, match=f"ONEJOB_{name.upper()}: .*less than or equal to"):
+        app.read_settings()
+
+
 @contextmanager
 def powerless() -> Iterator[None]:
     """Root may read whatever it likes: be nobody for a moment."""

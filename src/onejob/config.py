@@ -50,24 +50,39 @@ class Settings(BaseSettings):
     )
 
     max_request_bytes: int = Field(
-        16 * 2**20, gt=0, description="Largest OTLP request after decompression, in bytes; larger ones are refused."
+        16 * 2**20,
+        gt=0,
+        le=2**30,
+        description="Largest OTLP request after decompression, in bytes; larger ones are refused.",
     )
     spool_max_bytes: int = Field(
-        2 * 2**30, gt=0, description="Spool size at which intake answers `try again later` instead of accepting more."
+        2 * 2**30,
+        gt=0,
+        le=2**60,
+        description="Spool size at which intake answers `try again later` instead of accepting more.",
     )
     min_free_disk_bytes: int = Field(
-        256 * 2**20, ge=0, description="Free space on the data directory's disk below which intake is refused."
+        256 * 2**20,
+        ge=0,
+        le=2**60,
+        description="Free space on the data directory's disk below which intake is refused.",
     )
     flush_interval_s: Seconds = Field(1.0, description="Longest time a span waits in the spool before it is stored.")
-    flush_max_spans: int = Field(40_000, gt=0, description="Spans at which a flush happens at once.")
+    flush_max_spans: int = Field(40_000, gt=0, le=10**9, description="Spans at which a flush happens at once.")
     retry_digest_s: Seconds = Field(900.0, description="How long a retried request is recognised and not stored twice.")
-    traces_retention_days: int = Field(14, gt=0, description="How long spans are kept.")
-    rollup_retention_days: int = Field(400, gt=0, description="How long the counts that verdicts are made of are kept.")
-    engine_max_memory_bytes: int = Field(2 * 2**30, gt=0, description="Memory limit of one query of the engine.")
-    engine_max_threads: int = Field(2, gt=0, description="Threads of one query of the engine.")
-    query_timeout_s: Seconds = Field(30.0, description="Longest time one query of the engine may take.")
+    traces_retention_days: int = Field(14, gt=0, le=36_500, description="How long spans are kept.")
+    rollup_retention_days: int = Field(
+        400, gt=0, le=36_500, description="How long the counts that verdicts are made of are kept."
+    )
+    engine_max_memory_bytes: int = Field(
+        2 * 2**30, gt=0, le=2**50, description="Memory limit of one query of the engine."
+    )
+    engine_max_threads: int = Field(2, gt=0, le=1024, description="Threads of one query of the engine.")
+    query_timeout_s: Seconds = Field(30.0, le=86_400, description="Longest time one query of the engine may take.")
 
-    bin_width_s: int = Field(10, gt=0, description="Width of the bins that are judged; fixed once data is stored.")
+    bin_width_s: int = Field(
+        10, gt=0, le=86_400, description="Width of the bins that are judged; fixed once data is stored."
+    )
     tick_s: Seconds = Field(10.0, description="How often the judge looks.")
     watermark_s: Seconds = Field(
         12.0, description="Age at which a bin is complete: twice the exporters' delay plus the flush interval."
@@ -90,7 +105,7 @@ class Settings(BaseSettings):
     warm_up_s: float = Field(
         120.0, ge=0, description="Longest start of a new instance that is left out of latency (never out of errors)."
     )
-    max_operations: int = Field(200, gt=0, description="Operations judged one by one; the rest is `other`.")
+    max_operations: int = Field(200, gt=0, le=10**6, description="Operations judged one by one; the rest is `other`.")
     judge_horizon_s: Seconds = Field(86_400.0, description="How long a deployment is judged at most.")
 
     calibrate_daily: bool = Field(
@@ -99,7 +114,7 @@ class Settings(BaseSettings):
         "some minutes of one core at low priority for each.",
     )
     calibrate_placebos: int = Field(
-        100, ge=30, description="Deployments of nothing that a calibration of one service tries."
+        100, ge=30, le=10**6, description="Deployments of nothing that a calibration of one service tries."
     )
     calibrate_placebo_s: Seconds = Field(3600.0, description="How long each of them is judged.")
 
