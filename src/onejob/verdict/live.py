@@ -39,8 +39,8 @@ from onejob.verdict.warm_up import warmed_instances
 
 log = logging.getLogger(__name__)
 
-# Of those whose new version served nobody lately, how many are looked at in a tick that is late already: none waits
-# for ever, and together they delay those with requests by little.
+# Of those whose new version served nobody lately, or was not looked at yet, how many are looked at in a tick that is
+# late already: none waits for ever, and together they delay those with requests by little.
 _LEAST_QUIET = 0.1
 
 
@@ -83,7 +83,7 @@ class JudgeLoop:
     def tick(self, now: datetime) -> Iterator[Look]:
         """Look at all open deployments; one that cannot be looked at now is looked at next time.
 
-        When that takes longer than `tick_s`, most of those without requests are left for the ticks to come.
+        When that takes longer than `tick_s`, most of those not known to have requests are left for the ticks to come.
         """
         still_open = self._deployments.open()
         ids = {d.id for d in still_open}
@@ -91,8 +91,7 @@ class JudgeLoop:
         for gone in self._judges.keys() - ids:
             del self._judges[gone]
         late_at = time.monotonic() + self._settings.tick_s
-        due = self._due(still_open, now)
-        least = math.ceil(len(due) - (1 - _LEAST_QUIET) * sum(found.id in self._quiet for found in due))
+        due, least = self._due(still_open, now)
         for number, deployment in enumerate(due):
             if number >= least and time.monotonic() > late_at:
                 break
@@ -109,9 +108,10 @@ class JudgeLoop:
                 self._judges.pop(deployment.id, None)
                 log.exception("could not look at %s %s; it is tried again", deployment.service, deployment.version)
 
-    def _due(self, still_open: list[Deployment], now: datetime) -> list[Deployment]:
-        """Whose traffic onejob moves first, then those with requests, the newest first, then those that waited the
-        largest part of their age; old ones seldom, so that a thousand can be open.
+    def _due(self, still_open: list[Deployment], now: datetime) -> tuple[list[Deployment], int]:
+        """Whose traffic onejob moves first, then those with requests, the newest first, then those never looked at,
+        then those that waited the largest part of their age; old ones seldom, so that a thousand can be open. And how
+        many of them cannot be left for later.
         """
         moving = {rollout.deployment_id for rollout in self._rollouts.active()}
         due = [
@@ -120,14 +120,19 @@ class JudgeLoop:
             if found.id in moving or is_due(found, self._judges.get(found.id), now, self._settings)
         ]
 
-        def urgency(found: Deployment) -> tuple[bool, bool, float]:
-            judge = self._judges.get(found.id)
-            if found.id in moving or found.id not in self._quiet or judge is None:
-                return found.id in moving, True, found.started_at.timestamp()
-            waited_s = now.timestamp() - (judge.bins_to or 0)
-            return False, False, waited_s / max(1.0, (now - found.started_at).total_seconds())
+        def may_wait(found: Deployment) -> bool:
+            return found.id not in moving and (found.id in self._quiet or found.id not in self._judges)
 
-        return sorted(due, key=urgency, reverse=True)
+        def urgency(found: Deployment) -> tuple[bool, bool, bool, float]:
+            judge = self._judges.get(found.id)
+            if found.id in moving or judge is None or found.id not in self._quiet:
+                return found.id in moving, not may_wait(found), True, found.started_at.timestamp()
+            waited_s = now.timestamp() - (judge.bins_to or 0)
+            return False, False, False, waited_s / max(1.0, (now - found.started_at).total_seconds())
+
+        can_wait = sum(may_wait(found) for found in due)
+        least = len(due) - can_wait + math.ceil(_LEAST_QUIET * can_wait)
+        return sorted(due, key=urgency, reverse=True), least
 
     def _look(self, deployment: Deployment, now: datetime) -> Iterator[Look]:
         judge = self._judge(deployment)
