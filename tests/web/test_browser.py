@@ -14,6 +14,7 @@ from onejob.model.verdict import Missing, State
 from .builders import (
     NOW,
     Lists,
+    a_backtest,
     a_record,
     a_row,
     a_signal,
@@ -100,6 +101,17 @@ def test_the_widest_evidence_is_not_wider_than_a_laptop(page: Page, site: Site) 
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
     fits = "(one => one.scrollWidth <= one.clientWidth)(document.querySelector('#evidence'))"
     assert page.evaluate(fits), "nor has it to be scrolled"
+
+
+def test_no_column_of_a_backtest_runs_into_the_next(page: Page, site: Site) -> None:
+    data = Lists(some_history())
+    data.report = a_backtest()
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(site(data) + "/backtest")
+    expect(page.locator("table.backtest td").first).to_be_visible()
+    wide = "[...document.querySelectorAll('.backtest td, .backtest th')].filter(e => e.scrollWidth > e.clientWidth + 1)"
+    assert page.evaluate(f"{wide}.map(e => e.textContent)") == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
 
 
 @pytest.mark.parametrize("kind", ["list", "worse", "running", "nothing"])
