@@ -196,6 +196,8 @@ def test_a_made_up_cursor_is_refused(state_database: Database, cursor: str) -> N
         (DeploymentFilter(text="SEAR"), ["88"]),
         (DeploymentFilter(text="%"), []),
         (DeploymentFilter(text="mo", service="checkout"), ["3"]),
+        (DeploymentFilter(text="sear 88"), ["88"]),
+        (DeploymentFilter(text="sear 3"), []),
     ],
 )
 def test_filters(state_database: Database, chosen: DeploymentFilter, versions: list[str]) -> None:

@@ -231,8 +231,8 @@ def _conditions(chosen: DeploymentFilter) -> list[ColumnElement[bool]]:
         conditions.append(deployments.c.started_at >= chosen.since)
     if chosen.until is not None:
         conditions.append(deployments.c.started_at < chosen.until)
-    if chosen.text:
-        conditions.append(_contains(chosen.text))
+    # Each word by itself: `checkout 1.42.0` is how pages and sentences call a deployment.
+    conditions += [_contains(word) for word in (chosen.text or "").split()]
     return conditions
 
 
