@@ -48,11 +48,18 @@ def missing_for_rates(
     pooled = rates.events.sum(axis=1) / total
     variance = np.maximum(pooled, 1 / total) * (1 - pooled) * rates.phi / np.maximum(1.0, rates.requests.min(axis=1))
     unlucky = np.minimum(1.0, pooled + np.minimum(_Z90 * np.sqrt(variance), rates.tolerance / 2))
-    factors = [_factors_for_rates(rates, pooled, treatment, alpha) for treatment in (pooled, unlucky)]
+    factors = _factors_for_rates(_twice(rates), np.tile(pooled, 2), np.concatenate([pooled, unlucky]), alpha)
+    typical, most = factors[: len(pooled)], factors[len(pooled) :]
     return [
-        _missing(high, typical, most, int(n1), rate)
-        for high, typical, most, n1, rate in zip(highs, *factors, rates.shown, rates_per_s, strict=True)
+        _missing(high, likely, at_most, int(n1), rate)
+        for high, likely, at_most, n1, rate in zip(highs, typical, most, rates.shown, rates_per_s, strict=True)
     ]
+
+
+def _twice(rates: Rates) -> Rates:
+    """For both forecasts: asked for at once they take half the time, as a look has few rows."""
+    columns = (rates.events, rates.requests, rates.tolerance, rates.phi, rates.shown)
+    return Rates(*(np.concatenate([values, values]) for values in columns))
 
 
 def _factors_for_rates(rates: Rates, control: Floats, treatment: Floats, alpha: float) -> list[float | None]:
