@@ -45,7 +45,7 @@ ifdef ARGS
 else
 	$(BIN)/pytest tests/stats tests/verdict $(BESIDE) -m covering $(COVERAGE)
 	$(BIN)/pytest $(BESIDE) -m "not alone and not covering"
-	$(BIN)/pytest -m alone
+	$(BIN)/pytest -m alone $$(grep -rl --include='test_*.py' 'mark\.alone' tests)
 endif
 
 bench-verdict: .venv/.dev ## the verdict beside its peers: ARGS=--quick, ARGS="--data DIR"

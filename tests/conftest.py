@@ -29,7 +29,8 @@ COVERING = ("stats", "verdict")  # where the tests of what decides verdicts are
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Coverage takes as long again as what it watches: it is measured on the quick tests of what it is asked of."""
     for item in items:
-        if item.path.parent.name in COVERING and not item.get_closest_marker("slow"):
+        is_traced = not any(item.get_closest_marker(name) for name in ("slow", "untraced"))
+        if item.path.parent.name in COVERING and is_traced:
             item.add_marker("covering")
 
 

@@ -11,6 +11,8 @@ from onejob.stats import batch_sums
 from onejob.stats.batch_sums import DIFFERENCE, RATIO, Batches, one_sided
 from onejob.stats.means import MIN_BATCHES, PairedMeans
 
+pytestmark = pytest.mark.untraced
+
 BAR = np.log(100)
 FINITE = st.floats(-1e12, 1e12, allow_subnormal=False).filter(lambda v: v == 0 or abs(v) > 1e-12)
 

@@ -43,6 +43,7 @@ def test_an_average_of_evidence_is_taken_in_log_space_without_overflow() -> None
     assert mixture.log_weighted(np.array([-np.inf, 1.0]), np.array([0.0, 1.0])) == pytest.approx(1.0)
 
 
+@pytest.mark.untraced
 def test_intervals_contain_the_running_mean_at_every_look() -> None:
     """Rates that drift, 300 looks, 400 runs: misses at any look stay under alpha (here 5 %)."""
     rng = np.random.default_rng(3)

@@ -51,6 +51,7 @@ def test_a_day_of_counts_gives_a_number(observed: int) -> None:
     assert (found[1] > 100) == (observed > 1_000_000)
 
 
+@pytest.mark.untraced
 def test_looking_at_every_bin_seldom_alarms_without_a_change_and_finds_a_loss_of_a_fifth() -> None:
     rng, alarms, delays = np.random.default_rng(2), 0, []
     for run in range(200):
@@ -74,6 +75,7 @@ def test_given_the_events_of_a_bin_the_paired_test_has_expectation_one(k: int, e
     assert expectation == pytest.approx(np.ones((2, len(LOG_RATIOS))))
 
 
+@pytest.mark.untraced
 def test_intervals_of_the_ratio_contain_it_at_all_looks_while_share_and_base_rate_move() -> None:
     rng, missed, widths = np.random.default_rng(4), 0, []
     e = np.stack([np.full(120, 9.0), np.where(np.arange(120) < 60, 1.0, 9.0)])

@@ -11,7 +11,7 @@ from onejob.model.kpi import Direction, Kpi, KpiKind
 from onejob.model.verdict import Verdict
 from onejob.stats.octaves import octave
 from onejob.verdict.judge import Judge
-from verdict.traffic import START, Scenario, a_cell, a_deployment
+from verdict.traffic import START, Scenario, a_cell, a_deployment, looks
 
 CALM = Scenario(rates={"POST /orders": 8.0}, share=lambda _: 0.5, seconds=90, baseline_s=40)
 Values = Callable[[np.random.Generator, int], np.ndarray]
@@ -36,30 +36,6 @@ def value_cell(kpi: str, version: str, instance: str, at: int, values: Iterable[
         k = octave(value)
         counts[k], sums[k] = counts.get(k, 0) + 1, sums.get(k, 0.0) + value
     return ValueCell(kpi=kpi, version=version, instance=instance, bin_start=at, counts=counts, sums=sums)
-
-
-def looks(batches: Iterable[EvidenceBatch], bins: int = 5) -> list[EvidenceBatch]:
-    """The same bins, several to a look: what is said of them is the same, and the tests are faster."""
-    found: list[EvidenceBatch] = []
-    ahead = list(batches)
-    for seq, at in enumerate(range(0, len(ahead), bins)):
-        some = ahead[at : at + bins]
-        vital_names = sorted({vital.name for batch in some for vital in batch.vitals})
-        vital_cells = {n: tuple(c for b in some for v in b.vitals if v.name == n for c in v.cells) for n in vital_names}
-        found.append(
-            replace(
-                some[-1],
-                seq=seq,
-                bins_from=some[0].bins_from,
-                settings=some[0].settings,
-                vitals=tuple(Vital(name=name, cells=cells) for name, cells in vital_cells.items()),
-                **{
-                    name: tuple(one for batch in some for one in getattr(batch, name))
-                    for name in ("cells", "router", "values", "novelties")
-                },
-            )
-        )
-    return found
 
 
 def last_verdict(batches: Iterable[EvidenceBatch], bins: int = 5) -> Verdict:

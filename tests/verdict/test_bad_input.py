@@ -135,6 +135,7 @@ def test_a_cell_that_comes_twice_counts_once() -> None:
     assert "came twice" in " ".join(twice.left_out)
 
 
+@pytest.mark.untraced
 def test_a_bin_that_was_judged_is_not_judged_again() -> None:
     """Late spans, a second reading of the same bins, and a clock set back all look like this."""
     some = batches()
@@ -144,6 +145,7 @@ def test_a_bin_that_was_judged_is_not_judged_again() -> None:
     assert "judged before" in " ".join(verdict.left_out)
 
 
+@pytest.mark.untraced
 def test_batches_that_overlap_count_each_bin_once() -> None:
     some = batches()
     wide = [replace(b, bins_from=b.bins_from - 5, cells=b.cells) for b in some]
@@ -160,6 +162,7 @@ def test_a_clock_that_jumps_puts_its_requests_into_no_bin(jump: int) -> None:
     assert both_served(verdict) < both_served(judged(batches()))
 
 
+@pytest.mark.untraced
 def test_a_control_that_dies_halfway_freezes_what_is_known_and_forecasts_nothing() -> None:
     died = START + 30
     some = spoiled(batches(200), lambda c: None if c.version == "1" and c.bin_start >= died else c)
@@ -171,6 +174,7 @@ def test_a_control_that_dies_halfway_freezes_what_is_known_and_forecasts_nothing
     assert all(s.missing is not None and s.missing.seconds_p50 is None for s in verdict.signals)
 
 
+@pytest.mark.untraced
 def test_a_control_that_dies_before_enough_has_come_never_becomes_no_worse() -> None:
     some = batches(200, JudgeSettings(tolerance_errors=0.01, tolerance_p50=1.4, tolerance_tail=2.0))
     assert judged(spoiled(some, lambda c: None if c.version == "1" and c.bin_start >= START + 5 else c)).state is (

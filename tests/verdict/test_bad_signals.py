@@ -12,6 +12,8 @@ from onejob.model.verdict import Reason, SignalResult, State, Verdict
 from verdict.said import ALL_KINDS, CALM, everything, last_verdict, looks, routed
 from verdict.traffic import START
 
+pytestmark = pytest.mark.untraced
+
 Spoil = Callable[[ValueCell], ValueCell]
 FURTHER = ("kpi", "vitals", "novelty")
 

@@ -115,6 +115,7 @@ def ship(engine: Engine, database: Database, settings: Settings) -> Ship:
     return shipped
 
 
+@pytest.mark.untraced
 def test_errors_that_rise_are_worse_within_minutes_and_the_document_is_recomputable(
     ship: Ship, database: Database
 ) -> None:
@@ -135,6 +136,7 @@ def test_errors_that_rise_are_worse_within_minutes_and_the_document_is_recomputa
     assert stored == recompute(deployment, Evidences(database).read(deployment.id))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_morning_that_rises_as_it_does_every_day_is_nobodys_fault(ship: Ship, seed: int) -> None:
     _, verdicts = ship(Service(), seed)
@@ -153,6 +155,7 @@ def test_durations_that_rise_are_worse_and_their_interval_holds_the_truth(ship: 
         assert median.low <= 1.6 <= median.high
 
 
+@pytest.mark.untraced
 def test_durations_that_fall_are_better(ship: Ship) -> None:
     _, verdicts = ship(Service(slower=0.5))
     assert verdicts[-1].state is State.BETTER
@@ -183,6 +186,7 @@ def test_with_an_hour_of_past_only_gross_damage_shows_and_the_verdict_says_what_
     assert any("Less than a day" in line for line in slight[-1].left_out)
 
 
+@pytest.mark.untraced
 def test_it_is_looked_at_for_an_hour_and_not_longer(ship: Ship, database: Database) -> None:
     deployment, verdicts = ship(Service(), status=Status.FINISHED, finished_at=datetime.fromtimestamp(BEGAN + 30, UTC))
     assert (verdicts[-1].judged_at.timestamp() - BEGAN) / MINUTE == pytest.approx(64, abs=3)

@@ -108,6 +108,7 @@ def test_without_a_stack_the_message_counts_without_what_varies() -> None:
     assert fingerprint("Timeout", "order 99 of 'bob' after 1.2 s (id 00f067aa0ba902b7aabbccddeeff0011)", "")[0] == first
 
 
+@pytest.mark.untraced
 @given(st.text(max_size=400), st.text(max_size=100), st.text(max_size=2000))
 @settings(deadline=None, max_examples=60)
 def test_whatever_is_thrown_has_a_short_title(kind: str, message: str, stack: str) -> None:

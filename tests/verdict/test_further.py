@@ -398,6 +398,7 @@ def test_a_tolerance_of_an_operation_is_the_one_of_its_row() -> None:
     assert {s.tolerance for s in verdict.signals if s.signal == "latency_p50"} == {1.4}
 
 
+@pytest.mark.untraced
 def test_resuming_with_every_kind_of_signal_equals_never_having_stopped() -> None:
     rng = np.random.default_rng(5)
     settings = JudgeSettings(kpis=ALL_KINDS)

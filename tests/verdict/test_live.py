@@ -99,6 +99,7 @@ def looks(loop: JudgeLoop, *times: float) -> list[Look]:
     return [look for t in times for look in loop.tick(moment(t))]
 
 
+@pytest.mark.untraced
 def test_failures_turn_the_verdict_and_the_stored_document_is_recomputable(
     engine: Engine, database: Database, settings: Settings
 ) -> None:
@@ -113,6 +114,7 @@ def test_failures_turn_the_verdict_and_the_stored_document_is_recomputable(
     assert stored == recompute(deployment, Evidences(database).read(deployment.id))
 
 
+@pytest.mark.untraced
 def test_a_version_of_which_a_tenth_is_kept_misses_no_answers_and_is_still_found_to_fail(
     engine: Engine, database: Database, settings: Settings
 ) -> None:
@@ -129,6 +131,7 @@ def test_a_version_of_which_a_tenth_is_kept_misses_no_answers_and_is_still_found
     assert Verdicts(database).current(deployment.id) == recompute(deployment, Evidences(database).read(deployment.id))
 
 
+@pytest.mark.untraced
 def test_a_restart_in_the_middle_changes_nothing(engine: Engine, database: Database, settings: Settings) -> None:
     deployment = reported(database)
     store(engine, deployment.service, failing=0.4)

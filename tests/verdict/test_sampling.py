@@ -18,6 +18,7 @@ from onejob.verdict.judge import Judge
 from onejob.verdict.recompute import recompute
 from verdict.said import a_kpi, value_cell
 from verdict.traffic import START, Scenario, a_cell, a_deployment, router_counts
+from verdict.traffic import looks as merged
 
 Kept = Mapping[str, tuple[float, float]]  # by version: which part of the requests that did well, and of the failed ones
 WHOLE: Kept = {"1": (1.0, 1.0), "2": (1.0, 1.0)}
@@ -47,9 +48,10 @@ def sampled(scenario: Scenario, kept: Kept, seed: int = 1, *, is_told: bool = Tr
         yield replace(batch, cells=tuple(cell for cell in cells if cell is not None))
 
 
-def looks(scenario: Scenario, kept: Kept, seed: int = 1, *, is_told: bool = True) -> list[Verdict]:
+def looks(scenario: Scenario, kept: Kept, seed: int = 1, *, is_told: bool = True, bins: int = 5) -> list[Verdict]:
+    """One every `bins` seconds."""
     judge = Judge(a_deployment())
-    return [judge.consume(batch) for batch in sampled(scenario, kept, seed, is_told=is_told)]
+    return [judge.consume(batch) for batch in merged(sampled(scenario, kept, seed, is_told=is_told), bins)]
 
 
 def row(verdict: Verdict, signal: str, operation: str = "POST /orders") -> SignalResult:
@@ -83,7 +85,7 @@ def test_what_is_worse_is_found_in_a_tenth_of_the_spans_later_than_in_all_of_the
     """Evidence is of spans: it grows with them."""
     hurt = replace(HALF, failing=a_fifth_more_fails)
     whole, half, tenth = (
-        [v.state for v in looks(hurt, {"1": (s, s), "2": (s, s)})].index(State.WORSE) for s in (1.0, 0.5, 0.1)
+        [v.state for v in looks(hurt, {"1": (s, s), "2": (s, s)}, bins=1)].index(State.WORSE) for s in (1.0, 0.5, 0.1)
     )
     assert whole <= half < tenth
 
@@ -111,7 +113,10 @@ def test_what_is_worse_is_found_where_arms_are_sampled_at_other_rates_or_by_outc
     ],
 )
 def test_identical_versions_are_never_called_worse_or_better_however_they_are_sampled(kept: Kept) -> None:
-    """1 % of them may be; of a hundred looks at each of four, at 2 % and at 20 % errors, none is."""
+    """1 % of them may be; of sixteen looks at each of four, at 2 % and at 20 % errors, none is.
+
+    A verdict once given stays, and a sampler that is wrongly undone moves it for good: looks between would see no more.
+    """
     for seed in range(4):
         harmless = replace(HALF, base_errors=(0.02, 0.2)[seed % 2], declared_share=True)
         assert {v.state for v in looks(harmless, kept, seed)} <= {State.UNDECIDED, State.NO_WORSE}
@@ -131,7 +136,7 @@ def test_a_version_that_is_sampled_at_a_tenth_does_not_miss_answers() -> None:
 def test_a_version_that_is_sampled_at_a_tenth_and_misses_most_answers_is_worse() -> None:
     """It answers a tenth of what it should, and a tenth of that is kept."""
     hanging = Judge(a_deployment())
-    for batch in sampled(replace(HALF, seconds=90, declared_share=True), {"1": (1.0, 1.0), "2": (0.01, 0.01)}):
+    for batch in merged(sampled(replace(HALF, seconds=90, declared_share=True), {"1": (1.0, 1.0), "2": (0.01, 0.01)})):
         cells = [
             c if c.adjusted is None else replace(c, adjusted=c.count * 10.0, adjusted_sq=c.count * 100.0, errors=0,
                                                  adjusted_errors=0.0)
@@ -193,7 +198,7 @@ def test_operations_that_are_sampled_at_rates_of_their_own_are_no_sampling_by_ou
     judge = Judge(a_deployment())
     rng = np.random.default_rng(4)
     scenario = replace(HALF, rates={"POST /orders": 200.0, "GET /cart": 200.0}, base_errors=0.0)
-    for batch in replace(scenario, failing=a_fifth_more_fails).batches(4):
+    for batch in merged(replace(scenario, failing=a_fifth_more_fails).batches(4)):
         rates = {"POST /orders": 1.0, "GET /cart": 0.05}
         cells = (kept_of(rng, c, rates[c.operation], rates[c.operation], is_told=True) for c in batch.cells)
         verdict = judge.consume(replace(batch, cells=tuple(c for c in cells if c is not None)))
@@ -225,6 +230,7 @@ def test_callers_that_sample_at_rates_of_their_own_are_no_sampling_by_outcome() 
     assert not any("by outcome" in line for line in verdict.left_out)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("seed", range(2))
 def test_nor_are_they_where_bins_have_a_request_or_two(seed: int) -> None:
     """Spans of one outcome count alike there, for they are so few: what differs is chance."""
@@ -245,7 +251,7 @@ def of_two_callers(scenario: Scenario, seed: int, breaks_for_few: float = 0.0) -
     """Half of the requests come from a caller that keeps one in fifty; the new version may break for that one."""
     judge = Judge(a_deployment())
     rng = np.random.default_rng(seed)
-    for batch in scenario.batches(seed):
+    for batch in merged(scenario.batches(seed)):
         cells = (_of_two(rng, c, breaks_for_few if c.version == "2" else 0.0) for c in batch.cells)
         verdict = judge.consume(replace(batch, cells=tuple(c for c in cells if c is not None)))
     return verdict
@@ -270,7 +276,7 @@ def _kept_counts(rng: np.random.Generator, cell: Cell, rate: float) -> tuple[flo
 
 def test_marks_of_a_tail_sampler_make_rates_no_rates() -> None:
     judge = Judge(a_deployment())
-    for batch in sampled(HALF, FAILURES_KEPT, is_told=False):
+    for batch in merged(sampled(HALF, FAILURES_KEPT, is_told=False)):
         verdict = judge.consume(replace(batch, cells=tuple(replace(c, tail_sampled=c.count) for c in batch.cells)))
 
     assert (verdict.state, verdict.reason) == (State.UNDECIDED, Reason.NOT_COMPARABLE)
@@ -282,7 +288,7 @@ def test_marks_of_a_tail_sampler_make_rates_no_rates() -> None:
 
 def test_a_tail_sampler_that_says_how_often_each_span_counts_is_undone() -> None:
     judge = Judge(a_deployment())
-    for batch in sampled(replace(HALF, failing=a_fifth_more_fails), FAILURES_KEPT):
+    for batch in merged(sampled(replace(HALF, failing=a_fifth_more_fails), FAILURES_KEPT)):
         verdict = judge.consume(replace(batch, cells=tuple(replace(c, tail_sampled=c.count) for c in batch.cells)))
 
     assert verdict.state is State.WORSE
@@ -329,7 +335,7 @@ def test_what_the_router_saw_holds_where_spans_are_chosen_by_outcome() -> None:
     twice = replace(of_router(150, (7, 15)), failing=lambda rng, failed: failed | (rng.random(len(failed)) < 0.05))
     judge = Judge(a_deployment())
 
-    for batch in sampled(twice, FAILURES_KEPT, is_told=False):
+    for batch in merged(sampled(twice, FAILURES_KEPT, is_told=False)):
         found = judge.consume(replace(batch, cells=tuple(replace(c, tail_sampled=c.count) for c in batch.cells)))
 
     assert any("chosen by outcome" in line for line in found.left_out)
@@ -339,7 +345,7 @@ def test_what_the_router_saw_holds_where_spans_are_chosen_by_outcome() -> None:
 
 
 def test_a_verdict_of_sampled_spans_is_recomputed_from_its_stored_counts() -> None:
-    batches = list(sampled(replace(HALF, failing=a_fifth_more_fails, declared_share=True), FAILURES_KEPT))
+    batches = merged(sampled(replace(HALF, failing=a_fifth_more_fails, declared_share=True), FAILURES_KEPT))
     judge = Judge(a_deployment())
     found = [judge.consume(batch) for batch in batches][-1]
 
@@ -369,7 +375,7 @@ def test_a_consumer_that_is_sampled_at_a_tenth_does_as_much_as_the_others() -> N
 
 def test_spans_that_stand_for_themselves_change_nothing() -> None:
     silent, telling = Judge(a_deployment()), Judge(a_deployment())
-    for batch in replace(HALF, failing=a_fifth_more_fails, declared_share=True).batches(2):
+    for batch in merged(replace(HALF, failing=a_fifth_more_fails, declared_share=True).batches(2)):
         cells = (
             replace(c, adjusted=float(c.count), adjusted_errors=float(c.errors), adjusted_sq=float(c.count))
             for c in batch.cells
