@@ -37,7 +37,7 @@ PAST = """
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Placebos are looked at ten times each: a rate wants many placebos more than many looks at each."""
+    """Each placebo is looked at eight times: a rate wants many placebos more than many looks at each."""
     return Settings(data_dir=tmp_path_factory.mktemp("past"), calibrate_placebo_s=200, tick_s=30)
 
 

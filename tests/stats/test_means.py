@@ -74,13 +74,16 @@ def noise(kind: str, rng: np.random.Generator, length: int) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "most"), [("normal", 0.01), ("skewed", 0.03), ("autoregressive", 0.03)])
 def test_without_a_change_looking_again_and_again_seldom_alarms(kind: str, most: float) -> None:
-    """Two sides at 1 % each; skewed and remembering noise is only asymptotically as good as normal noise."""
+    """Two sides at 1 % each, looked at twenty times; a t-test repeated as often alarms in 12 % of such runs.
+
+    Skewed and remembering noise is only asymptotically as good as normal noise.
+    """
     rng, alarms = np.random.default_rng(11), 0
     for _ in range(100):
         test, is_alarm = PairedMeans(), False
         for look, difference in enumerate(noise(kind, rng, 400)):
             test.add(10 + difference, 10.0)
-            is_alarm |= look % 10 == 9 and max(test.log_evidence(DIFFERENCE, 0.0)) >= BAR
+            is_alarm |= look % 20 == 19 and max(test.log_evidence(DIFFERENCE, 0.0)) >= BAR
         alarms += is_alarm
     assert alarms / 100 <= 2 * most
 

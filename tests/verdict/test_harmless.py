@@ -80,7 +80,7 @@ class Harmless:
 
 def verdicts(run: Harmless) -> list[Verdict]:
     judge = Judge(a_deployment())
-    return [judge.consume(batch) for batch in looks(run.batches(), bins=5)]
+    return [judge.consume(batch) for batch in looks(run.batches(), bins=8)]
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from onejob.model.evidence import JudgeSettings, SignalHistory
 from onejob.model.verdict import Reason, SignalResult, State
 from onejob.verdict.judge import Judge
 from onejob.verdict.recompute import recompute, refold
-from verdict.traffic import START, Scenario, a_cell, a_deployment, judged, router_counts
+from verdict.traffic import START, Scenario, a_cell, a_deployment, judged, looks, router_counts
 
 pytestmark = pytest.mark.untraced
 
@@ -66,12 +66,12 @@ def test_a_rollout_while_base_errors_rise_is_not_blamed() -> None:
     """Merging bins of different share would blame it in one of six runs."""
 
     def run(seed: int) -> State:
-        judge = Judge(a_deployment())
+        judge, batches = Judge(a_deployment()), []
         for batch, errors in zip(Scenario().batches(seed), np.linspace(0.005, 0.15, 100), strict=True):
             rng = np.random.default_rng(seed * 1000 + batch.seq)
             cells = tuple(replace(c, errors=int(rng.binomial(c.count, errors))) for c in batch.cells)
-            verdict = judge.consume(replace(batch, cells=cells))
-        return verdict.state
+            batches.append(replace(batch, cells=cells))
+        return [judge.consume(batch) for batch in looks(batches)][-1].state
 
     assert State.WORSE not in {run(seed) for seed in range(5)}
 
