@@ -10,16 +10,20 @@ import numpy as np
 import pytest
 
 from onejob.config import Settings
+from onejob.model.calibration import Calibration
 from onejob.model.deployment import Deployment, Status, Strategy
-from onejob.model.verdict import Reason, State, Verdict
+from onejob.model.verdict import FalseAlarms, Reason, State, Verdict
+from onejob.state.calibrations import Calibrations
 from onejob.state.database import Database
 from onejob.state.deployments import Deployments
 from onejob.state.evidence import Evidences
-from onejob.state.verdicts import Verdicts
+from onejob.state.rollouts import Rollouts
+from onejob.state.verdicts import Explanations, Verdicts
 from onejob.store.engine import Engine, open_engine
+from onejob.verdict.live import JudgeLoop
 from onejob.verdict.recompute import recompute
+from onejob.web.pages.sure import view
 from otlp_builders import a_service
-from verdict.test_live import a_loop
 from verdict.traffic import a_deployment
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
@@ -53,6 +57,21 @@ class Service:
                 seconds = 0.03 * slower * (0.8 + 0.2 * day) * np.exp(rng.normal(0, 0.4, n))
                 if n:
                     yield json.dumps(a_row(service, operation, "2" if at >= BEGAN else "1", at, failed, seconds))
+
+
+def a_calibration(service: str, false_alarms: FalseAlarms) -> Calibration:
+    moment = datetime.fromtimestamp(BEGAN, UTC)
+    return Calibration(
+        service=service,
+        environment="production",
+        measured_at=moment,
+        since=moment,
+        until=moment,
+        placebo_s=3_600.0,
+        target=0.01,
+        phi_factor=2.0,
+        false_alarms=false_alarms,
+    )
 
 
 def a_row(service: str, operation: str, version: str, at: int, failed: int, seconds: np.ndarray) -> dict[str, object]:
@@ -96,8 +115,10 @@ Ship = Callable[..., tuple[Deployment, list[Verdict]]]
 def ship(engine: Engine, database: Database, settings: Settings) -> Ship:
     """Stores the service's telemetry, reports a deployment, and looks every three minutes for an hour."""
 
-    def shipped(of: Service, seed: int = 1, **changes: object) -> tuple[Deployment, list[Verdict]]:
-        name = a_service()
+    def shipped(
+        of: Service, seed: int = 1, name: str | None = None, **changes: object
+    ) -> tuple[Deployment, list[Verdict]]:
+        name = name or a_service()
         if rows := list(of.rows(name, seed)):
             engine.execute("INSERT INTO operation_rollup FORMAT JSONEachRow " + "\n".join(rows))
         deployment = a_deployment(
@@ -108,7 +129,16 @@ def ship(engine: Engine, database: Database, settings: Settings) -> Ship:
             **changes,
         )
         Deployments(database).add(deployment)
-        loop = a_loop(engine, database, settings)
+        loop = JudgeLoop(
+            engine=engine,
+            deployments=Deployments(database),
+            evidences=Evidences(database),
+            verdicts=Verdicts(database),
+            explanations=Explanations(database),
+            rollouts=Rollouts(database),
+            settings=settings,
+            calibrations=Calibrations(database),
+        )
         times = [datetime.fromtimestamp(BEGAN + minute * MINUTE + 5, UTC) for minute in range(1, 70, 3)]
         return deployment, [look.verdict for now in times for look in loop.tick(now)]
 
@@ -134,6 +164,32 @@ def test_errors_that_rise_are_worse_within_minutes_and_the_document_is_recomputa
     assert stored.state is State.WORSE
     assert max(s.low or 0.0 for s in stored.signals if s.signal == "errors") > 0.01
     assert stored == recompute(deployment, Evidences(database).read(deployment.id))
+
+
+def test_the_verdict_shows_its_own_false_alarms_and_not_those_of_a_version_beside_another(
+    ship: Ship, database: Database
+) -> None:
+    name = a_service()
+    beside = FalseAlarms(
+        placebos=99, alarms=9, rate=1 / 11, low=0.0, high=0.2, phi_factor=2.0, measured_at=datetime.now(UTC)
+    )
+    Calibrations(database).save(a_calibration(name, beside))
+    _, verdicts = ship(Service(days=3.0), name=name)
+    found = verdicts[-1].false_alarms
+    assert found is not None
+    assert 20 <= found.placebos < 3 * 24
+    assert found.alarms <= 2
+    assert found.low <= found.rate < found.high
+    assert (found.phi_factor, found.measured_at.timestamp()) == (1.0, BEGAN + 2 * MINUTE)
+    sure = {fact.question: fact.answer for fact in view(verdicts[-1], None).facts}
+    assert f"of {found.placebos} hours of this service" in sure["False alarms"]
+
+
+@pytest.mark.untraced
+def test_a_rate_of_few_hours_is_not_shown(ship: Ship) -> None:
+    _, verdicts = ship(Service(days=0.5))
+    assert verdicts[-1].signals
+    assert verdicts[-1].false_alarms is None
 
 
 @pytest.mark.untraced

@@ -22,10 +22,9 @@ from onejob.history.placebo import Placebo, Window, draw, judged, quiet_windows
 from onejob.history.presence import by_environment
 from onejob.model.calibration import Calibration
 from onejob.model.evidence import JudgeSettings, SignalHistory
-from onejob.model.verdict import FalseAlarms
-from onejob.stats.binomial import proportion_interval
 from onejob.store.past import Past
 from onejob.verdict.batches import BASELINE_S, judge_settings
+from onejob.verdict.false_alarms import rate_of
 
 # Each divides the evidence by about a quarter more than the one before; beyond ten, nothing would ever be found.
 FACTORS = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.3, 8.0, 10.0)
@@ -174,20 +173,7 @@ class _Measuring:
             placebo_s=self.settings.calibrate_placebo_s,
             target=self.settings.alpha,
             phi_factor=told.phi_factor,
-            false_alarms=_rate(alarms, placebos, told.phi_factor, measured_at) if placebos else None,
+            false_alarms=rate_of(alarms, placebos, told.phi_factor, measured_at) if placebos else None,
             history=told.history,
             note=note,
         )
-
-
-def _rate(alarms: int, placebos: int, phi_factor: float, measured_at: datetime) -> FalseAlarms:
-    low, high = proportion_interval(alarms, placebos)
-    return FalseAlarms(
-        placebos=placebos,
-        alarms=alarms,
-        rate=alarms / placebos,
-        low=low,
-        high=high,
-        phi_factor=phi_factor,
-        measured_at=measured_at,
-    )

@@ -184,7 +184,7 @@ class Expectations:
     `first` is the Unix second at which the first judged step begins. `independent`: how many horizons the moments cover
     without overlap. `is_adjacent`: is the last of the moments the one right before the change? `days_back` tells of the
     season, and is empty where none is known. `requests` and `versions` are those of the past; `heft` is for how many
-    requests a span stood then.
+    requests a span stood then. `starts` are the steps at which the moments begin, empty in what older versions stored.
     """
 
     first: int
@@ -196,6 +196,7 @@ class Expectations:
     versions: tuple[str, ...]
     series: tuple[ExpectedSeries, ...]
     heft: float = 1.0
+    starts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

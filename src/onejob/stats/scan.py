@@ -155,15 +155,19 @@ def _windows(values: Floats, width: int) -> Floats:
     return result
 
 
+def apart(starts: Ints, horizon: int) -> Ints:
+    """Which of the ascending `starts` begin windows of `horizon` steps that do not overlap: as many as fit."""
+    found, free_from = [], -np.inf
+    for number, start in enumerate(starts):
+        if start >= free_from:
+            found.append(number)
+            free_from = start + horizon
+    return np.array(found, dtype=np.int64)
+
+
 def independent(starts: Ints, horizon: int) -> float:
     """How many windows of `horizon` steps fit without overlap into those that begin at `starts`."""
-    if not len(starts):
-        return 0.0
-    count, free_from = 0, -np.inf
-    for start in starts:
-        if start >= free_from:
-            count, free_from = count + 1, start + horizon
-    return float(count)
+    return float(len(apart(starts, horizon)))
 
 
 def together(rows: Sequence[Floats]) -> Floats:

@@ -12,14 +12,17 @@ The past is in the first batch, as `Expectations`; what comes later are counts. 
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from onejob.model.evidence import Cell, Expectations, ExpectedSeries, JudgeSettings
-from onejob.stats import histogram, scan
+from onejob.model.verdict import FalseAlarms
+from onejob.stats import held_out, histogram, scan
 from onejob.stats.expectation import Residuals
+from onejob.verdict.false_alarms import rate_of
 from onejob.verdict.signals import BETTER, EVERYWHERE, WORSE, Row
 from onejob.verdict.window_rows import ROWS, Seen, Size
 
@@ -81,6 +84,18 @@ class BeforeAfter:
             return False
         before = np.array([one.heights[WORSE][-1] for one in self.expectations.series]).max()
         return self._exceedance(WORSE, float(before)) <= alpha
+
+    def false_alarms(self, alpha: float) -> FalseAlarms | None:
+        """How often hours of the past without a change rise above the bar that the others set, tolerances aside.
+
+        None with too few of them to say.
+        """
+        known = self.expectations
+        if not known.series or not known.starts:
+            return None
+        found, hours = held_out.alarms(self._heights[WORSE], np.array(known.starts), self._steps, alpha)
+        until = datetime.fromtimestamp(known.first, UTC)
+        return rate_of(found, hours, 1.0, until) if hours >= held_out.FEWEST else None
 
     def left_out(self) -> list[str]:
         """What is not known of the past."""

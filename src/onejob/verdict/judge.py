@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from onejob import __version__
 from onejob.model.deployment import Deployment, Strategy
 from onejob.model.evidence import Cell, EvidenceBatch, JudgeSettings, SignalHistory
-from onejob.model.verdict import ArmSummary, Missing, Reason, SignalResult, State, Verdict
+from onejob.model.verdict import ArmSummary, FalseAlarms, Missing, Reason, SignalResult, State, Verdict
 from onejob.verdict import counts, report, signals
 from onejob.verdict.arms import arm_of, bystanders
 from onejob.verdict.before_after import KIND, BeforeAfter
@@ -51,6 +51,7 @@ class Judge:
         self._further = Further(self.settings)
         self._sampling = Sampling()
         self._past: BeforeAfter | None = None
+        self._past_alarms: FalseAlarms | None = None
         self._left_out: dict[str, str] = {}
         self._verdict: Verdict | None = None
 
@@ -153,6 +154,7 @@ class Judge:
             self._further.consume(self.deployment, batch, rows, len(self._operations.names), self._sampling.heft)
         if batch.expectations is not None:
             self._past = BeforeAfter(batch.expectations)
+            self._past_alarms = self._past.false_alarms(self.settings.alpha)
         if self._past is not None:
             self._past.consume((c for c in batch.cells if self._is_treatment(c)), batch.bins_to)
 
@@ -298,8 +300,15 @@ class Judge:
             left_out=self._said_left_out(),
             engine_version=f"onejob {__version__}",
             mix=() if self._sampling.is_chosen else self._further.mix(),
-            false_alarms=self.settings.false_alarms,
+            false_alarms=self._false_alarms,
         )
+
+    @property
+    def _false_alarms(self) -> FalseAlarms | None:
+        """What placebos of a version beside another showed says nothing of judging against the past."""
+        if not self._is_before_after:
+            return self.settings.false_alarms
+        return self._past_alarms
 
     def _said_left_out(self) -> tuple[str, ...]:
         past = (self._past,) if self._past is not None else ()

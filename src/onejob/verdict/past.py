@@ -106,6 +106,7 @@ def read(
         days_back=expectation.days_known(traffic, where.at),
         requests=round(float(past.behind.sum())),
         heft=past.heft,
+        starts=tuple(where.starts.tolist()),
         versions=versions,
         series=tuple(_all_series(past, where, traffic)) if is_usable else (),
     )

@@ -58,7 +58,9 @@ def _of_verdict(verdict: Verdict) -> Iterator[Fact]:
         f"as one likes: at most {words.percent(verdict.alpha)} of harmless deployments ever reach it.",
     )
     if verdict.false_alarms:
-        yield Fact(question="False alarms", answer=_false_alarms(verdict.false_alarms))
+        is_of_past = verdict.control is not None and verdict.control.kind == BEFORE_AFTER
+        told = _alarms_of_past if is_of_past else _false_alarms
+        yield Fact(question="False alarms", answer=told(verdict.false_alarms))
 
 
 def _false_alarms(measured: FalseAlarms) -> str:
@@ -69,6 +71,14 @@ def _false_alarms(measured: FalseAlarms) -> str:
         f"{measured.alarms} of {words.plural(measured.placebos, 'deployment')} of nothing, tried on this service's own "
         f"past until {words.absolute(measured.measured_at)}, were called worse: {words.percent(measured.rate)} "
         f"({words.percent(measured.low)} to {words.percent(measured.high)}).{care}"
+    )
+
+
+def _alarms_of_past(measured: FalseAlarms) -> str:
+    return (
+        f"{measured.alarms} of {words.plural(measured.placebos, 'hour')} of this service's own past without a change "
+        f"rose above the bar that its other hours set: {words.percent(measured.rate)} ({words.percent(measured.low)} "
+        f"to {words.percent(measured.high)}). Tolerances, which let some of these pass, are not counted in."
     )
 
 
