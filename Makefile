@@ -43,9 +43,12 @@ test: .venv/.dev .venv/.system ## everything, several at a time; without ARGS al
 ifdef ARGS
 	$(BIN)/pytest $(ARGS)
 else
-	$(BIN)/pytest tests/stats tests/verdict $(BESIDE) -m covering $(COVERAGE)
+	@covered=$$(mktemp); trap 'kill $$! 2>/dev/null || true; rm -f "$$covered"' EXIT; failed=0; \
+	echo 'What decides verdicts is tested beside these, as far as they leave time for it; its report follows.'; \
+	nice -n 19 $(BIN)/pytest tests/stats tests/verdict $(BESIDE) -m covering $(COVERAGE) > "$$covered" 2>&1 & \
+	$(BIN)/pytest -m alone $$(grep -rl --include='test_*.py' 'mark\.alone' tests) || failed=1; \
+	wait $$! || failed=1; cat "$$covered"; exit $$failed
 	$(BIN)/pytest $(BESIDE) -m "not alone and not covering"
-	$(BIN)/pytest -m alone $$(grep -rl --include='test_*.py' 'mark\.alone' tests)
 endif
 
 bench-verdict: .venv/.dev ## the verdict beside its peers: ARGS=--quick, ARGS="--data DIR"
