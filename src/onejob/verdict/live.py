@@ -18,6 +18,7 @@ from onejob.model.evidence import Arm, Cell, EvidenceBatch, Expectations, JudgeS
 from onejob.model.kpi import Kpi
 from onejob.model.rollout import Rollout
 from onejob.model.verdict import State, Verdict
+from onejob.seldom import Seldom
 from onejob.state.calibrations import Calibrations
 from onejob.state.deployments import Deployments
 from onejob.state.errors import ConflictError, StateUnavailableError
@@ -77,6 +78,7 @@ class JudgeLoop:
         self._settings = settings
         source = LiveSource(engine, deployments, evidences, rollouts, verdicts, settings, calibrations)
         self._batches = Batches(source, settings)
+        self._seldom = Seldom(log)
         self._judges: dict[str, Judge] = {}
         self._quiet: set[str] = set()  # whose new version had no request in the last batch
 
@@ -100,7 +102,10 @@ class JudgeLoop:
             except StateUnavailableError:
                 raise  # without the state there is nothing to look at for anybody
             except StoreError as error:
-                log.warning("cannot look at %s %s now: %s", deployment.service, deployment.version, error)
+                # Without the engine all of a thousand open ones fail alike: said once.
+                self._seldom.warning(
+                    str(error), "cannot look at %s %s now: %s", deployment.service, deployment.version, error
+                )
             except ConflictError:
                 self._judges.pop(deployment.id, None)  # another server judged meanwhile: fold its batches next time
             except Exception:
