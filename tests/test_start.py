@@ -1,6 +1,7 @@
 """A data directory that is not what onejob made: the command ends with a sentence that says what to do."""
 
 import os
+import resource
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -61,6 +62,19 @@ def test_a_number_too_large_for_what_it_sets_is_refused_by_name(name: str, monke
     monkeypatch.setenv(f"ONEJOB_{name.upper()}", "9" * 30)
     with pytest.raises(app.CannotStart, match=f"ONEJOB_{name.upper()}: .*less than or equal to"):
         app.read_settings()
+
+
+def test_a_shell_that_allows_few_open_files_does_not_bound_the_connections(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    garbage(tmp_path / "state.db")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
+    try:
+        start(tmp_path, capfd)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 1024
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @contextmanager

@@ -4,13 +4,14 @@ import errno
 import logging
 import os
 import re
+import resource
 import secrets
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -60,6 +61,7 @@ EXIT_FAILED = 1
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _GRACE_S = 3
 _BACKLOG = 1024
+_MOST_FILES = 65_536
 _A_NAME = re.compile(r"[!-~]{1,300}")
 
 
@@ -72,6 +74,7 @@ def serve(settings: Settings | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     for chatty in ("httpx", "alembic", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    _allow_many_connections()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -87,6 +90,15 @@ def serve(settings: Settings | None = None) -> int:
         print(f"onejob cannot start: {error}", file=sys.stderr)
         return EXIT_FAILED
     return 0
+
+
+def _allow_many_connections() -> None:
+    """Each is an open file, of which a shell often allows 1024, though the system allows more to whoever asks."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def read_settings() -> Settings:
