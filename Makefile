@@ -12,10 +12,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 UV := .tools/bin/uv
 COVERAGE := --cov=onejob.stats --cov=onejob.verdict --cov-branch --cov-report=term:skip-covered --cov-fail-under=95
-# Tests wait for components more than they compute: four at a time keep two cores busy, and eight keep eight, each with
-# components of its own. A worker that is done takes tests from the one that has most left.
+# Tests wait for components now and then: one more at a time than there are cores keeps them busy, each with components
+# of its own. A worker that is done takes tests from the one that has most left.
 CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 4)
-BESIDE := -n $(shell n=$(CORES); echo $$((n < 4 ? 4 : n > 8 ? 8 : n))) --dist worksteal
+BESIDE := -n $(shell n=$(CORES); echo $$((n > 7 ? 8 : n + 1))) --dist worksteal
 # Quick ones that start no component; `make test` runs them all.
 UNIT := tests/benchmarks tests/stats tests/test_repository.py \
 	$(addprefix tests/verdict/test_,$(addsuffix .py,decide fingerprints judge report)) \
