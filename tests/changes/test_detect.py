@@ -10,9 +10,9 @@ from onejob.state.database import Database
 
 
 @pytest.fixture
-def world(state_database: Database) -> World:
-    """A service nobody has seen yet, on both kinds of database."""
-    return World(state_database)
+def world(sqlite_database: Database) -> World:
+    """A service nobody has seen yet."""
+    return World(sqlite_database)
 
 
 def test_the_first_version_ever_seen_is_a_baseline_and_no_deployment(world: World) -> None:
@@ -22,6 +22,13 @@ def test_the_first_version_ever_seen_is_a_baseline_and_no_deployment(world: Worl
 def test_versions_that_serve_already_at_first_sight_are_all_baselines(world: World) -> None:
     world.serve("1", 0, 600).serve("2", 0, 600).serve("3", 8, 600, every_s=5)
     assert world.run(600) == []
+
+
+def test_a_new_version_an_idle_time_and_an_old_version_again_are_seen_alike_on_both_databases(
+    state_database: Database,
+) -> None:
+    world = World(state_database).serve("1", 0, 300).serve("2", 310, 600).serve("1", 900, 1500)
+    assert [found.version for found in world.run(1500, tick_s=5)] == ["2", "1"]
 
 
 @pytest.mark.parametrize("source", ["service.version", "image_digest", "pod_template_hash", "deployment_revision"])
