@@ -39,6 +39,7 @@ class Service:
     per_minute: float = 150.0
     error_rate: float = 0.01
     since: int = 0  # seconds after the deployment
+    lasts: int = DAY
     requests: float = 1.0
     errors: float = 1.0
     slower: float = 1.0
@@ -49,7 +50,9 @@ class Service:
         for at in range(BEGAN - int(self.days * DAY), BEGAN + 70 * MINUTE, MINUTE):
             day = 1 + 0.6 * np.sin(2 * np.pi * (at % DAY) / DAY - np.pi / 2)
             requests, errors, slower = (
-                (self.requests, self.errors, self.slower) if at >= BEGAN + self.since else (1.0, 1.0, 1.0)
+                (self.requests, self.errors, self.slower)
+                if 0 <= at - BEGAN - self.since < self.lasts
+                else (1.0, 1.0, 1.0)
             )
             for operation in OPERATIONS:
                 n = int(rng.poisson(self.per_minute * day * requests))
@@ -183,6 +186,21 @@ def test_the_verdict_shows_its_own_false_alarms_and_not_those_of_a_version_besid
     assert (found.phi_factor, found.measured_at.timestamp()) == (1.0, BEGAN + 2 * MINUTE)
     sure = {fact.question: fact.answer for fact in view(verdicts[-1], None).facts}
     assert f"of {found.placebos} hours of this service" in sure["False alarms"]
+
+
+def test_damage_that_went_away_by_itself_is_transient_and_the_document_is_recomputable(
+    ship: Ship, database: Database
+) -> None:
+    deployment, verdicts = ship(Service(errors=6.0, lasts=14 * MINUTE))
+    last = verdicts[-1]
+    assert last.state is State.WORSE
+    assert last.past is not None
+    assert last.past.recovered_at is not None
+    assert (last.past.recovered_at.timestamp() - BEGAN) / MINUTE == pytest.approx(14, abs=2)
+    assert "transient" in last.sentence
+    assert any(change.sentence == last.sentence for change in Verdicts(database).history(deployment.id))
+    assert any(" is worse: " in change.sentence for change in Verdicts(database).history(deployment.id))
+    assert last == recompute(deployment, Evidences(database).read(deployment.id))
 
 
 @pytest.mark.untraced

@@ -166,7 +166,9 @@ class ExpectedSeries:
     `signal` is `errors`, `latency_p50`, `latency_p95` or, of the operation `*`, `shortfall`. `rate` is, for each step
     to come, the expected share of requests that fail or are slower than bucket `edge` (index as in `Cell`); of a
     shortfall, the expected requests themselves. `scale` (up and down, widths) and `heights` (worse and better, moments)
-    are what moments without a change showed, as in `stats.replay`.
+    are what moments without a change showed, as in `stats.replay`. `before` are events and expected ones of each step
+    of the hour before the change, at the level from before that hour; times `drift` that is the level of `rate`. Both
+    are absent from what older versions stored.
     """
 
     operation: str
@@ -175,6 +177,8 @@ class ExpectedSeries:
     rate: tuple[float, ...]
     scale: tuple[tuple[float, ...], ...]
     heights: tuple[tuple[float, ...], ...]
+    before: tuple[tuple[float, ...], ...] = ()
+    drift: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """A verdict: did the deployment make it better or worse for users, how sure is that, and what is missing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -161,13 +161,33 @@ class FalseAlarms:
     measured_at: datetime
 
 
+# Of a field that documents hold only where it is given: to all others it is as if it did not exist.
+ONLY_IF_GIVEN = {"only_if_given": True}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgainstPast:
+    """The course of a change that was found by comparing with the past: of the signal the verdict leads with.
+
+    It most likely began at `began_at`, and within [`began_from`, `began_to`] with 99 %; None where that is not known.
+    `is_earlier`: that is before the deployment. `recovered_at`: since then all that was worse is as usual again, which
+    makes it transient; None while it is not.
+    """
+
+    began_at: datetime | None = None
+    began_from: datetime | None = None
+    began_to: datetime | None = None
+    is_earlier: bool = False
+    recovered_at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The whole document; immutable, and recomputable from the evidence batches stored beside it.
 
     `first_visible_at` is the end of the first bin in which the decisive evidence began to rise for good.
     `left_out` are sentences: what was not compared and why. `false_alarms` is what a calibration of the service had
-    measured when judging began, None where there was none.
+    measured when judging began, None where there was none. `past` is of what the past was compared with only.
     """
 
     deployment_id: str
@@ -188,3 +208,4 @@ class Verdict:
     engine_version: str
     mix: tuple[MixShift, ...] = ()
     false_alarms: FalseAlarms | None = None
+    past: AgainstPast | None = field(default=None, metadata=ONLY_IF_GIVEN)

@@ -2,7 +2,8 @@
 
 Problem: verdicts, explanations and rollouts are stored and sent as documents, and hand-written converters for forty
 dataclasses drift from the dataclasses. Solution: read the dataclasses' own annotations. Unknown keys are ignored and
-missing ones take their defaults, so that a newer or an older onejob can read the same row.
+missing ones take their defaults, so that a newer or an older onejob can read the same row. A field that is marked
+`only_if_given` is not written where it is None, so that it changes no document that has nothing of it.
 """
 
 import json
@@ -91,6 +92,7 @@ def _dataclass_writer(kind: Any) -> Writer:
     # Found at the first use: a dataclass may hold others of its own kind.
     written = tuple((f.name, hints[f.name]) for f in fields(kind) if hints[f.name] not in _AS_THEY_ARE)
     order = dict.fromkeys(f.name for f in fields(kind))
+    only_if_given = tuple(f.name for f in fields(kind) if f.metadata.get("only_if_given"))
 
     def write(value: Any, non_finite: NonFinite) -> Plain:
         plain: dict[str, Plain] = order.copy()
@@ -98,6 +100,9 @@ def _dataclass_writer(kind: Any) -> Writer:
             plain[name] = getattr(value, name)
         for name, hint in written:
             plain[name] = _writer(hint)(getattr(value, name), non_finite)
+        for name in only_if_given:
+            if plain[name] is None:
+                del plain[name]
         return plain
 
     return write

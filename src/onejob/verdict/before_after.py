@@ -11,7 +11,7 @@ The past is in the first batch, as `Expectations`; what comes later are counts. 
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -33,6 +33,15 @@ HORIZON_S = 3_600
 KIND = "before_after"  # of the control
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A series at the last look; `peaks` are of worse and better."""
+
+    one: ExpectedSeries
+    seen: Seen
+    peaks: tuple[scan.Peak, scan.Peak]
+
+
 class BeforeAfter:
     """Counts of the new version per step since the change; arrays of shape (operation, step)."""
 
@@ -46,7 +55,8 @@ class BeforeAfter:
         self._behind: Floats = np.zeros((2, self._steps))  # requests that all spans stand for, and sum of squares
         self._errors: Floats = np.zeros(shape)
         self._durations: Ints = np.zeros((*shape, histogram.SIZE), dtype=np.int64)
-        self._elapsed = 0
+        self.elapsed = 0  # judged steps that have ended
+        self.looked: dict[tuple[str, str], Looked] = {}  # of (operation, signal)
 
     def consume(self, cells: Iterable[Cell], bins_to: int) -> None:
         """Add cells of the new version; everything before `bins_to` (Unix s) has been seen then."""
@@ -60,7 +70,7 @@ class BeforeAfter:
             for name in (cell.operation, EVERYWHERE):
                 if (number := self._operations.get(name)) is not None:
                     self._add(cell, number, step)
-        self._elapsed = min(self._steps, max(0, (bins_to - first) // width))
+        self.elapsed = min(self._steps, max(0, (bins_to - first) // width))
 
     def _add(self, cell: Cell, number: int, step: int) -> None:
         self._requests[number, step] += cell.count
@@ -71,7 +81,7 @@ class BeforeAfter:
     @property
     def is_over(self) -> bool:
         """Has the hour passed?"""
-        return self._elapsed >= self._steps
+        return self.elapsed >= self._steps
 
     @property
     def requests(self) -> int:
@@ -110,9 +120,13 @@ class BeforeAfter:
 
     def _row(self, one: ExpectedSeries, settings: JudgeSettings) -> Row | None:
         seen = self._seen(one)
-        peaks = [scan.peak(seen.residuals, seen.scale, self.expectations.step_s, s, self._elapsed) for s in seen.sides]
-        if not peaks[WORSE].width:
+        worse, better = (
+            scan.peak(seen.residuals, seen.scale, self.expectations.step_s, s, self.elapsed) for s in seen.sides
+        )
+        peaks = (worse, better)
+        if not worse.width:
             return None
+        self.looked[one.operation, one.signal] = Looked(one, seen, peaks)
         log_e = tuple(-float(np.log(self._exceedance(side, peaks[side].height))) for side in (WORSE, BETTER))
         window = max(peaks, key=lambda peak: peak.height)
         if max(log_e) < float(np.log(1 / settings.alpha)):
@@ -122,12 +136,12 @@ class BeforeAfter:
 
     def _latest(self, known: scan.Peak) -> scan.Peak:
         """The widest window that has ended, up to now: where nothing stands out it says most."""
-        ended = [w for w in scan.widths(self.expectations.step_s, self._steps) if w <= self._elapsed]
-        return replace(known, first=self._elapsed - ended[-1], width=ended[-1])
+        ended = [w for w in scan.widths(self.expectations.step_s, self._steps) if w <= self.elapsed]
+        return replace(known, first=self.elapsed - ended[-1], width=ended[-1])
 
     def _seen(self, one: ExpectedSeries) -> Seen:
         number, horizon = self._operations[one.operation], len(one.rate)
-        is_past = np.arange(horizon) < self._elapsed
+        is_past = np.arange(horizon) < self.elapsed
         requests = self._requests[number, :horizon] * is_past
         rate = np.array(one.rate)
         more_noise = 1.0

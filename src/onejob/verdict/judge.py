@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from onejob import __version__
 from onejob.model.deployment import Deployment, Strategy
 from onejob.model.evidence import Cell, EvidenceBatch, JudgeSettings, SignalHistory
-from onejob.model.verdict import ArmSummary, FalseAlarms, Missing, Reason, SignalResult, State, Verdict
+from onejob.model.verdict import AgainstPast, ArmSummary, FalseAlarms, Missing, Reason, SignalResult, State, Verdict
 from onejob.verdict import counts, report, signals
 from onejob.verdict.arms import arm_of, bystanders
 from onejob.verdict.before_after import KIND, BeforeAfter
 from onejob.verdict.clean import Cleaner
+from onejob.verdict.confirm import confirm, following
 from onejob.verdict.counts import CONTROL, TREATMENT, Counts, InstanceKey, instance_key
 from onejob.verdict.decide import Decision, decide_adjusted, decide_some, overall
 from onejob.verdict.evidence import Evidence
@@ -52,6 +53,7 @@ class Judge:
         self._sampling = Sampling()
         self._past: BeforeAfter | None = None
         self._past_alarms: FalseAlarms | None = None
+        self._course: AgainstPast | None = None
         self._left_out: dict[str, str] = {}
         self._verdict: Verdict | None = None
 
@@ -181,10 +183,12 @@ class Judge:
         if not self._is_before_after:
             return decide_some(rows, [self._holds(row) for row in rows], self.settings.alpha, self._further.budget())
         decision = decide_adjusted(rows, self.settings.alpha)
-        if self._past is not None and self._past.was_moving(self.settings.alpha):
-            open_still = [s if s is State.NO_WORSE else State.UNDECIDED for s in decision.states]
-            return replace(decision, states=tuple(open_still))
-        return decision
+        if self._past is None:
+            return decision
+        confirmed = confirm(self._past, rows, decision, self.settings)
+        was_worse = self._verdict is not None and self._verdict.state is State.WORSE
+        self._course = following(self._course if was_worse else None, confirmed.course)
+        return confirmed.decision
 
     def _holds(self, row: Row) -> bool:
         """Can anything be said of the row? Of errors that the arms' samplers treat unlike, sizes still hold."""
@@ -268,7 +272,8 @@ class Judge:
             return Reason.NO_CONTROL
         if not self._progress.requests[TREATMENT]:
             return Reason.NO_DATA
-        return Reason.NOT_COMPARABLE if self._past.was_moving(self.settings.alpha) else Reason.TOO_EARLY
+        is_older = self._past.was_moving(self.settings.alpha) or self._course is not None
+        return Reason.NOT_COMPARABLE if is_older else Reason.TOO_EARLY
 
     def _document(
         self,
@@ -301,6 +306,7 @@ class Judge:
             engine_version=f"onejob {__version__}",
             mix=() if self._sampling.is_chosen else self._further.mix(),
             false_alarms=self._false_alarms,
+            past=self._course,
         )
 
     @property

@@ -189,6 +189,7 @@ def _series(events: Floats, exposure: Floats, to_come: int, step: int) -> Series
 def _expected(operation: str, signal: str, edge: int | None, series: Series, where: Frame) -> ExpectedSeries:
     one = replay.replay(series, where)
     rate = replay.since(one, where).expected[0]
+    before, drift = _hour_before(one, where, float(rate.sum()))
     up, down = one.heights
     worse, better = (down, up) if signal == "shortfall" else (up, down)
     return ExpectedSeries(
@@ -198,4 +199,26 @@ def _expected(operation: str, signal: str, edge: int | None, series: Series, whe
         rate=tuple(float(x) for x in rate),
         scale=tuple(tuple(float(x) for x in side) for side in one.scale),
         heights=tuple(tuple(np.round(side, _DECIMALS).tolist()) for side in (worse, better)),
+        before=before,
+        drift=drift,
     )
+
+
+def _hour_before(one: replay.Replay, where: Frame, rate: float) -> tuple[tuple[tuple[float, ...], ...], float]:
+    """Events and expected ones of the steps before the change, at the level from before them; and what the level rose
+    by since.
+
+    Nothing of the last step: its last spans may still be on their way when it is read.
+    """
+    start, horizon = where.at - where.horizon, where.horizon
+    if start < 0:
+        return (), 1.0
+    seen, to_come = (
+        expectation.residuals(one.series, one.season, np.array([start]), gap=gap, horizon=horizon)
+        for gap in (0, horizon + where.gap)
+    )
+    is_known = np.arange(horizon) < horizon - 1
+    rows = (np.maximum(values[0], 0.0) * is_known for values in (seen.r + seen.expected, seen.expected))
+    earlier = float(to_come.expected.sum())
+    drift = rate / earlier if rate > 0 and earlier > 0 else 1.0
+    return tuple(tuple(np.round(row, _DECIMALS).tolist()) for row in rows), drift

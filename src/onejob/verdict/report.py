@@ -1,6 +1,7 @@
 """The sentence that leads a verdict: what a developer who never read a statistics book needs to know."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from onejob.model.deployment import Deployment, Strategy
 from onejob.model.explanation import CallChange, CallKind, Explanation
@@ -12,6 +13,8 @@ from onejob.verdict.signals import EVERYWHERE
 from onejob.verdict.split import NOT_COMPARABLE
 
 _LONGEST_ETA_S = 7 * 86_400
+# Damage shows with the requests that meet it: what surely began this long after the deployment may have other causes.
+_LATE_S = 1_200
 _WITHOUT_REQUESTS = ("kpi", "vitals", "novelty")  # families that an explanation by requests does not explain
 
 
@@ -24,7 +27,8 @@ def sentence(
     is_of_past = verdict.control is not None and verdict.control.kind == BEFORE_AFTER
     if verdict.state is State.WORSE and leading:
         why = "" if leading.family in _WITHOUT_REQUESTS else _because(explanation) + others_to_blame(explanation)
-        return f"{subject} is worse: {change(leading, is_of_past=is_of_past)}{why}{_open(verdict)}."
+        how, when = _course(deployment, verdict)
+        return f"{subject} {how}: {change(leading, is_of_past=is_of_past)}{why}{when}{_open(verdict)}."
     beside = _beside(verdict.signals)
     if verdict.state is State.BETTER and leading:
         return f"{subject} is better: {change(leading, is_of_past=is_of_past)}; nothing is worse so far{beside}."
@@ -33,6 +37,27 @@ def sentence(
         operations = len({s.operation for s in mine})
         return f"{subject} is no worse: all {len(mine)} signals of {operations} operations within tolerance{beside}."
     return f"{subject} is undecided: {_undecided(deployment, verdict, is_final)}{beside}."
+
+
+def _course(deployment: Deployment, verdict: Verdict) -> tuple[str, str]:
+    """How to say that it is worse, and what follows of when that began and ended."""
+    past = verdict.past
+    if past is None:
+        return "is worse", ""
+    began_at = max(past.began_at or deployment.started_at, deployment.started_at)
+    if past.recovered_at is not None:
+        lasted = _between(began_at, past.recovered_at)
+        return f"was worse for {lasted}", f"; transient: it is as usual again since {past.recovered_at:%H:%M} UTC"
+    if past.is_earlier and past.began_at is not None:
+        return "is worse", f"; but that began about {_between(past.began_at, deployment.started_at)} before it"
+    if past.began_from is not None and (past.began_from - deployment.started_at).total_seconds() > _LATE_S:
+        late = _between(deployment.started_at, began_at)
+        return "is worse", f"; it began about {late} after the deployment, so something else may have done it"
+    return "is worse", ""
+
+
+def _between(begin: datetime, end: datetime) -> str:
+    return duration((end - begin).total_seconds())
 
 
 def leader(signals: Sequence[SignalResult], state: State) -> SignalResult | None:
@@ -101,11 +126,18 @@ def _undecided(deployment: Deployment, verdict: Verdict, is_final: bool) -> str:
     if verdict.reason is Reason.NO_DATA:
         return "no request to it was seen" if is_final else "no request to it has been seen yet"
     if verdict.reason is Reason.NOT_COMPARABLE and deployment.strategy is Strategy.ALL_AT_ONCE:
-        return "something was changing in the hour before it already, so what came after may not be its doing"
+        return _changed_before(deployment, verdict)
     if verdict.reason is Reason.NOT_COMPARABLE:
         why = [line.removeprefix(NOT_COMPARABLE).rstrip(".") for line in verdict.left_out if NOT_COMPARABLE in line]
         return f"{why[0] if why else 'traffic is not split as it was meant to be'}, so the versions are not comparable"
     return _excluded(verdict) + _eta(verdict)
+
+
+def _changed_before(deployment: Deployment, verdict: Verdict) -> str:
+    if verdict.past is None or verdict.past.began_at is None:
+        return "something was changing in the hour before it already, so what came after may not be its doing"
+    early = _between(verdict.past.began_at, deployment.started_at)
+    return f"what got worse began about {early} before it, so it may not be its doing"
 
 
 def _excluded(verdict: Verdict) -> str:

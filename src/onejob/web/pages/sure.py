@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from onejob import units, words
-from onejob.model.verdict import ArmSummary, DecidedBy, FalseAlarms, SignalResult, State, Verdict
+from onejob.model.verdict import AgainstPast, ArmSummary, DecidedBy, FalseAlarms, SignalResult, State, Verdict
 from onejob.verdict.basis import decided_by, excludes_same
 from onejob.verdict.before_after import KIND as BEFORE_AFTER
 from onejob.verdict.signals import EVERYWHERE
@@ -57,6 +57,8 @@ def _of_verdict(verdict: Verdict) -> Iterator[Fact]:
         answer=f"{odds(verdict.log_evidence)} against “no worse”; the bar is {bar} : 1. It may be looked at as often "
         f"as one likes: at most {words.percent(verdict.alpha)} of harmless deployments ever reach it.",
     )
+    if verdict.past is not None:
+        yield from _of_course(verdict.past)
     if verdict.false_alarms:
         is_of_past = verdict.control is not None and verdict.control.kind == BEFORE_AFTER
         told = _alarms_of_past if is_of_past else _false_alarms
@@ -72,6 +74,18 @@ def _false_alarms(measured: FalseAlarms) -> str:
         f"past until {words.absolute(measured.measured_at)}, were called worse: {words.percent(measured.rate)} "
         f"({words.percent(measured.low)} to {words.percent(measured.high)}).{care}"
     )
+
+
+def _of_course(past: AgainstPast) -> Iterator[Fact]:
+    if past.began_at and past.began_from and past.began_to:
+        within = f"with 99 % between {words.absolute(past.began_from)} and {words.absolute(past.began_to)}"
+        yield Fact(question="Began", answer=f"Most likely at {words.absolute(past.began_at)}, {within}.")
+    if past.recovered_at:
+        yield Fact(
+            question="Over since",
+            answer=f"{words.absolute(past.recovered_at)}: had it gone on, it would stand out in the minutes since. It "
+            "stays on record as worse, as it hurt while it lasted.",
+        )
 
 
 def _alarms_of_past(measured: FalseAlarms) -> str:

@@ -1,0 +1,170 @@
+"""Damage after a deployment is its doing only if it did not begin before; what went away by itself is said to have."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from onejob.model.deployment import Strategy
+from onejob.model.evidence import EvidenceBatch, Expectations, ExpectedSeries, JudgeSettings
+from onejob.model.verdict import Reason, State, Verdict
+from onejob.state.codec import from_plain, to_plain
+from onejob.verdict.judge import Judge
+from onejob.web.pages.sure import view
+from verdict.traffic import START, Scenario, a_cell, a_deployment, judged
+
+MINUTE, HOUR = 60, 60  # seconds in one, minutes in the other
+OPERATION = "POST /orders"
+PER_MINUTE, RATE = 200, 0.02
+Plan = Mapping[range, float]  # minutes from the deployment -> times as many errors as usual
+
+LASTING: Plan = {range(HOUR + 9): 4.0}
+
+
+def factor(plan: Plan, minute: int) -> float:
+    return next((times for minutes, times in plan.items() if minute in minutes), 1.0)
+
+
+def errors(plan: Plan, minute: int, requests: int = PER_MINUTE) -> int:
+    rng = np.random.default_rng(1_000 + minute)
+    return int(rng.binomial(requests, RATE * factor(plan, minute)))
+
+
+def expectations(plan: Plan, before: bool = True) -> Expectations:
+    """Of a service whose errors stray no more than chance has it, as two weeks had shown."""
+    heights = tuple((0.6 + np.random.default_rng(3).exponential(0.12, 300)).tolist())
+    hour = [[float(errors(plan, minute)) for minute in range(-HOUR, 0)], [PER_MINUTE * RATE] * HOUR]
+    return Expectations(
+        first=START + 2 * MINUTE,
+        step_s=MINUTE,
+        independent=75.0,
+        is_adjacent=True,
+        days_back=(1, 2),
+        requests=100_000,
+        versions=("1",),
+        series=(
+            ExpectedSeries(
+                operation=OPERATION,
+                signal="errors",
+                edge=None,
+                rate=(RATE,) * HOUR,
+                scale=((2.6,) * 5,) * 2,
+                heights=(heights, heights),
+                before=tuple(tuple(row) for row in hour) if before else (),
+            ),
+        ),
+    )
+
+
+def batches(plan: Plan, traffic: Plan, known: Expectations) -> Iterator[EvidenceBatch]:
+    """A look every five minutes; `traffic` are requests a minute where they are not the usual ones."""
+    for seq, minute in enumerate(range(-5, HOUR + 10, 5)):
+        cells = []
+        for now in range(max(0, minute), minute + 5):
+            n = int(PER_MINUTE * factor(traffic, now))
+            failed = np.arange(n) < errors(plan, now, n)
+            cells.append(a_cell(np.full(n, 0.03), failed, version="2", bin_start=START + now * MINUTE))
+        yield EvidenceBatch(
+            deployment_id="dep_1",
+            seq=seq,
+            judged_at=a_deployment().started_at.fromtimestamp(
+                START + (minute + 5) * MINUTE, tz=a_deployment().started_at.tzinfo
+            ),
+            bins_from=START + minute * MINUTE,
+            bins_to=START + (minute + 5) * MINUTE,
+            bin_width_s=MINUTE,
+            cells=tuple(cells),
+            settings=JudgeSettings() if seq == 0 else None,
+            expectations=known if seq == 0 else None,
+        )
+
+
+def verdicts(plan: Plan, traffic: Plan | None = None, known: Expectations | None = None) -> list[Verdict]:
+    judge = Judge(a_deployment(strategy=Strategy.ALL_AT_ONCE))
+    return [judge.consume(batch) for batch in batches(plan, traffic or {}, known or expectations(plan))]
+
+
+def minutes(moment: object) -> float:
+    return (moment.timestamp() - START) / MINUTE  # type: ignore[attr-defined]
+
+
+def test_damage_that_begins_with_the_deployment_is_worse_and_goes_on() -> None:
+    found = verdicts(LASTING)[-1]
+    assert found.state is State.WORSE
+    assert found.past is not None
+    assert not found.past.is_earlier
+    assert found.past.recovered_at is None
+    assert minutes(found.past.began_from) <= 0 <= minutes(found.past.began_to)
+    assert found.sentence.startswith("checkout 2 is worse: POST /orders errors rose")
+    assert {fact.question for fact in view(found, None).facts} >= {"Began"}
+
+
+def test_damage_that_goes_away_by_itself_is_called_transient_and_stays_on_record() -> None:
+    looks = verdicts({range(14): 4.0})
+    assert [v.state for v in looks[-8:]] == [State.WORSE] * 8
+    last = looks[-1]
+    assert last.past is not None
+    assert minutes(last.past.recovered_at) == pytest.approx(14, abs=2)
+    assert "was worse for" in last.sentence
+    assert "transient: it is as usual again since" in last.sentence
+    assert "Over since" in {fact.question for fact in view(last, None).facts}
+
+
+def test_it_is_over_only_after_ten_quiet_minutes() -> None:
+    looks = verdicts({range(14): 4.0})
+    recovered = [v.judged_at for v in looks if v.past is not None and v.past.recovered_at is not None]
+    assert minutes(min(recovered)) >= 24
+
+
+def test_damage_that_comes_back_is_not_over() -> None:
+    looks = verdicts({range(12): 4.0, range(40, HOUR + 9): 4.0})
+    over = [v.past is not None and v.past.recovered_at is not None for v in looks]
+    assert any(over)
+    assert not over[-1]
+    assert " is worse: " in looks[-1].sentence
+    assert "something else" not in looks[-1].sentence
+
+
+def test_a_lull_in_traffic_is_no_recovery() -> None:
+    last = verdicts(LASTING, traffic={range(20, HOUR + 9): 0.02})[-1]
+    assert last.state is State.WORSE
+    assert last.past is not None
+    assert last.past.recovered_at is None
+
+
+def test_what_began_ten_minutes_before_is_not_held_against_the_deployment() -> None:
+    looks = verdicts({range(-10, HOUR + 9): 4.0})
+    assert {v.state for v in looks} == {State.UNDECIDED}
+    last = looks[-1]
+    assert last.reason is Reason.NOT_COMPARABLE
+    assert last.past is not None
+    assert last.past.is_earlier
+    assert minutes(last.past.began_at) == pytest.approx(-10, abs=1)
+    assert "began about 10 minutes before it" in last.sentence
+
+
+def test_a_deployments_own_preparations_are_its_own() -> None:
+    assert verdicts({range(-3, HOUR + 9): 4.0})[-1].state is State.WORSE
+
+
+def test_what_surely_began_long_after_is_worse_with_a_doubt() -> None:
+    last = verdicts({range(35, HOUR + 9): 4.0})[-1]
+    assert last.state is State.WORSE
+    assert "minutes after the deployment, so something else may have done it" in last.sentence
+
+
+def test_what_older_versions_stored_is_judged_as_they_did() -> None:
+    last = verdicts({range(-10, HOUR + 9): 4.0}, known=expectations({}, before=False))[-1]
+    assert last.state is State.WORSE
+    assert last.past is None
+
+
+def test_a_document_of_two_versions_side_by_side_has_nothing_of_it() -> None:
+    beside = judged(Scenario(seconds=40), bins=10)
+    assert beside.past is None
+    assert "past" not in to_plain(beside)
+    against = verdicts(LASTING)[-1]
+    assert "past" in to_plain(against)
+    for verdict in (beside, against):
+        assert from_plain(Verdict, to_plain(verdict)) == replace(verdict)
