@@ -1,13 +1,16 @@
 """A deployment that replaced the old version at once is judged against the service's own past."""
 
 import json
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from onejob.config import Settings
 from onejob.model.calibration import Calibration
@@ -23,7 +26,7 @@ from onejob.store.engine import Engine, open_engine
 from onejob.verdict.live import JudgeLoop
 from onejob.verdict.recompute import recompute
 from onejob.web.pages.sure import view
-from otlp_builders import a_service
+from otlp_builders import a_payload, a_service, a_span
 from verdict.traffic import a_deployment
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
@@ -43,8 +46,9 @@ class Service:
     requests: float = 1.0
     errors: float = 1.0
     slower: float = 1.0
+    is_deployed: bool = True
 
-    def rows(self, service: str, seed: int) -> Iterator[str]:
+    def rows(self, service: str, seed: int, environment: str = "production") -> Iterator[str]:
         """Cells of a minute each, as lines of JSON."""
         rng = np.random.default_rng(seed)
         for at in range(BEGAN - int(self.days * DAY), BEGAN + 70 * MINUTE, MINUTE):
@@ -58,8 +62,10 @@ class Service:
                 n = int(rng.poisson(self.per_minute * day * requests))
                 failed = int(rng.binomial(n, min(1.0, self.error_rate * errors)))
                 seconds = 0.03 * slower * (0.8 + 0.2 * day) * np.exp(rng.normal(0, 0.4, n))
+                version = "2" if at >= BEGAN and self.is_deployed else "1"
                 if n:
-                    yield json.dumps(a_row(service, operation, "2" if at >= BEGAN else "1", at, failed, seconds))
+                    row = a_row(service, operation, version, at, failed, seconds)
+                    yield json.dumps(row | {"Environment": environment})
 
 
 def a_calibration(service: str, false_alarms: FalseAlarms) -> Calibration:
@@ -94,6 +100,27 @@ def a_row(service: str, operation: str, version: str, at: int, failed: int, seco
     }
 
 
+def store(engine: Engine, rows: Iterable[str]) -> None:
+    if lines := list(rows):
+        engine.execute("INSERT INTO operation_rollup FORMAT JSONEachRow " + "\n".join(lines))
+
+
+def store_calls(engine: Engine, caller: str, called: str) -> None:
+    """A few traces of the minutes before the deployment, in which one service calls the other; none is an entry."""
+    for number in range(5):
+        trace_id, page = os.urandom(16), os.urandom(8)
+        inside: dict[str, Any] = {
+            "kind": Span.SPAN_KIND_INTERNAL,
+            "trace_id": trace_id,
+            "start_ns": (BEGAN - 300 + number) * 10**9,
+        }
+        for service, span in (
+            (caller, a_span("page", span_id=page, parent=os.urandom(8), **inside)),
+            (called, a_span("call", parent=page, **inside)),
+        ):
+            engine.insert_traces(a_payload(span, service=service), f"{service}-{number}")
+
+
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return Settings(data_dir=tmp_path_factory.mktemp("past"), bin_width_s=MINUTE, tick_s=1, watermark_s=3)
@@ -122,8 +149,7 @@ def ship(engine: Engine, database: Database, settings: Settings) -> Ship:
         of: Service, seed: int = 1, name: str | None = None, **changes: object
     ) -> tuple[Deployment, list[Verdict]]:
         name = name or a_service()
-        if rows := list(of.rows(name, seed)):
-            engine.execute("INSERT INTO operation_rollup FORMAT JSONEachRow " + "\n".join(rows))
+        store(engine, of.rows(name, seed, str(changes.get("environment", "production"))))
         deployment = a_deployment(
             id=f"dep_{name}",
             service=name,
@@ -200,6 +226,26 @@ def test_damage_that_went_away_by_itself_is_transient_and_the_document_is_recomp
     assert "transient" in last.sentence
     assert any(change.sentence == last.sentence for change in Verdicts(database).history(deployment.id))
     assert any(" is worse: " in change.sentence for change in Verdicts(database).history(deployment.id))
+    assert last == recompute(deployment, Evidences(database).read(deployment.id))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("of_others", "state"), [(6.0, State.UNDECIDED), (1.0, State.WORSE)])
+def test_what_the_whole_fleet_suffers_is_not_blamed_on_the_one_that_was_deployed(
+    ship: Ship, engine: Engine, database: Database, of_others: float, state: State
+) -> None:
+    fleet, name, caller = a_service(), a_service(), a_service()
+    others = sorted(a_service() for _ in range(3))
+    rows = list(Service(errors=of_others, is_deployed=False).rows("ANY", 2, fleet))
+    for service in (caller, *others):
+        store(engine, (row.replace("ANY", service) for row in rows))
+    store_calls(engine, caller, name)
+    deployment, verdicts = ship(Service(errors=6.0), name=name, environment=fleet)
+    last = verdicts[-1]
+    assert last.state is state
+    assert last.past is not None
+    assert sorted(last.past.controls) == others
+    assert sorted(last.past.elsewhere) == (others if state is State.UNDECIDED else [])
     assert last == recompute(deployment, Evidences(database).read(deployment.id))
 
 

@@ -2,14 +2,23 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
 from onejob.model.deployment import Strategy
-from onejob.model.evidence import EvidenceBatch, Expectations, ExpectedSeries, JudgeSettings
+from onejob.model.evidence import (
+    ControlCell,
+    ControlService,
+    EvidenceBatch,
+    Expectations,
+    ExpectedSeries,
+    JudgeSettings,
+)
 from onejob.model.verdict import Reason, State, Verdict
 from onejob.state.codec import from_plain, to_plain
+from onejob.state.counts import pack_counts, unpack_counts
 from onejob.verdict.judge import Judge
 from onejob.web.pages.sure import view
 from verdict.traffic import START, Scenario, a_cell, a_deployment, judged
@@ -68,9 +77,7 @@ def batches(plan: Plan, traffic: Plan, known: Expectations) -> Iterator[Evidence
         yield EvidenceBatch(
             deployment_id="dep_1",
             seq=seq,
-            judged_at=a_deployment().started_at.fromtimestamp(
-                START + (minute + 5) * MINUTE, tz=a_deployment().started_at.tzinfo
-            ),
+            judged_at=datetime.fromtimestamp(START + (minute + 5) * MINUTE, UTC),
             bins_from=START + minute * MINUTE,
             bins_to=START + (minute + 5) * MINUTE,
             bin_width_s=MINUTE,
@@ -83,6 +90,52 @@ def batches(plan: Plan, traffic: Plan, known: Expectations) -> Iterator[Evidence
 def verdicts(plan: Plan, traffic: Plan | None = None, known: Expectations | None = None) -> list[Verdict]:
     judge = Judge(a_deployment(strategy=Strategy.ALL_AT_ONCE))
     return [judge.consume(batch) for batch in batches(plan, traffic or {}, known or expectations(plan))]
+
+
+SERVICES = ("cart", "mail", "search")
+
+
+def beside(known: Expectations) -> Expectations:
+    """The same with services that the deployment did not touch, which no more than chance tells apart either."""
+    signals = ("errors", "latency_p50", "latency_p95", "shortfall")
+    controls = tuple(
+        ControlService(service=name, version="7", edges={}, rates=dict.fromkeys(signals, (RATE,) * HOUR))
+        for name in SERVICES
+    )
+    series = tuple(replace(one, scale_beside=one.scale, heights_beside=one.heights) for one in known.series)
+    return replace(known, controls=controls, series=series)
+
+
+def with_controls(plan: Plan, of_others: Mapping[str, Plan], version: str = "7") -> list[Verdict]:
+    """As `verdicts`, beside three services of which some have a plan of their own; "mail" serves `version`."""
+    judge = Judge(a_deployment(strategy=Strategy.ALL_AT_ONCE))
+    found = []
+    for batch in batches(plan, {}, beside(expectations(plan))):
+        cells = [
+            a_control(name, version if name == "mail" else "7", at, of_others.get(name, {}))
+            for name in SERVICES
+            for at in range(batch.bins_from, batch.bins_to, MINUTE)
+            if at >= START
+        ]
+        stored = replace(batch, controls=tuple(cells))
+        found.append(judge.consume(replace(batch, **unpack_counts(pack_counts(stored)))))
+    return found
+
+
+def a_control(service: str, version: str, at: int, plan: Plan) -> ControlCell:
+    minute = (at - START) // MINUTE
+    rng = np.random.default_rng([minute, SERVICES.index(service)])
+    return ControlCell(
+        service=service,
+        version=version,
+        bin_start=at,
+        requests=float(PER_MINUTE),
+        spans=PER_MINUTE,
+        failed=int(rng.binomial(PER_MINUTE, RATE * factor(plan, minute))),
+        timed=0,
+        slower_p50=0,
+        slower_p95=0,
+    )
 
 
 def minutes(moment: object) -> float:
@@ -152,6 +205,33 @@ def test_what_surely_began_long_after_is_worse_with_a_doubt() -> None:
     last = verdicts({range(35, HOUR + 9): 4.0})[-1]
     assert last.state is State.WORSE
     assert "minutes after the deployment, so something else may have done it" in last.sentence
+
+
+def test_what_services_that_nobody_deployed_suffer_too_is_not_held_against_the_deployment() -> None:
+    looks = with_controls(LASTING, dict.fromkeys(SERVICES, LASTING))
+    assert {v.state for v in looks} == {State.UNDECIDED}
+    last = looks[-1]
+    assert last.reason is Reason.NOT_COMPARABLE
+    assert last.past is not None
+    assert last.past.elsewhere == SERVICES
+    assert "cart, mail and search changed alike and nobody deployed those" in last.sentence
+    beside_it = {fact.question: fact.answer for fact in view(last, None).facts}["Beside it"]
+    assert "cart, mail, search changed alike" in beside_it
+
+
+def test_what_only_the_deployed_one_suffers_is_worse_and_names_whom_it_was_compared_with() -> None:
+    last = with_controls(LASTING, {"mail": {range(5, 9): 9.0}})[-1]
+    assert last.state is State.WORSE
+    assert last.past is not None
+    assert (last.past.controls, last.past.elsewhere) == (SERVICES, ())
+
+
+def test_a_service_that_was_deployed_itself_meanwhile_excuses_nothing() -> None:
+    """Of three, one has another version now: two are left, and where they differ nobody knows which to trust."""
+    last = with_controls(LASTING, {"mail": LASTING, "cart": LASTING}, version="8")[-1]
+    assert last.state is State.WORSE
+    assert last.past is not None
+    assert last.past.controls == ()
 
 
 def test_what_older_versions_stored_is_judged_as_they_did() -> None:

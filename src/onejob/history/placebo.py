@@ -20,7 +20,7 @@ import numpy as np
 from onejob.config import Settings
 from onejob.history.presence import Presence
 from onejob.model.deployment import Deployment, Source, Status, Strategy
-from onejob.model.evidence import Cell, JudgeSettings, NoveltyCell, RouterCount
+from onejob.model.evidence import Cell, ControlCell, ControlService, JudgeSettings, NoveltyCell, RouterCount
 from onejob.model.kpi import Kpi
 from onejob.model.rollout import Rollout
 from onejob.model.verdict import State
@@ -138,6 +138,11 @@ class _Relabelled:
 
     def known(self, deployment: Deployment, since: int) -> tuple[NoveltyCell, ...]:
         return ()  # as no errors are told
+
+    def controls(
+        self, deployment: Deployment, known: Sequence[ControlService], since: int, until: int
+    ) -> Sequence[ControlCell]:
+        return ()  # of a version beside another
 
     def router(self, deployment: Deployment, until: datetime) -> Sequence[RouterCount]:
         return ()

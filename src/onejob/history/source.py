@@ -6,7 +6,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from onejob.model.deployment import Deployment
-from onejob.model.evidence import Cell, Expectations, JudgeSettings, NoveltyCell, RouterCount
+from onejob.model.evidence import (
+    Cell,
+    ControlCell,
+    ControlService,
+    Expectations,
+    JudgeSettings,
+    NoveltyCell,
+    RouterCount,
+)
 from onejob.model.kpi import Kpi
 from onejob.model.rollout import Rollout
 from onejob.store.engine import Reader
@@ -14,6 +22,7 @@ from onejob.store.past import Past
 from onejob.verdict import past
 from onejob.verdict.reading import read_known, read_said
 from onejob.verdict.said import Said, Scope
+from onejob.verdict.untouched import Untouched, find, tally
 from onejob.verdict.warm_up import warmed_instances
 
 _AHEAD_BINS = 360  # an hour of 10 s bins: few queries, and few cells in memory
@@ -37,6 +46,8 @@ class PastSource:
     _bins: tuple[int, int] = (0, 0)
     _cells: list[Cell] = field(default_factory=list)
     _starts: list[int] = field(default_factory=list)
+    _control_bins: tuple[int, int] = (0, 0)
+    _controls: list[ControlCell] = field(default_factory=list)
     _said_bins: tuple[int, int] = (0, 0)
     _said: Said = field(default_factory=Said)
 
@@ -76,6 +87,22 @@ class PastSource:
             relation=self.past.spans,
         )
 
+    def controls(
+        self, deployment: Deployment, known: Sequence[ControlService], since: int, until: int
+    ) -> Sequence[ControlCell]:
+        low, high = self._control_bins
+        if not low <= since <= until <= high:
+            self._control_bins = (since, max(until, since + _AHEAD_BINS * self.past.bin_width_s))
+            self._controls = sorted(
+                (
+                    cell
+                    for one in known
+                    for cell in tally(one, self.past.cells(one.service, deployment.environment, *self._control_bins))
+                ),
+                key=lambda cell: cell.bin_start,
+            )
+        return [cell for cell in self._controls if since <= cell.bin_start < until]
+
     def router(self, deployment: Deployment, until: datetime) -> Sequence[RouterCount]:
         first = self._taken
         while self._taken < len(self.samples) and self.samples[self._taken].sampled_at < until:
@@ -109,4 +136,10 @@ class PastSource:
             bin_width_s=self.past.bin_width_s,
             warm_up_s=self.told.warm_up_s,
             relation=self.past.relation,
+            untouched=self._untouched(deployment),
         )
+
+    def _untouched(self, deployment: Deployment) -> list[Untouched]:
+        if self.past.table:
+            return []  # rows made of somebody's spans are made for one service at a time
+        return find(self.past.engine, deployment, default_environment=self.past.default_environment)

@@ -55,6 +55,25 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ControlCell:
+    """What a service that the deployment did not touch did in one bin: `bin_start` in Unix seconds.
+
+    `requests` are those that its `spans` stand for, `failed` is of the spans; `timed` are those of the operations whose
+    durations are compared, and `slower_p50`, `slower_p95` those of them beyond the operation's edges.
+    """
+
+    service: str
+    version: str
+    bin_start: int
+    requests: float
+    spans: int
+    failed: int
+    timed: int
+    slower_p50: int
+    slower_p95: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ValueCell:
     """Values of one KPI on one instance of one version in one bin; `bin_start` is in Unix seconds.
 
@@ -160,6 +179,20 @@ class JudgeSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ControlService:
+    """A service that the deployment did not touch, as long as it serves `version`: its own was not deployed either.
+
+    `edges` are bucket indices of p50 and p95 per operation whose durations count. `rates` are, per signal and step to
+    come, what `ExpectedSeries.rate` is of the deployed one.
+    """
+
+    service: str
+    version: str
+    edges: Mapping[str, tuple[int, ...]]
+    rates: Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedSeries:
     """What one signal of an operation would do if nothing had changed, and how far it strays from that.
 
@@ -168,7 +201,8 @@ class ExpectedSeries:
     shortfall, the expected requests themselves. `scale` (up and down, widths) and `heights` (worse and better, moments)
     are what moments without a change showed, as in `stats.replay`. `before` are events and expected ones of each step
     of the hour before the change, at the level from before that hour; times `drift` that is the level of `rate`. Both
-    are absent from what older versions stored.
+    are absent from what older versions stored. `scale_beside` and `heights_beside` are of what is beyond the control
+    services of `Expectations`, empty where there are none.
     """
 
     operation: str
@@ -179,6 +213,8 @@ class ExpectedSeries:
     heights: tuple[tuple[float, ...], ...]
     before: tuple[tuple[float, ...], ...] = ()
     drift: float = 1.0
+    scale_beside: tuple[tuple[float, ...], ...] = ()
+    heights_beside: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +237,7 @@ class Expectations:
     series: tuple[ExpectedSeries, ...]
     heft: float = 1.0
     starts: tuple[int, ...] = ()
+    controls: tuple[ControlService, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +249,7 @@ class EvidenceBatch:
     treatment was meant to get all through the batch, if anybody said so. `settings` come with the first batch only;
     `expectations` once, where no old version serves beside the new one.
     `finished` marks the last batch: the arms no longer serve side by side. `values`, `vitals` and `novelties` are what
-    spans said beyond requests.
+    spans said beyond requests. `controls` are counts of the services named in the expectations.
     """
 
     deployment_id: str
@@ -231,3 +268,4 @@ class EvidenceBatch:
     values: tuple[ValueCell, ...] = ()
     vitals: tuple[Vital, ...] = ()
     novelties: tuple[NoveltyCell, ...] = ()
+    controls: tuple[ControlCell, ...] = ()

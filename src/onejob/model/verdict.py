@@ -171,7 +171,8 @@ class AgainstPast:
 
     It most likely began at `began_at`, and within [`began_from`, `began_to`] with 99 %; None where that is not known.
     `is_earlier`: that is before the deployment. `recovered_at`: since then all that was worse is as usual again, which
-    makes it transient; None while it is not.
+    makes it transient; None while it is not. `controls` are services the deployment did not touch, which it was
+    compared with too; `elsewhere` those of them that changed alike, where that is why it is not held against it.
     """
 
     began_at: datetime | None = None
@@ -179,6 +180,8 @@ class AgainstPast:
     began_to: datetime | None = None
     is_earlier: bool = False
     recovered_at: datetime | None = None
+    controls: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from onejob.model.evidence import (
     Cell,
+    ControlCell,
     EvidenceBatch,
     Expectations,
     JudgeSettings,
@@ -62,6 +63,7 @@ def _pack_further(batch: EvidenceBatch, labels: dict[str, int]) -> dict[str, Any
         "values": [_value_to_list(cell, labels) for cell in batch.values],
         "vitals": [[vital.name, [_cell_to_list(cell, labels) for cell in vital.cells]] for vital in batch.vitals],
         "novelties": to_plain(batch.novelties),
+        "controls": to_plain(batch.controls),
     }
     return {name: rows for name, rows in further.items() if rows}
 
@@ -72,6 +74,7 @@ def _unpack_further(document: dict[str, Any], labels: list[str]) -> dict[str, An
         "values": tuple(_value_from_list(values, labels) for values in document.get("values", [])),
         "vitals": tuple(Vital(name=n, cells=tuple(_cell_from_list(c, labels) for c in cells)) for n, cells in vitals),
         "novelties": tuple(from_plain(NoveltyCell, plain) for plain in document.get("novelties", [])),
+        "controls": tuple(from_plain(ControlCell, plain) for plain in document.get("controls", [])),
     }
 
 

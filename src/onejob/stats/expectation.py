@@ -16,7 +16,7 @@ Symbols: x = events, n = exposure, s = season (expected events per exposure), c 
 n (s + c) (values), r = x - e, v = variance of r if steps were independent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,16 +49,27 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """What control series did meanwhile (`stats.controls`): per width of windows, in steps, their factor and its
+    spread, each of shape (moments, windows).
+    """
+
+    moved: Mapping[int, tuple[Floats, Floats]]
+
+
+@dataclass(frozen=True, slots=True)
 class Residuals:
     """r, v and e of windows that begin at different moments: shape (moments, horizon).
 
-    `least` is the least variance of a sum: 1 for counts, whose expectation is never known to be zero.
+    `least` is the least variance of a sum: 1 for counts, whose expectation is never known to be zero. With `beside`,
+    sums are of what is beyond it.
     """
 
     r: Floats
     v: Floats
     expected: Floats
     least: float
+    beside: Beside | None = None
 
 
 def seasonal(series: Series) -> Floats:
@@ -66,7 +77,7 @@ def seasonal(series: Series) -> Floats:
     x, n = (_around(a, round(CLOCK_S / series.step_s)) for a in (series.events, series.exposure))
     rates = _shrunk(x, n, series) if series.is_count else _ratio(x, n)
     back = [_days_ago(rates, days * DAY_S // series.step_s) for days in DAYS_BACK]
-    return _median(np.array(back))
+    return median_of_known(np.array(back))
 
 
 def days_known(series: Series, at: int) -> tuple[int, ...]:
@@ -147,7 +158,7 @@ def _days_ago(values: Floats, lag: int) -> Floats:
     return out
 
 
-def _median(rows: Floats) -> Floats:
+def median_of_known(rows: Floats) -> Floats:
     """Median of the known values per column; NaN where there is none. numpy's own is slow and warns."""
     ordered = np.sort(rows, axis=0)  # NaN go last
     known = np.isfinite(rows).sum(axis=0)

@@ -3,13 +3,14 @@
 Replayed once, when a change is about to be judged; every later look is a few sums.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from onejob.stats import expectation, scan
-from onejob.stats.expectation import Residuals, Series
+from onejob.stats import controls, expectation, scan
+from onejob.stats.expectation import Beside, Residuals, Series
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -54,15 +55,44 @@ def frame(allowed: NDArray[np.bool_], season: Floats | None, *, at: int, gap: in
     return Frame(at, gap, horizon, step_s, starts)
 
 
-def replay(series: Series, where: Frame) -> Replay:
-    """Season and noise of one series."""
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A control series: events and expected ones at the placebos, (placebos, horizon), and `rate` since, (horizon,)."""
+
+    events: Floats
+    expected: Floats
+    rate: Floats
+
+
+def replay(series: Series, where: Frame, beside: Beside | None = None) -> Replay:
+    """Season and noise of one series; `beside`: what controls did at the placebos, beyond which the noise is then."""
+    season, placebos = _placebos(series, where)
+    placebos = replace(placebos, beside=beside)
+    scale = scan.scales(placebos, where.step_s, where.independent)
+    return Replay(series, season, scale, scan.heights(placebos, scale, where.step_s))
+
+
+def control(series: Series, where: Frame) -> Control:
+    """A series that the change did not touch."""
+    season, placebos = _placebos(series, where)
+    to_come = expectation.residuals(series, season, np.array([where.at]), gap=where.gap, horizon=where.horizon)
+    return Control(np.maximum(placebos.r + placebos.expected, 0.0), placebos.expected, to_come.expected[0])
+
+
+def together(found: Sequence[Control], where: Frame) -> Beside | None:
+    """What these did at the placebos; None where they are too few to say anything."""
+    if len(found) < controls.FEWEST:
+        return None
+    events, expected = (np.array([getattr(one, name) for one in found]) for name in ("events", "expected"))
+    return controls.beside(events, expected, scan.widths(where.step_s, where.horizon))
+
+
+def _placebos(series: Series, where: Frame) -> tuple[Floats, Residuals]:
     seen = np.arange(len(series.events)) < where.at
     past = replace(series, exposure=np.where(seen, series.exposure, 0.0), events=np.where(seen, series.events, 0.0))
     season = expectation.seasonal(past)
     season = np.where(np.isfinite(season), season, expectation.flat(past))
-    placebos = expectation.residuals(series, season, where.starts, gap=where.gap, horizon=where.horizon)
-    scale = scan.scales(placebos, where.step_s, where.independent)
-    return Replay(series, season, scale, scan.heights(placebos, scale, where.step_s))
+    return season, expectation.residuals(series, season, where.starts, gap=where.gap, horizon=where.horizon)
 
 
 def since(one: Replay, where: Frame) -> Residuals:

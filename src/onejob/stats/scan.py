@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from onejob.stats import controls
 from onejob.stats.expectation import Residuals
 
 Floats = NDArray[np.float64]
@@ -69,8 +70,10 @@ def widths(step_s: int, horizon: int) -> tuple[int, ...]:
 
 def sums(residuals: Residuals, width: int) -> Sums:
     """All windows of a width; one about which nothing is known has a sum of 0."""
-    r, v, e = (_windows(a, width) for a in (residuals.r, residuals.v, residuals.expected))
+    r, v, e = (controls.windows(a, width) for a in (residuals.r, residuals.v, residuals.expected))
     sd = np.sqrt(np.maximum(v, 0.0) + residuals.least)
+    if residuals.beside is not None:
+        r, sd = controls.beyond(r, sd, e, residuals.beside.moved[width])
     return Sums(width, np.where(sd > 0, r / np.maximum(sd, 1e-300), 0.0), sd, e)
 
 
@@ -146,13 +149,6 @@ def _extremes(z: Floats) -> Floats:
 
 def _high(side: Floats) -> float:
     return float(np.quantile(side, _TYPICAL)) if len(side) else 0.0
-
-
-def _windows(values: Floats, width: int) -> Floats:
-    total = np.cumsum(values, axis=1)
-    total = np.concatenate([np.zeros((len(values), 1)), total], axis=1)
-    result: Floats = total[:, width:] - total[:, :-width]
-    return result
 
 
 def apart(starts: Ints, horizon: int) -> Ints:

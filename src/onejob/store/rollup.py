@@ -88,7 +88,7 @@ def read_cells(
     return [Cell(**_as_held(row)) for row in rows]
 
 
-def versions_seen(engine: Engine, *, since: int, until: int, timeout_s: float | None = None) -> list[VersionSeen]:
+def versions_seen(engine: Reader, *, since: int, until: int, timeout_s: float | None = None) -> list[VersionSeen]:
     """Who served entry traffic in bins that start in [since, until). `timeout_s` as in `Engine.query`."""
     return read_all(VersionSeen, engine, "versions_seen", {"since": since, "until": until}, timeout_s)
 

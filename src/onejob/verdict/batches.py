@@ -13,7 +13,17 @@ from typing import Protocol
 from onejob.config import Settings
 from onejob.model.calibration import Calibration
 from onejob.model.deployment import Deployment, Status, Strategy
-from onejob.model.evidence import Arm, Cell, EvidenceBatch, Expectations, JudgeSettings, NoveltyCell, RouterCount
+from onejob.model.evidence import (
+    Arm,
+    Cell,
+    ControlCell,
+    ControlService,
+    EvidenceBatch,
+    Expectations,
+    JudgeSettings,
+    NoveltyCell,
+    RouterCount,
+)
 from onejob.model.kpi import Kpi, matches
 from onejob.model.rollout import Rollout, RolloutState
 from onejob.verdict import past
@@ -42,6 +52,11 @@ class Source(Protocol):
 
     def known(self, deployment: Deployment, since: int) -> tuple[NoveltyCell, ...]:
         """Errors that other versions threw in the day before."""
+
+    def controls(
+        self, deployment: Deployment, known: Sequence[ControlService], since: int, until: int
+    ) -> Sequence[ControlCell]:
+        """What services did that the deployment did not touch."""
 
     def router(self, deployment: Deployment, until: datetime) -> Sequence[RouterCount]:
         """Samples before `until` that no batch has yet, oldest first."""
@@ -86,6 +101,8 @@ class Batches:
         cells = self._cells(deployment, *bins)
         settings = self._source.judge_settings(deployment) if judge.next_seq == 0 else None
         said = self._said(deployment, (settings or judge.settings).kpis, bins, is_first=settings is not None)
+        expectations = self._source.expectations(deployment) if judge.lacks_past else None
+        known = judge.controls if expectations is None else expectations.controls
         return EvidenceBatch(
             deployment_id=deployment.id,
             seq=judge.next_seq,
@@ -98,11 +115,12 @@ class Batches:
             warmed=self._warmed(deployment, judge, cells, bins),
             share=self._share(deployment, bins[0], now),
             settings=settings,
-            expectations=self._source.expectations(deployment) if judge.lacks_past else None,
+            expectations=expectations,
             finished=finished,
             values=said.values,
             vitals=said.vitals,
             novelties=said.novelties,
+            controls=tuple(self._source.controls(deployment, known, *bins)) if known and bins[0] < bins[1] else (),
         )
 
     def _cells(self, deployment: Deployment, since: int, until: int) -> Sequence[Cell]:

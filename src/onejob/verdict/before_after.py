@@ -18,10 +18,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from onejob.model.evidence import Cell, Expectations, ExpectedSeries, JudgeSettings
+from onejob.model.evidence import Cell, ControlCell, Expectations, ExpectedSeries, JudgeSettings
 from onejob.model.verdict import FalseAlarms
 from onejob.stats import held_out, histogram, scan
-from onejob.stats.expectation import Residuals
+from onejob.stats.expectation import Beside, Residuals
+from onejob.verdict.control_counts import ControlCounts
 from onejob.verdict.false_alarms import rate_of
 from onejob.verdict.signals import BETTER, EVERYWHERE, WORSE, Row
 from onejob.verdict.window_rows import ROWS, Seen, Size
@@ -40,6 +41,7 @@ class Looked:
     one: ExpectedSeries
     seen: Seen
     peaks: tuple[scan.Peak, scan.Peak]
+    is_elsewhere: bool  # is it worse than usual here, but no more than where nothing was deployed?
 
 
 class BeforeAfter:
@@ -55,11 +57,14 @@ class BeforeAfter:
         self._behind: Floats = np.zeros((2, self._steps))  # requests that all spans stand for, and sum of squares
         self._errors: Floats = np.zeros(shape)
         self._durations: Ints = np.zeros((*shape, histogram.SIZE), dtype=np.int64)
+        self.controls = ControlCounts(expectations, self._steps)
         self.elapsed = 0  # judged steps that have ended
         self.looked: dict[tuple[str, str], Looked] = {}  # of (operation, signal)
+        self._beside: dict[str, Beside | None] = {}  # of a signal, at the last look
 
-    def consume(self, cells: Iterable[Cell], bins_to: int) -> None:
-        """Add cells of the new version; everything before `bins_to` (Unix s) has been seen then."""
+    def consume(self, cells: Iterable[Cell], controls: Iterable[ControlCell], bins_to: int) -> None:
+        """Add cells of the new version and of controls; everything before `bins_to` (Unix s) has been seen then."""
+        self.controls.consume(controls)
         width, first = self.expectations.step_s, self.expectations.first
         for cell in cells:
             step = (cell.bin_start - first) // width
@@ -115,6 +120,8 @@ class BeforeAfter:
 
     def rows(self, settings: JudgeSettings) -> list[Row]:
         """A row per series, once five minutes have passed."""
+        signals = {one.signal for one in self.expectations.series}
+        self._beside = {signal: self.controls.beside(signal, self.elapsed) for signal in signals}
         found = (self._row(one, settings) for one in self.expectations.series)
         return [row for row in found if row is not None]
 
@@ -126,13 +133,29 @@ class BeforeAfter:
         peaks = (worse, better)
         if not worse.width:
             return None
-        self.looked[one.operation, one.signal] = Looked(one, seen, peaks)
-        log_e = tuple(-float(np.log(self._exceedance(side, peaks[side].height))) for side in (WORSE, BETTER))
+        of_past = tuple(-float(np.log(self._exceedance(side, peaks[side].height))) for side in (WORSE, BETTER))
+        log_e = self._beyond_controls(one, seen, of_past)
+        bar = float(np.log(1 / settings.alpha))
+        is_elsewhere = log_e[WORSE] < bar <= of_past[WORSE]
+        self.looked[one.operation, one.signal] = Looked(one, seen, peaks, is_elsewhere)
         window = max(peaks, key=lambda peak: peak.height)
-        if max(log_e) < float(np.log(1 / settings.alpha)):
+        if max(of_past) < bar:
             window = self._latest(peaks[WORSE])
         size = Size(seen, window, *self._margins(seen, window, settings.alpha))
         return ROWS[one.signal](one, size, (log_e[WORSE], log_e[BETTER]), settings)
+
+    def _beyond_controls(self, one: ExpectedSeries, seen: Seen, of_past: tuple[float, ...]) -> tuple[float, ...]:
+        """The evidence, less where controls do the same: both it and what is beyond them must be unusual."""
+        beside = self._beside[one.signal] if one.scale_beside else None
+        if beside is None:
+            return of_past
+        beyond, scale = replace(seen.residuals, beside=beside), np.array(one.scale_beside)
+        found = []
+        for side in (WORSE, BETTER):
+            peak = scan.peak(beyond, scale, self.expectations.step_s, seen.sides[side], self.elapsed)
+            heights, independent = self._heights_beside[side], self.expectations.independent
+            found.append(-float(np.log(scan.exceedance(heights, independent, peak.height))))
+        return tuple(min(pair) for pair in zip(of_past, found, strict=True))
 
     def _latest(self, known: scan.Peak) -> scan.Peak:
         """The widest window that has ended, up to now: where nothing stands out it says most."""
@@ -185,9 +208,14 @@ class BeforeAfter:
     @cached_property
     def _heights(self) -> tuple[Floats, Floats]:
         """Of the past moments, the highest of all series: (worse, better)."""
-        worse, better = [], []
-        for one in self.expectations.series:
-            sides = [np.array(side) for side in one.heights]
-            worse.append(sides[WORSE])
-            better.append(sides[BETTER])
-        return scan.together(worse), scan.together(better)
+        return _highest(one.heights for one in self.expectations.series)
+
+    @cached_property
+    def _heights_beside(self) -> tuple[Floats, Floats]:
+        """The same of what was beyond controls; where a signal has none, of the past alone."""
+        return _highest(one.heights_beside or one.heights for one in self.expectations.series)
+
+
+def _highest(heights: Iterable[tuple[tuple[float, ...], ...]]) -> tuple[Floats, Floats]:
+    worse, better = zip(*heights, strict=True)
+    return scan.together([np.array(side) for side in worse]), scan.together([np.array(side) for side in better])

@@ -45,14 +45,16 @@ def confirm(past: BeforeAfter, rows: Sequence[Row], decision: Decision, settings
         [row for (row, state), is_it in zip(pairs, is_earlier, strict=True) if state is State.WORSE and is_it is asked]
         for asked in (False, True)
     )
-    return Confirmed(_open(decision, is_earlier), _course(past, worse, earlier, settings))
+    return Confirmed(
+        _open(decision, is_earlier), _of_controls(past, rows, worse, _course(past, worse, earlier, settings))
+    )
 
 
 def following(before: AgainstPast | None, now: AgainstPast | None) -> AgainstPast | None:
     """The course of what was `worse` before, too: damage that comes back began when it first came, not now."""
     if before is None or now is None:
         return before or now
-    if before.began_to is None or now.began_at is None or now.began_at <= before.began_to:
+    if before.began_to is None or (now.began_at is not None and now.began_at <= before.began_to):
         return now
     return replace(now, began_at=before.began_at, began_from=before.began_from, began_to=before.began_to)
 
@@ -65,6 +67,25 @@ def _open(decision: Decision, is_excused: Sequence[bool]) -> Decision:
 def _is_earlier(past: BeforeAfter, row: Row, side: int, settings: JudgeSettings) -> bool:
     began = _began(past, row, side, settings)
     return began is not None and began.latest * past.expectations.step_s < -PREPARED_S
+
+
+def _of_controls(
+    past: BeforeAfter, rows: Sequence[Row], worse: list[Row], found: AgainstPast | None
+) -> AgainstPast | None:
+    """The same with the services it was compared with, and those that did alike where nothing is worse but for them."""
+    names = past.controls.names
+    if not names:
+        return found
+    alike = [row for row in rows if past.looked[row.operation, row.signal].is_elsewhere and row.is_beyond(WORSE)]
+    elsewhere = {name for row in alike for name in _alike(past, row)} if not worse else set()
+    return replace(found or AgainstPast(), controls=names, elsewhere=tuple(sorted(elsewhere)))
+
+
+def _alike(past: BeforeAfter, row: Row) -> tuple[str, ...]:
+    """Controls that changed as the row did, in the same minutes; all of them where none did so by half."""
+    looked = past.looked[row.operation, row.signal]
+    where = Size(looked.seen, looked.peaks[WORSE], 0.0, 0.0)
+    return past.controls.alike(row.signal, where.where, where.events, where.expected) or past.controls.names
 
 
 def _course(past: BeforeAfter, worse: list[Row], earlier: list[Row], settings: JudgeSettings) -> AgainstPast | None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from onejob import __version__
 from onejob.model.deployment import Deployment, Strategy
-from onejob.model.evidence import Cell, EvidenceBatch, JudgeSettings, SignalHistory
+from onejob.model.evidence import Cell, ControlService, EvidenceBatch, JudgeSettings, SignalHistory
 from onejob.model.verdict import AgainstPast, ArmSummary, FalseAlarms, Missing, Reason, SignalResult, State, Verdict
 from onejob.verdict import counts, report, signals
 from onejob.verdict.arms import arm_of, bystanders
@@ -86,6 +86,11 @@ class Judge:
         """Is there no control but the past, and has it not been given yet?"""
         return self.deployment.strategy is Strategy.ALL_AT_ONCE and self._past is None
 
+    @property
+    def controls(self) -> tuple[ControlService, ...]:
+        """Services that the deployment did not touch, whose counts it is held against as well."""
+        return () if self._past is None else self._past.expectations.controls
+
     def wonders_about(self, cell: Cell) -> bool:
         """Would it matter whether the cell's instance was warmed up: is it new, or still in its start-up time?"""
         mature_from = self._mature_from.get(instance_key(cell), float("inf"))
@@ -158,7 +163,8 @@ class Judge:
             self._past = BeforeAfter(batch.expectations)
             self._past_alarms = self._past.false_alarms(self.settings.alpha)
         if self._past is not None:
-            self._past.consume((c for c in batch.cells if self._is_treatment(c)), batch.bins_to)
+            mine = (cell for cell in batch.cells if self._is_treatment(cell))
+            self._past.consume(mine, batch.controls, batch.bins_to)
 
     def _look(self, batch: EvidenceBatch) -> Verdict:
         rows = self._rows()
@@ -272,8 +278,10 @@ class Judge:
             return Reason.NO_CONTROL
         if not self._progress.requests[TREATMENT]:
             return Reason.NO_DATA
-        is_older = self._past.was_moving(self.settings.alpha) or self._course is not None
-        return Reason.NOT_COMPARABLE if is_older else Reason.TOO_EARLY
+        found = self._course
+        is_excused = found is not None and (found.is_earlier or bool(found.elsewhere))
+        is_else = is_excused or self._past.was_moving(self.settings.alpha)
+        return Reason.NOT_COMPARABLE if is_else else Reason.TOO_EARLY
 
     def _document(
         self,

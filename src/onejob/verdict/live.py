@@ -9,12 +9,22 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from onejob.config import Settings
 from onejob.model.deployment import Deployment
-from onejob.model.evidence import Arm, Cell, EvidenceBatch, Expectations, JudgeSettings, NoveltyCell, RouterCount
+from onejob.model.evidence import (
+    Arm,
+    Cell,
+    ControlCell,
+    ControlService,
+    EvidenceBatch,
+    Expectations,
+    JudgeSettings,
+    NoveltyCell,
+    RouterCount,
+)
 from onejob.model.kpi import Kpi
 from onejob.model.rollout import Rollout
 from onejob.model.verdict import State, Verdict
@@ -28,7 +38,7 @@ from onejob.state.verdicts import Explanations, Verdicts
 from onejob.store.engine import Engine
 from onejob.store.errors import StoreError
 from onejob.store.rollup import read_cells
-from onejob.verdict import past
+from onejob.verdict import past, untouched
 from onejob.verdict.arms import arm_of
 from onejob.verdict.batches import Batches, arms_of, is_due, judge_settings
 from onejob.verdict.before_after import HORIZON_S
@@ -208,6 +218,15 @@ class LiveSource:
             width_s=self.settings.bin_width_s,
         )
 
+    def controls(
+        self, deployment: Deployment, known: Sequence[ControlService], since: int, until: int
+    ) -> Sequence[ControlCell]:
+        return [
+            cell
+            for one in known
+            for cell in untouched.tally(one, self.cells(replace(deployment, service=one.service), since, until))
+        ]
+
     def router(self, deployment: Deployment, until: datetime) -> list[RouterCount]:
         return self.evidences.take_router(deployment.id, until)
 
@@ -230,6 +249,7 @@ class LiveSource:
             bin_width_s=self.settings.bin_width_s,
             warm_up_s=self.settings.warm_up_s,
             disturbed=[span for other in others if (span := self._disturbed(other)) is not None],
+            untouched=untouched.find(self.engine, deployment, default_environment=self.settings.default_environment),
         )
 
     def _disturbed(self, other: Deployment) -> tuple[int, int] | None:

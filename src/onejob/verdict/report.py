@@ -48,6 +48,8 @@ def _course(deployment: Deployment, verdict: Verdict) -> tuple[str, str]:
     if past.recovered_at is not None:
         lasted = _between(began_at, past.recovered_at)
         return f"was worse for {lasted}", f"; transient: it is as usual again since {past.recovered_at:%H:%M} UTC"
+    if past.elsewhere:
+        return "is worse", f"; but {_and(past.elsewhere)} changed alike and nobody deployed those"
     if past.is_earlier and past.began_at is not None:
         return "is worse", f"; but that began about {_between(past.began_at, deployment.started_at)} before it"
     if past.began_from is not None and (past.began_from - deployment.started_at).total_seconds() > _LATE_S:
@@ -134,10 +136,17 @@ def _undecided(deployment: Deployment, verdict: Verdict, is_final: bool) -> str:
 
 
 def _changed_before(deployment: Deployment, verdict: Verdict) -> str:
-    if verdict.past is None or verdict.past.began_at is None:
+    past = verdict.past
+    if past is not None and past.elsewhere:
+        return f"it is worse than usual, but {_and(past.elsewhere)} changed alike and nobody deployed those"
+    if past is None or past.began_at is None:
         return "something was changing in the hour before it already, so what came after may not be its doing"
-    early = _between(verdict.past.began_at, deployment.started_at)
+    early = _between(past.began_at, deployment.started_at)
     return f"what got worse began about {early} before it, so it may not be its doing"
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
 def _excluded(verdict: Verdict) -> str:

@@ -80,6 +80,8 @@ def _of_course(past: AgainstPast) -> Iterator[Fact]:
     if past.began_at and past.began_from and past.began_to:
         within = f"with 99 % between {words.absolute(past.began_from)} and {words.absolute(past.began_to)}"
         yield Fact(question="Began", answer=f"Most likely at {words.absolute(past.began_at)}, {within}.")
+    if past.controls:
+        yield Fact(question="Beside it", answer=_beside(past))
     if past.recovered_at:
         yield Fact(
             question="Over since",
@@ -88,11 +90,21 @@ def _of_course(past: AgainstPast) -> Iterator[Fact]:
         )
 
 
+def _beside(past: AgainstPast) -> str:
+    names = words.shorten(", ".join(past.controls), 80)
+    alike = f" {words.shorten(', '.join(past.elsewhere), 80)} changed alike." if past.elsewhere else ""
+    return (
+        f"{names}: not deployed in the two hours before, and neither called by this service nor calling it. Only what "
+        f"is beyond what they did in the same minutes counts.{alike}"
+    )
+
+
 def _alarms_of_past(measured: FalseAlarms) -> str:
     return (
         f"{measured.alarms} of {words.plural(measured.placebos, 'hour')} of this service's own past without a change "
         f"rose above the bar that its other hours set: {words.percent(measured.rate)} ({words.percent(measured.low)} "
-        f"to {words.percent(measured.high)}). Tolerances, which let some of these pass, are not counted in."
+        f"to {words.percent(measured.high)}). Tolerances and other services, which let some of these pass, are not "
+        "counted in."
     )
 
 
