@@ -37,6 +37,8 @@ _OF_A_CONTROL = 5
 # With less of a past nothing is expected of the future.
 _LEAST_PAST_S, _LEAST_REQUESTS = 600, 100
 _DECIMALS = 4
+_OF_OPERATIONS = ("errors", "latency_p50", "latency_p95")
+_SIGNALS = (*_OF_OPERATIONS, "shortfall")
 
 
 def read(
@@ -208,7 +210,3 @@ def _hour_before(one: replay.Replay, where: Frame, rate: float) -> tuple[tuple[t
     earlier = float(to_come.expected.sum())
     drift = rate / earlier if rate > 0 and earlier > 0 else 1.0
     return tuple(tuple(np.round(row, _DECIMALS).tolist()) for row in rows), drift
-
-
-_OF_OPERATIONS = ("errors", "latency_p50", "latency_p95")
-_SIGNALS = (*_OF_OPERATIONS, "shortfall")

@@ -1,11 +1,12 @@
 -- Which service called which, in some of the traces that went through a service? A span whose parent is another
 -- service's is a call. Spans without a known parent give ('', service): so much as that is known where there are traces.
 WITH chosen AS (
-    SELECT DISTINCT TraceId
+    SELECT TraceId
     FROM otel_traces
     WHERE ServiceName = {service:String}
         AND Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64})
         AND Timestamp < fromUnixTimestamp64Nano({until_ns:Int64})
+    GROUP BY TraceId
     ORDER BY cityHash64(TraceId)
     LIMIT {most:UInt64}
 )
