@@ -10,7 +10,7 @@ from onejob.model.calibration import Calibration
 from onejob.model.deployment import Deployment
 from onejob.model.explanation import AttributeValue, CallChange, CarryingOperation, ExemplarTrace, SuspectedDeployment
 from onejob.model.rollout import Mode, RolloutState, Step, Transition
-from onejob.model.verdict import ArmSummary, DecidedBy, MixShift, Reason, SignalResult, State
+from onejob.model.verdict import AgainstPast, ArmSummary, DecidedBy, FalseAlarms, MixShift, Reason, SignalResult, State
 from onejob.state.verdicts import VerdictChange
 
 
@@ -42,7 +42,8 @@ class SignalDocument(SignalResult):
 class VerdictDocument:
     """Better or worse, how sure, and what is missing. `reason` is there while `state` is `undecided`.
 
-    `is_final`: judging has ended, so waiting longer changes nothing.
+    `is_final`: judging has ended, so waiting longer changes nothing. `past` is of one that was compared with the
+    service's past only: when damage began, whether it is over, and which other services it was compared with.
     """
 
     state: State
@@ -63,6 +64,8 @@ class VerdictDocument:
     window_end: datetime | None = None
     engine_version: str | None = None
     mix: list[MixShift] | None = None
+    false_alarms: FalseAlarms | None = None
+    past: AgainstPast | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
