@@ -17,15 +17,13 @@ from onejob.model.verdict import State, Verdict
 from onejob.state.database import Database
 from onejob.state.deployments import Deployments
 from onejob.state.events import Events
-from onejob.state.evidence import Evidences
 from onejob.state.returns import WaitingReturns
 from onejob.state.rollouts import Rollouts
-from onejob.state.verdicts import Explanations, Verdicts
 from onejob.state.versions import KnownVersions
 from onejob.store.engine import Engine, open_engine
 from onejob.store.rollup import VersionSeen, versions_seen
-from onejob.verdict.live import JudgeLoop
 from otlp_builders import a_service
+from verdict.judge_loops import a_loop
 from verdict.traffic import a_deployment
 
 from .reports import backtested, past
@@ -89,15 +87,7 @@ class Live:
         self.detector = DetectLoop(
             deployments, rollouts, known, WaitingReturns(self.database), Events(), self.look, self.settings
         )
-        self.judging = JudgeLoop(
-            engine=self.engine,
-            deployments=deployments,
-            evidences=Evidences(self.database),
-            verdicts=Verdicts(self.database),
-            explanations=Explanations(self.database),
-            rollouts=rollouts,
-            settings=self.settings,
-        )
+        self.judging = a_loop(self.engine, self.database, self.settings)
 
     def look(self, since: int, until: int) -> list[VersionSeen]:
         arrived = int(BEGAN + self.now - self.settings.watermark_s)

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,25 +20,26 @@ from onejob.state.calibrations import Calibrations
 from onejob.state.database import Database
 from onejob.state.deployments import Deployments
 from onejob.state.evidence import Evidences
-from onejob.state.rollouts import Rollouts
-from onejob.state.verdicts import Explanations, Verdicts
+from onejob.state.verdicts import Verdicts
 from onejob.store.engine import Engine, open_engine
-from onejob.verdict.live import JudgeLoop
 from onejob.verdict.recompute import recompute
 from onejob.web.pages.sure import view
 from otlp_builders import a_payload, a_service, a_span
+from verdict.judge_loops import a_loop
 from verdict.traffic import a_deployment
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 BEGAN = int(time.time()) // DAY * DAY - DAY + 9 * HOUR  # yesterday at nine, in the morning's rise
 OPERATIONS = ("GET /cart", "POST /orders")
+# Minutes after the deployment at which it is looked at: seldom where only the last verdict is asked for, the hour's.
+SELDOM, OFTEN = (1, 16, 40, 68), range(1, 70, 3)
 
 
 @dataclass(frozen=True)
 class Service:
     """Requests a minute with a day in it; what `change` makes of (requests, errors, seconds) from `since` on."""
 
-    days: float = 2.0
+    days: float = 1.2
     per_minute: float = 150.0
     error_rate: float = 0.01
     since: int = 0  # seconds after the deployment
@@ -105,8 +106,18 @@ def store(engine: Engine, rows: Iterable[str]) -> None:
         engine.execute("INSERT INTO operation_rollup FORMAT JSONEachRow " + "\n".join(lines))
 
 
+def store_again(engine: Engine, service: str, others: Sequence[str]) -> None:
+    """What a service did, as if others had done it too."""
+    engine.execute(
+        "INSERT INTO operation_rollup SELECT * REPLACE (arrayJoin(splitByChar(' ', {others:String})) AS ServiceName) "
+        "FROM (SELECT * FROM operation_rollup WHERE ServiceName = {service:String})",
+        {"service": service, "others": " ".join(others)},
+    )
+
+
 def store_calls(engine: Engine, caller: str, called: str) -> None:
     """A few traces of the minutes before the deployment, in which one service calls the other; none is an entry."""
+    payloads = []
     for number in range(5):
         trace_id, page = os.urandom(16), os.urandom(8)
         inside: dict[str, Any] = {
@@ -114,11 +125,11 @@ def store_calls(engine: Engine, caller: str, called: str) -> None:
             "trace_id": trace_id,
             "start_ns": (BEGAN - 300 + number) * 10**9,
         }
-        for service, span in (
-            (caller, a_span("page", span_id=page, parent=os.urandom(8), **inside)),
-            (called, a_span("call", parent=page, **inside)),
-        ):
-            engine.insert_traces(a_payload(span, service=service), f"{service}-{number}")
+        payloads += [
+            a_payload(a_span("page", span_id=page, parent=os.urandom(8), **inside), service=caller),
+            a_payload(a_span("call", parent=page, **inside), service=called),
+        ]
+    engine.insert_traces(b"".join(payloads), caller)
 
 
 @pytest.fixture(scope="module")
@@ -143,10 +154,10 @@ Ship = Callable[..., tuple[Deployment, list[Verdict]]]
 
 @pytest.fixture
 def ship(engine: Engine, database: Database, settings: Settings) -> Ship:
-    """Stores the service's telemetry, reports a deployment, and looks every three minutes for an hour."""
+    """Stores the service's telemetry, reports a deployment, and looks at it for an hour."""
 
     def shipped(
-        of: Service, seed: int = 1, name: str | None = None, **changes: object
+        of: Service, seed: int = 1, name: str | None = None, at: Iterable[int] = SELDOM, **changes: object
     ) -> tuple[Deployment, list[Verdict]]:
         name = name or a_service()
         store(engine, of.rows(name, seed, str(changes.get("environment", "production"))))
@@ -158,17 +169,8 @@ def ship(engine: Engine, database: Database, settings: Settings) -> Ship:
             **changes,
         )
         Deployments(database).add(deployment)
-        loop = JudgeLoop(
-            engine=engine,
-            deployments=Deployments(database),
-            evidences=Evidences(database),
-            verdicts=Verdicts(database),
-            explanations=Explanations(database),
-            rollouts=Rollouts(database),
-            settings=settings,
-            calibrations=Calibrations(database),
-        )
-        times = [datetime.fromtimestamp(BEGAN + minute * MINUTE + 5, UTC) for minute in range(1, 70, 3)]
+        loop = a_loop(engine, database, settings)
+        times = [datetime.fromtimestamp(BEGAN + minute * MINUTE + 5, UTC) for minute in at]
         return deployment, [look.verdict for now in times for look in loop.tick(now)]
 
     return shipped
@@ -178,7 +180,7 @@ def ship(engine: Engine, database: Database, settings: Settings) -> Ship:
 def test_errors_that_rise_are_worse_within_minutes_and_the_document_is_recomputable(
     ship: Ship, database: Database
 ) -> None:
-    deployment, verdicts = ship(Service(errors=5.0))
+    deployment, verdicts = ship(Service(errors=5.0), at=OFTEN)
     turned = next(v for v in verdicts if v.state is State.WORSE)
     assert (turned.judged_at.timestamp() - BEGAN) / MINUTE <= 13
     leading = next(s for s in turned.signals if s.state is State.WORSE)
@@ -203,10 +205,10 @@ def test_the_verdict_shows_its_own_false_alarms_and_not_those_of_a_version_besid
         placebos=99, alarms=9, rate=1 / 11, low=0.0, high=0.2, phi_factor=2.0, measured_at=datetime.now(UTC)
     )
     Calibrations(database).save(a_calibration(name, beside))
-    _, verdicts = ship(Service(days=3.0), name=name)
+    _, verdicts = ship(Service(days=1.5), name=name)
     found = verdicts[-1].false_alarms
     assert found is not None
-    assert 20 <= found.placebos < 3 * 24
+    assert 20 <= found.placebos < 1.5 * 24
     assert found.alarms <= 2
     assert found.low <= found.rate < found.high
     assert (found.phi_factor, found.measured_at.timestamp()) == (1.0, BEGAN + 2 * MINUTE)
@@ -229,18 +231,17 @@ def test_damage_that_went_away_by_itself_is_transient_and_the_document_is_recomp
     assert last == recompute(deployment, Evidences(database).read(deployment.id))
 
 
-@pytest.mark.slow
+@pytest.mark.untraced
 @pytest.mark.parametrize(("of_others", "state"), [(6.0, State.UNDECIDED), (1.0, State.WORSE)])
 def test_what_the_whole_fleet_suffers_is_not_blamed_on_the_one_that_was_deployed(
     ship: Ship, engine: Engine, database: Database, of_others: float, state: State
 ) -> None:
     fleet, name, caller = a_service(), a_service(), a_service()
     others = sorted(a_service() for _ in range(3))
-    rows = list(Service(errors=of_others, is_deployed=False).rows("ANY", 2, fleet))
-    for service in (caller, *others):
-        store(engine, (row.replace("ANY", service) for row in rows))
+    store(engine, Service(errors=of_others, is_deployed=False).rows(caller, 2, fleet))
+    store_again(engine, caller, others)
     store_calls(engine, caller, name)
-    deployment, verdicts = ship(Service(errors=6.0), name=name, environment=fleet)
+    deployment, verdicts = ship(Service(errors=6.0), name=name, at=(1, 16, 68), environment=fleet)
     last = verdicts[-1]
     assert last.state is state
     assert last.past is not None
@@ -308,6 +309,8 @@ def test_with_an_hour_of_past_only_gross_damage_shows_and_the_verdict_says_what_
 
 @pytest.mark.untraced
 def test_it_is_looked_at_for_an_hour_and_not_longer(ship: Ship, database: Database) -> None:
-    deployment, verdicts = ship(Service(), status=Status.FINISHED, finished_at=datetime.fromtimestamp(BEGAN + 30, UTC))
+    deployment, verdicts = ship(
+        Service(days=0.5), at=OFTEN, status=Status.FINISHED, finished_at=datetime.fromtimestamp(BEGAN + 30, UTC)
+    )
     assert (verdicts[-1].judged_at.timestamp() - BEGAN) / MINUTE == pytest.approx(64, abs=3)
     assert deployment.id not in {found.id for found in Deployments(database).open()}

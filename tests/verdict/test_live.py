@@ -24,6 +24,7 @@ from onejob.store.errors import EngineUnavailable
 from onejob.verdict.live import JudgeLoop, Look
 from onejob.verdict.recompute import recompute
 from otlp_builders import a_payload, a_service, a_span, attributes_of
+from verdict.judge_loops import a_loop
 from verdict.traffic import a_deployment
 
 BEGAN = int(time.time()) - 600
@@ -44,18 +45,6 @@ def engine(settings: Settings) -> Iterator[Engine]:
 @pytest.fixture
 def database(sqlite_database: Database) -> Database:
     return sqlite_database
-
-
-def a_loop(engine: Engine, database: Database, settings: Settings) -> JudgeLoop:
-    return JudgeLoop(
-        engine=engine,
-        deployments=Deployments(database),
-        evidences=Evidences(database),
-        verdicts=Verdicts(database),
-        explanations=Explanations(database),
-        rollouts=Rollouts(database),
-        settings=settings,
-    )
 
 
 def store(

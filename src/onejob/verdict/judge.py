@@ -11,19 +11,18 @@ from datetime import UTC, datetime
 from onejob import __version__
 from onejob.model.deployment import Deployment, Strategy
 from onejob.model.evidence import Cell, ControlService, EvidenceBatch, JudgeSettings, SignalHistory
-from onejob.model.verdict import AgainstPast, ArmSummary, FalseAlarms, Missing, Reason, SignalResult, State, Verdict
-from onejob.verdict import counts, report, signals
+from onejob.model.verdict import ArmSummary, FalseAlarms, Missing, Reason, SignalResult, State, Verdict
+from onejob.verdict import counts, past_side, report, signals
 from onejob.verdict.arms import arm_of, bystanders
-from onejob.verdict.before_after import KIND, BeforeAfter
 from onejob.verdict.clean import Cleaner
-from onejob.verdict.confirm import confirm, following
 from onejob.verdict.counts import CONTROL, TREATMENT, Counts, InstanceKey, instance_key
-from onejob.verdict.decide import Decision, decide_adjusted, decide_some, overall
+from onejob.verdict.decide import Decision, decide_some, overall
 from onejob.verdict.evidence import Evidence
 from onejob.verdict.fold import fold
 from onejob.verdict.further import Further
 from onejob.verdict.intervals import LatencyIntervals
 from onejob.verdict.operations import OTHER, Operations
+from onejob.verdict.past_side import PastSide
 from onejob.verdict.progress import Progress
 from onejob.verdict.router import RouterEvidence, ShareEvidence
 from onejob.verdict.sampling import Sampling
@@ -51,9 +50,7 @@ class Judge:
         self._progress = Progress()
         self._further = Further(self.settings)
         self._sampling = Sampling()
-        self._past: BeforeAfter | None = None
-        self._past_alarms: FalseAlarms | None = None
-        self._course: AgainstPast | None = None
+        self._past = PastSide(self.settings)
         self._left_out: dict[str, str] = {}
         self._verdict: Verdict | None = None
 
@@ -84,12 +81,12 @@ class Judge:
     @property
     def lacks_past(self) -> bool:
         """Is there no control but the past, and has it not been given yet?"""
-        return self.deployment.strategy is Strategy.ALL_AT_ONCE and self._past is None
+        return self._is_before_after and not self._past.is_given
 
     @property
     def controls(self) -> tuple[ControlService, ...]:
         """Services that the deployment did not touch, whose counts it is held against as well."""
-        return () if self._past is None else self._past.expectations.controls
+        return self._past.controls
 
     def wonders_about(self, cell: Cell) -> bool:
         """Would it matter whether the cell's instance was warmed up: is it new, or still in its start-up time?"""
@@ -106,6 +103,7 @@ class Judge:
         self._evidence = Evidence(settings)
         self._intervals = LatencyIntervals(settings.alpha)
         self._further = Further(settings)
+        self._past = PastSide(settings)
 
     def _register(self, batch: EvidenceBatch) -> None:
         """Give operations and instances their numbers, and instances the moment from which durations count."""
@@ -160,11 +158,9 @@ class Judge:
         if not self._is_before_after:
             self._further.consume(self.deployment, batch, rows, len(self._operations.names), self._sampling.heft)
         if batch.expectations is not None:
-            self._past = BeforeAfter(batch.expectations)
-            self._past_alarms = self._past.false_alarms(self.settings.alpha)
-        if self._past is not None:
-            mine = (cell for cell in batch.cells if self._is_treatment(cell))
-            self._past.consume(mine, batch.controls, batch.bins_to)
+            self._past.expect(batch.expectations)
+        mine = (cell for cell in batch.cells if self._is_treatment(cell))
+        self._past.consume(mine, batch.controls, batch.bins_to)
 
     def _look(self, batch: EvidenceBatch) -> Verdict:
         rows = self._rows()
@@ -188,13 +184,8 @@ class Judge:
     def _decide(self, rows: list[Row]) -> Decision:
         if not self._is_before_after:
             return decide_some(rows, [self._holds(row) for row in rows], self.settings.alpha, self._further.budget())
-        decision = decide_adjusted(rows, self.settings.alpha)
-        if self._past is None:
-            return decision
-        confirmed = confirm(self._past, rows, decision, self.settings)
         was_worse = self._verdict is not None and self._verdict.state is State.WORSE
-        self._course = following(self._course if was_worse else None, confirmed.course)
-        return confirmed.decision
+        return self._past.decide(rows, was_worse=was_worse)
 
     def _holds(self, row: Row) -> bool:
         """Can anything be said of the row? Of errors that the arms' samplers treat unlike, sizes still hold."""
@@ -218,7 +209,7 @@ class Judge:
 
     def _rows(self) -> list[Row]:
         if self._is_before_after:
-            return [] if self._past is None else self._past.rows(self.settings)
+            return self._past.rows()
         seen = [
             (op, name, self._operations.weight(name))
             for op, name in enumerate(self._operations.names)
@@ -255,16 +246,13 @@ class Judge:
         return self._progress.rate_per_s(operation) if row.rate_per_s is None else row.rate_per_s
 
     def _lacking(self, waiting: list[Row], rates: list[float]) -> list[Missing]:
-        """Against the past more requests promise nothing: how far it strays does not shrink with them."""
         if self._is_before_after:
-            return [
-                Missing(largest_excluded=r.high, requests=None, seconds_p50=None, seconds_p90=None) for r in waiting
-            ]
+            return past_side.lacking(waiting)
         return signals.lacking(waiting, self.settings, rates)
 
     def _reason(self) -> Reason:
         if self._is_before_after:
-            return self._reason_of_past()
+            return self._past.reason(self._progress.requests[TREATMENT])
         if not self._progress.requests[TREATMENT]:
             return Reason.NO_DATA
         if not self._evidence.requests[CONTROL].sum():
@@ -272,16 +260,6 @@ class Judge:
         if self._is_void:
             return Reason.NOT_COMPARABLE
         return Reason.TOO_EARLY
-
-    def _reason_of_past(self) -> Reason:
-        if self._past is None or not self._past.expectations.series:
-            return Reason.NO_CONTROL
-        if not self._progress.requests[TREATMENT]:
-            return Reason.NO_DATA
-        found = self._course
-        is_excused = found is not None and (found.is_earlier or bool(found.elsewhere))
-        is_else = is_excused or self._past.was_moving(self.settings.alpha)
-        return Reason.NOT_COMPARABLE if is_else else Reason.TOO_EARLY
 
     def _document(
         self,
@@ -314,7 +292,7 @@ class Judge:
             engine_version=f"onejob {__version__}",
             mix=() if self._sampling.is_chosen else self._further.mix(),
             false_alarms=self._false_alarms,
-            past=self._course,
+            past=self._past.course,
         )
 
     @property
@@ -322,11 +300,10 @@ class Judge:
         """What placebos of a version beside another showed says nothing of judging against the past."""
         if not self._is_before_after:
             return self.settings.false_alarms
-        return self._past_alarms
+        return self._past.false_alarms
 
     def _said_left_out(self) -> tuple[str, ...]:
-        past = (self._past,) if self._past is not None else ()
-        by_others = (self._cleaner, self._progress, self._evidence.load, self._further, *past)
+        by_others = (self._cleaner, self._progress, self._evidence.load, self._further, self._past)
         if self._is_before_after:
             sampled = self._sampling.noticed()
         else:
@@ -335,7 +312,7 @@ class Judge:
 
     def _arm(self, arm: int) -> ArmSummary | None:
         if arm == CONTROL and self._is_before_after:
-            return self._past_arm()
+            return self._past.arm()
         if not self._progress.requests[arm]:
             return None
         mine = self._progress.instances[arm]
@@ -346,12 +323,6 @@ class Judge:
             instances=tuple(sorted({instance for _, _, instance in keys})),
             requests=self._progress.requests[arm],
         )
-
-    def _past_arm(self) -> ArmSummary | None:
-        if self._past is None or not self._past.expectations.series:
-            return None
-        known = self._past.expectations
-        return ArmSummary(kind=KIND, versions=known.versions, instances=(), requests=known.requests)
 
 
 def _decided_at(before: Verdict | None, state: State, now: datetime) -> datetime | None:

@@ -17,7 +17,7 @@ from onejob.stats import expectation, replay
 from onejob.stats.expectation import DAY_S, DAYS_BACK, LEVEL_S, Beside, Series
 from onejob.stats.replay import Control, Frame
 from onejob.store.engine import Reader
-from onejob.store.errors import QueryFailed
+from onejob.store.errors import StoreError
 from onejob.store.rollup import ROLLUP
 from onejob.verdict.before_after import HORIZON_S
 from onejob.verdict.past_counts import PastCounts, Where, read_counts
@@ -99,7 +99,7 @@ def _read_others(
     for one in untouched:
         try:
             yield one, read_counts(engine, one.service, of_what, _OF_A_CONTROL)
-        except QueryFailed as error:
+        except StoreError as error:
             log.warning("nothing is compared with %s: %s", one.service, error)
 
 

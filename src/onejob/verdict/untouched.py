@@ -16,7 +16,7 @@ from onejob.model.evidence import Cell, ControlCell, ControlService
 from onejob.stats.controls import FEWEST
 from onejob.stats.expectation import LEVEL_S
 from onejob.store.engine import Reader, Scalar
-from onejob.store.errors import QueryFailed
+from onejob.store.errors import StoreError
 from onejob.store.rollup import VersionSeen, environment_filter, versions_seen
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 MOST = 4  # as many series again are read for each, and the median of four bears one that is in trouble itself
 _LEAST_REQUESTS = 120  # in two hours: one a minute
 _TRACES, _TRACES_S = 2_000, 1_800
-_TIMEOUT_S = 30.0
+_TIMEOUT_S = 10.0  # a tick's: other deployments wait meanwhile
 _KIN = resources.files("onejob.verdict").joinpath("queries/kin.sql").read_text()
 
 
@@ -37,10 +37,8 @@ class Untouched:
 
 
 def find(engine: Reader, deployment: Deployment, *, default_environment: str) -> list[Untouched]:
-    """The busiest of them, at most `MOST`; none where they are too few to say anything, or the engine refuses to tell:
+    """The busiest of them, at most `MOST`; none where they are too few to say anything, or the engine does not tell:
     the past alone says much.
-
-    Raises EngineUnavailable like any query.
     """
     until = int(deployment.started_at.timestamp())
     environments = {deployment.environment, environment_filter(deployment.environment, default_environment)}
@@ -48,7 +46,7 @@ def find(engine: Reader, deployment: Deployment, *, default_environment: str) ->
         seen = versions_seen(engine, since=until - LEVEL_S, until=until, timeout_s=_TIMEOUT_S)
         there = steady(row for row in seen if row.environment in environments and row.service != deployment.service)
         related = kin(_edges(engine, deployment.service, until), deployment.service) if there else None
-    except QueryFailed as error:
+    except StoreError as error:  # out of time too, as it would be at every further try
         log.warning("%s is compared with its own past alone: %s", deployment.service, error)
         return []
     found = [] if related is None else [one for one in there if one.service not in related][:MOST]
