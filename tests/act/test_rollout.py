@@ -14,6 +14,7 @@ from onejob.act.rollout import (
     give_up_router,
     share_to_apply,
     troubled,
+    waits_for,
     wanted_share,
 )
 from onejob.model.rollout import Mode, Rollout, RolloutState
@@ -130,6 +131,17 @@ def test_a_step_that_cannot_exclude_its_limits_in_time_does_what_the_plan_says(
     timed_out = advance(rollout, a_verdict(judged_at=after(1800)), after(1800))
     assert (timed_out.state, timed_out.step) == (state, step)
     assert "timed out after 1800 s: no operation has been compared yet" in timed_out.transitions[-1].reason
+
+
+def test_a_step_whose_hold_is_over_says_what_it_waits_for() -> None:
+    rollout, undecided = holding(), a_verdict(judged_at=after(70))
+
+    assert waits_for(rollout, undecided, after(59)) is None
+    assert waits_for(rollout, undecided, after(60)) == "no operation has been compared yet"
+    assert waits_for(rollout, None, after(60)) == "there is no verdict yet"
+    assert waits_for(rollout, all_excluded(after(70)), after(71)) is None
+    assert waits_for(command(rollout, "hold", "ada", after(61)), undecided, after(70)) is None
+    assert waits_for(at_the_last_step(), undecided, after(1800)) is None
 
 
 def test_a_judge_that_has_stopped_looking_promotes_nothing() -> None:

@@ -1,5 +1,7 @@
 """The live judge on a real engine and a real state database, as the server wires it."""
 
+from collections.abc import Callable
+
 from onejob.config import Settings
 from onejob.state.calibrations import Calibrations
 from onejob.state.database import Database
@@ -11,7 +13,10 @@ from onejob.store.engine import Engine
 from onejob.verdict.live import JudgeLoop
 
 
-def a_loop(engine: Engine, database: Database, settings: Settings) -> JudgeLoop:
+def a_loop(
+    engine: Engine, database: Database, settings: Settings, stopwatch: Callable[[], float] = lambda: 0.0
+) -> JudgeLoop:
+    """No tick is ever late for it, however busy the machine is, unless another stopwatch says so."""
     return JudgeLoop(
         engine=engine,
         deployments=Deployments(database),
@@ -21,4 +26,5 @@ def a_loop(engine: Engine, database: Database, settings: Settings) -> JudgeLoop:
         rollouts=Rollouts(database),
         settings=settings,
         calibrations=Calibrations(database),
+        stopwatch=stopwatch,
     )

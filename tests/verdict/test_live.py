@@ -252,7 +252,7 @@ def test_many_that_wait_for_requests_do_not_delay_one_that_has_some_and_none_is_
         replace(live, id=f"dep_{n}", service=a_service(), started_at=live.started_at + timedelta(milliseconds=n))
         for n in range(20)
     ]
-    loop = a_loop(engine, database, settings.model_copy(update={"tick_s": 0.0}))
+    loop = a_loop(engine, database, settings.model_copy(update={"tick_s": 0.0}), time.monotonic)
     assert {look.deployment.id for look in looks(loop, 10)} == {live.id}
     for deployment in waiting:
         Deployments(database).add(deployment)

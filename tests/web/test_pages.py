@@ -189,6 +189,16 @@ def test_a_rollout_is_commanded_by_a_form(site: Site, command: str) -> None:
     assert data.commands == [("rol_1", command)]
 
 
+def test_a_step_whose_hold_is_over_says_what_the_next_one_waits_for(site: Site) -> None:
+    record = an_undecided_record()
+    assert record.verdict is not None
+    (errors,) = record.verdict.signals
+    wide = replace(record, verdict=replace(record.verdict, signals=(replace(errors, high=0.5),)))
+    page = httpx.get(site(Lists([wide])) + "/deployments/dep_checkout1420").text
+    assert "The hold is over; what the next step waits for: " in page
+    assert "what the next step waits for" not in httpx.get(site(Lists([record])) + "/deployments/dep_checkout1420").text
+
+
 def test_an_abort_whose_router_does_nothing_is_ended_by_a_form(site: Site) -> None:
     record = an_undecided_record()
     assert record.rollout is not None

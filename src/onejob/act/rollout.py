@@ -178,7 +178,7 @@ def _advance_hold(rollout: Rollout, verdict: Verdict | None, now: datetime, stal
         return rollout
     if _is_last(rollout):
         return _moved(rollout, RolloutState.PROMOTED, now, _held(step))
-    lacking = _stale(rollout, verdict, now, stale_after)
+    lacking = _stale(verdict, now, stale_after) or _unseen(rollout, verdict)
     assessment = assess(verdict, step)
     if assessment.is_excluded and lacking is None:
         return _next_step(rollout, f"{_held(step)}: {assessment.sentence}", now, decided=True)
@@ -187,15 +187,28 @@ def _advance_hold(rollout: Rollout, verdict: Verdict | None, now: datetime, stal
     return rollout
 
 
-def _stale(rollout: Rollout, verdict: Verdict | None, now: datetime, stale_after: timedelta) -> str | None:
-    """A step is never promoted on what the judge saw before it, or by a judge that has stopped looking."""
-    if verdict is None:
+def waits_for(rollout: Rollout, verdict: Verdict | None, now: datetime) -> str | None:
+    """What a step lacks whose hold is over; None where it is not, or where nothing is lacking."""
+    is_due = rollout.state is RolloutState.HOLDING and not _is_last(rollout)
+    step = _step(rollout)
+    if not is_due or (now - rollout.step_started_at).total_seconds() < step.hold_s:
         return None
-    if now - verdict.judged_at > stale_after:
-        return f"the judge has not looked since {verdict.judged_at:%H:%M:%S}"
-    if verdict.window_end is not None and verdict.window_end <= rollout.step_started_at:
-        return "the judge has seen nothing of this step yet"
-    return None
+    assessment = assess(verdict, step)
+    return _unseen(rollout, verdict) or (None if assessment.is_excluded else assessment.sentence)
+
+
+def _stale(verdict: Verdict | None, now: datetime, stale_after: timedelta) -> str | None:
+    """A step is never promoted by a judge that has stopped looking."""
+    if verdict is None or now - verdict.judged_at <= stale_after:
+        return None
+    return f"the judge has not looked since {verdict.judged_at:%H:%M:%S}"
+
+
+def _unseen(rollout: Rollout, verdict: Verdict | None) -> str | None:
+    """A step is never promoted on what the judge saw before it."""
+    if verdict is None or verdict.window_end is None or verdict.window_end > rollout.step_started_at:
+        return None
+    return "the judge has seen nothing of this step yet"
 
 
 def _timed_out(rollout: Rollout, lacking: str, now: datetime) -> Rollout:

@@ -24,6 +24,7 @@ class Judgement:
     decided_at: datetime | None = None
     rollout: str = "pending"
     share: float = 0.0
+    waits_for: str | None = None
     operation: str | None = None
     attribute: str | None = None
     span: str | None = None
@@ -99,6 +100,7 @@ def judgement_of(deployment: Mapping[str, Any]) -> Judgement:
         decided_at=_time(verdict.get("decided_at")),
         rollout=rollout.get("state") or "pending",
         share=float(rollout.get("share") or 0.0),
+        waits_for=rollout.get("waits_for"),
         operation=_first(explanation.get("operations"), "operation"),
         attribute=_attribute(explanation.get("attributes")),
         span=_cause(explanation.get("calls")),

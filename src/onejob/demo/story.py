@@ -69,9 +69,10 @@ class Story:
         rollout = _Follower(self._narrator, version.name)
         judgement = self._watch(deployment_id, slot, seen, rollout, lambda now: now.has_ended, LONGEST_ROLLOUT_S)
         if not judgement.has_ended:
+            waits = f" It waits for: {judgement.waits_for}." if judgement.waits_for else ""
             raise DemoError(
                 f"The rollout of {version.name} has not ended after {LONGEST_ROLLOUT_S:.0f} s; "
-                f"it is {judgement.rollout} at {judgement.share:.0%}. The server says: {judgement.sentence}"
+                f"it is {judgement.rollout} at {judgement.share:.0%}. The server says: {judgement.sentence}{waits}"
             )
         if judgement.rollout == "aborted":
             is_over = _quiet_and_explained(seen)

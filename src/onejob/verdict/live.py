@@ -8,7 +8,7 @@ again.
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -79,6 +79,7 @@ class JudgeLoop:
         rollouts: Rollouts,
         settings: Settings,
         calibrations: Calibrations | None = None,
+        stopwatch: Callable[[], float] = time.monotonic,
     ) -> None:
         self._deployments = deployments
         self._evidences = evidences
@@ -86,6 +87,7 @@ class JudgeLoop:
         self._explanations = explanations
         self._rollouts = rollouts
         self._settings = settings
+        self._stopwatch = stopwatch
         source = LiveSource(engine, deployments, evidences, rollouts, verdicts, settings, calibrations)
         self._batches = Batches(source, settings)
         self._seldom = Seldom(log)
@@ -102,10 +104,10 @@ class JudgeLoop:
         self._quiet &= ids
         for gone in self._judges.keys() - ids:
             del self._judges[gone]
-        late_at = time.monotonic() + self._settings.tick_s
+        late_at = self._stopwatch() + self._settings.tick_s
         due, least = self._due(still_open, now)
         for number, deployment in enumerate(due):
-            if number >= least and time.monotonic() > late_at:
+            if number >= least and self._stopwatch() > late_at:
                 break
             try:
                 yield from self._look(deployment, now)

@@ -40,7 +40,7 @@ UNKNOWN: Responses = {404: {"model": Problem, "description": "No deployment has 
 def report(body: StartBody, services: Uses) -> Response:
     """Report that a version starts to be deployed. Reporting the same start again changes nothing but what is added."""
     reported = services.reports.report(body.report(), services.clock())
-    document = record_document(_record(services, reported.deployment.id))
+    document = record_document(_record(services, reported.deployment.id), services.clock())
     location = {"location": f"/api/v1/deployments/{reported.deployment.id}"}
     return answer(document, 201 if reported.is_new else 200, headers=location)
 
@@ -58,20 +58,21 @@ def page(
 ) -> Response:
     """Deployments, newest first."""
     found = services.deployments.page(chosen, limit, cursor, whole=view == "full")
-    return answer({"items": [record_document(record) for record in found.items], "next_cursor": found.next_cursor})
+    items = [record_document(record, services.clock()) for record in found.items]
+    return answer({"items": items, "next_cursor": found.next_cursor})
 
 
 @router.get("/{deployment_id}", responses={200: {"model": DeploymentDocument}, **UNKNOWN})
 def one(deployment_id: str, services: Uses) -> Response:
     """A deployment with its rollout, its verdict and the explanation."""
-    return answer(record_document(_record(services, deployment_id)))
+    return answer(record_document(_record(services, deployment_id), services.clock()))
 
 
 @router.patch("/{deployment_id}", responses={200: {"model": DeploymentDocument}, **UNKNOWN, 409: {"model": Problem}})
 def progress(deployment_id: str, body: ProgressBody, services: Uses) -> Response:
     """Report how a deployment goes on: its traffic share, its status, its end."""
     services.reports.progress(_known_id(deployment_id), body.progress(), services.clock())
-    return answer(record_document(_record(services, deployment_id)))
+    return answer(record_document(_record(services, deployment_id), services.clock()))
 
 
 @router.get("/{deployment_id}/verdicts", responses={200: {"model": HistoryDocument}, **UNKNOWN})

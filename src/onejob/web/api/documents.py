@@ -1,8 +1,10 @@
 """Deployments, verdicts and rollouts as the documents the API answers with."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
+from onejob.act.rollout import waits_for
 from onejob.model.deployment import Deployment, Status
 from onejob.model.explanation import Explanation
 from onejob.model.rollout import Rollout
@@ -15,11 +17,11 @@ from onejob.verdict.basis import decided_by
 _NO_NUMBER: Callable[[float], Plain] = lambda _: None  # noqa: E731  JSON has no infinity: null, "not known"
 
 
-def record_document(record: DeploymentRecord) -> dict[str, Any]:
+def record_document(record: DeploymentRecord, now: datetime) -> dict[str, Any]:
     """A deployment with its rollout and its verdict."""
     return {
         **deployment_document(record.deployment),
-        "rollout": rollout_document(record.rollout) if record.rollout else None,
+        "rollout": rollout_document(record.rollout, record.verdict, now) if record.rollout else None,
         "verdict": verdict_document(record, record.verdict),
     }
 
@@ -50,9 +52,9 @@ def explanation_document(explanation: Explanation | None) -> dict[str, Any]:
     return document
 
 
-def rollout_document(rollout: Rollout) -> dict[str, Any]:
-    """A rollout, its plan unfolded."""
-    document = _plain(rollout)
+def rollout_document(rollout: Rollout, verdict: Verdict | None, now: datetime) -> dict[str, Any]:
+    """A rollout, its plan unfolded, and what it waits for."""
+    document = _plain(rollout) | {"waits_for": waits_for(rollout, verdict, now)}
     plan = document.pop("plan")
     return {**{name: document.pop(name) for name in ("id", "deployment_id", "state")}, **plan, **document}
 

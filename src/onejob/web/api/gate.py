@@ -34,7 +34,7 @@ def gate(
             f"No deployment of {name} {label} in {place} is known: report it with `onejob deployment start`, "
             "or wait until its telemetry arrives."
         )
-    document = record_document(record)
+    document = record_document(record, services.clock())
     verdict = {part: document["verdict"][part] for part in _OF_VERDICT}
     head = {part: document[part] for part in _OF_DEPLOYMENT}
     return answer({"deployment_id": document["id"], **head, "verdict": verdict, "rollout": document["rollout"]})

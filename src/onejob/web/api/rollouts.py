@@ -1,13 +1,13 @@
 """Rollouts: start one, look at it, tell it what to do."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Response
 
 from onejob.act.controller import RolloutController
 from onejob.act.errors import PlanError, RolloutRefusedError, RolloutUnknownError
 from onejob.act.plan import make_step
-from onejob.model.rollout import Step
+from onejob.model.rollout import Rollout, Step
 from onejob.web.api.answers import answer
 from onejob.web.api.deployments import unknown
 from onejob.web.api.documents import rollout_document
@@ -40,7 +40,7 @@ def start(body: RolloutBody, services: Uses) -> Response:
         force=body.force,
     )
     services.events.publish(body.deployment_id, "rollout")
-    return answer(rollout_document(rollout), 201, headers={"location": f"/api/v1/rollouts/{rollout.id}"})
+    return answer(_document(services, rollout), 201, headers={"location": f"/api/v1/rollouts/{rollout.id}"})
 
 
 @router.get("/{rollout_id}", responses={200: {"model": RolloutDocument}, **_UNKNOWN})
@@ -49,7 +49,7 @@ def one(rollout_id: str, services: Uses) -> Response:
     rollout = services.rollouts.get(rollout_id) if rollout_id.isprintable() else None
     if rollout is None:
         raise RolloutUnknownError(f"There is no rollout {rollout_id!r}: a deployment's `rollout` has its id.")
-    return answer(rollout_document(rollout))
+    return answer(_document(services, rollout))
 
 
 @router.post("/{rollout_id}/{command}", responses={200: {"model": RolloutDocument}, **_UNKNOWN, **_REFUSED})
@@ -65,7 +65,11 @@ def command(
     actor = body.actor or "api"
     rollout = _controller(services).command(rollout_id, command, actor, router_is_gone=body.router_is_gone)
     services.events.publish(rollout.deployment_id, "rollout")
-    return answer(rollout_document(rollout))
+    return answer(_document(services, rollout))
+
+
+def _document(services: Services, rollout: Rollout) -> dict[str, Any]:
+    return rollout_document(rollout, services.verdicts.current(rollout.deployment_id), services.clock())
 
 
 def _step(index: int, body: StepBody) -> Step:

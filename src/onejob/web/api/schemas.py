@@ -73,6 +73,7 @@ class RolloutDocument:
     """The plan by which traffic moves, and every transition so far.
 
     `router_is_gone`: a person ended it without its router; `share` is then the last one that the router confirmed.
+    `waits_for`: what a step lacks whose hold is over, such as a signal whose damage is not excluded yet.
     """
 
     id: str
@@ -89,6 +90,7 @@ class RolloutDocument:
     transitions: list[Transition]
     trouble: str | None
     router_is_gone: bool
+    waits_for: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from onejob import words
-from onejob.act.rollout import next_step
+from onejob.act.rollout import next_step, waits_for
 from onejob.model.deployment import Deployment
 from onejob.model.rollout import Mode, Rollout, RolloutState, Transition
 from onejob.model.verdict import State, Verdict
@@ -55,6 +55,7 @@ class RolloutView:
     commands: tuple[str, ...]
     mode: str
     promotes_to: str
+    waits_for: str | None
 
 
 def view(rollout: Rollout, deployment: Deployment, verdict: Verdict | None, now: datetime) -> RolloutView:
@@ -66,6 +67,7 @@ def view(rollout: Rollout, deployment: Deployment, verdict: Verdict | None, now:
         commands=_commands(rollout),
         mode=_MODE_WORDS[rollout.plan.mode] if rollout.state in _RUNNING else f"mode: {rollout.plan.mode.value}",
         promotes_to=_promotes_to(rollout),
+        waits_for=waits_for(rollout, verdict, now),
     )
 
 
