@@ -15,7 +15,7 @@ from onejob.state.database import Database
 
 NewWorld = Callable[[], World]
 # Each example is an hour or two in the life of a service, looked at every 40 s: shorter than a version may be quiet.
-few = settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 minutes = st.integers(2, 40).map(lambda n: n * 60)
 pauses = st.sampled_from([0.2, 0.5, 2.0, 7.0, 30.0])  # seconds between the requests of a version
 

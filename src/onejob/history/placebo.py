@@ -28,7 +28,7 @@ from onejob.store.past import Past
 from onejob.store.spans_relation import relabelled
 from onejob.verdict.batches import BASELINE_S, Batches, is_due
 from onejob.verdict.judge import Judge
-from onejob.verdict.reading import read_values, read_vitals
+from onejob.verdict.reading import read_measured
 from onejob.verdict.said import Said, Scope
 
 PLACEBO = "placebo"
@@ -175,4 +175,4 @@ def _said(placebo: Placebo, past: Past, kpis: Sequence[Kpi]) -> Said:
         relation=relabelled(past.spans, PLACEBO, placebo.treated, placebo.others),
     )
     guardrails = [kpi for kpi in kpis if kpi.guardrail]
-    return Said(values=read_values(past.engine, scope, guardrails), vitals=read_vitals(past.engine, scope))
+    return read_measured(past.engine, scope, guardrails)

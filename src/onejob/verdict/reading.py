@@ -6,7 +6,7 @@ reads a look's bins, a replay reads ahead.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from importlib import resources
 from string import Template
@@ -41,12 +41,25 @@ _SESSIONS = ("session.id", "enduser.id", "user.id")
 
 def read_said(engine: Reader, scope: Scope, kpis: Sequence[Kpi]) -> Said:
     """All of it. Most services have no page views, and most bins no exceptions: one cheap query tells."""
-    there = {row["Event"] for row in _rows(engine, "events", scope, {})}
-    return Said(
-        values=read_values(engine, scope, kpis),
-        vitals=read_vitals(engine, scope) if _VITAL in there else (),
+    there = _events(engine, scope)
+    return replace(
+        _measured(engine, scope, kpis, there),
         novelties=read_novelties(engine, scope) if _EXCEPTION in there else (),
     )
+
+
+def read_measured(engine: Reader, scope: Scope, kpis: Sequence[Kpi]) -> Said:
+    """What has a value: KPIs and web vitals, without exceptions."""
+    return _measured(engine, scope, kpis, _events(engine, scope))
+
+
+def _measured(engine: Reader, scope: Scope, kpis: Sequence[Kpi], there: Collection[str]) -> Said:
+    vitals = read_vitals(engine, scope) if _VITAL in there else ()
+    return Said(values=read_values(engine, scope, kpis), vitals=vitals)
+
+
+def _events(engine: Reader, scope: Scope) -> set[str]:
+    return {row["Event"] for row in _rows(engine, "events", scope, {})}
 
 
 def read_values(engine: Reader, scope: Scope, kpis: Sequence[Kpi]) -> tuple[ValueCell, ...]:
