@@ -28,10 +28,11 @@ from bench.verdict.nezha_recording import DAYS, FRONT, Bools, Day, Fault, Floats
 from bench.verdict.peers.services import RANKINGS, Series, ranked
 from bench.verdict.results import Measure, Row, share
 
-from onejob.explain.causes import Cause, CauseKind, Reading, rank_causes
+from onejob.explain.causes import Cause, Reading, rank_causes
 from onejob.explain.excess import Arms
 from onejob.explain.metrics import severity
 from onejob.explain.ways import ways
+from onejob.model.explanation import CauseKind
 
 INCIDENT_S = 180.0  # after the injection; the recording ends about then
 BEFORE_S, CLEAR_S = 120.0, 5.0  # of the normal time before each injection, but for the last seconds, as clocks differ

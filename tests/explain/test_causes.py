@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onejob.explain.causes import Cause, CauseKind, Reading, rank_causes
+from onejob.explain.causes import Cause, Reading, rank_causes
 from onejob.explain.excess import Arms, excess
 from onejob.explain.metrics import LEAST_HISTORY, severity
 from onejob.explain.own import own_ns
 from onejob.explain.reading import Requests, Spans
 from onejob.explain.tables import Column
 from onejob.explain.tree import Forest, build_forest
+from onejob.model.explanation import CauseKind
 
 NORMAL, INCIDENT = 120, 40
 MS = 1_000_000

@@ -7,7 +7,7 @@ import pytest
 
 from onejob.config import Settings
 from onejob.explain.service import explain
-from onejob.model.explanation import CallChange, CallKind, Explanation
+from onejob.model.explanation import CallChange, CallKind, CauseKind, Explanation
 from onejob.model.verdict import ArmSummary, State
 from onejob.store.engine import Engine
 
@@ -101,6 +101,14 @@ def test_half_of_the_requests_of_one_payment_method_failing_are_found(
     assert cause.error_rate_treatment == pytest.approx(0.5, abs=0.35)
 
 
+def test_failures_are_charged_to_the_service_that_they_begin_in(explained: Explain, traffic: Traffic) -> None:
+    explanation = explained(spans_of(fail_half(orders(traffic, 300, 200), {})), ERRORS)
+
+    (at_fault,) = explanation.services
+    assert (at_fault.service, at_fault.kind) == ("payments", CauseKind.ERRORS)
+    assert 0.2 < at_fault.failures < 0.6
+
+
 @pytest.mark.parametrize("where", ["storefront", "payments"])
 def test_attributes_of_callers_and_of_called_services_count_as_well(
     explained: Explain, traffic: Traffic, where: str
@@ -127,9 +135,13 @@ def test_a_slower_query_that_hits_everyone_has_a_span_but_no_attribute(explained
 
 
 def test_a_slow_callee_is_named_not_the_call_to_it(explained: Explain, traffic: Traffic) -> None:
-    cause = the_cause(explained(spans_of(hurt(orders(traffic), charge_s=0.030))))
+    explanation = explained(spans_of(hurt(orders(traffic), charge_s=0.030)))
 
+    cause = the_cause(explanation)
     assert (cause.path, cause.kind, cause.service) == (CHARGE, CallKind.SLOWER, "payments")
+    (at_fault,) = explanation.services
+    assert (at_fault.service, at_fault.kind, at_fault.share) == ("payments", CauseKind.SLOW, 1.0)
+    assert at_fault.own_s == pytest.approx(cause.added_s, rel=0.2)
 
 
 def test_time_between_calls_is_waiting(explained: Explain, traffic: Traffic) -> None:
@@ -425,6 +437,7 @@ def test_an_http_n_plus_one_blames_the_caller_not_what_it_calls(explained: Expla
     cause = the_cause(explanation)
     assert cause.path == (ORDERS, "GET /items/{id}")
     assert (cause.kind, cause.calls_control, cause.calls_treatment) == (CallKind.MORE, 1, 21)
+    assert (explanation.services[0].service, explanation.services[0].kind) == ("checkout", CauseKind.CALLS)
     below = next(call for call in explanation.calls if len(call.path) == 3 and call.service == "stock")
     assert below.kind is CallKind.UNCHANGED
 

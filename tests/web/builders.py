@@ -17,9 +17,11 @@ from onejob.model.explanation import (
     CallChange,
     CallKind,
     CarryingOperation,
+    CauseKind,
     ExemplarTrace,
     Explanation,
     Relation,
+    ServiceAtFault,
     SuspectedDeployment,
     TraceSpan,
 )
@@ -189,6 +191,21 @@ def _call(path: tuple[str, ...], service: str, added_s: float, **changes: Any) -
     return CallChange(path=path, service=service, added_s=added_s, **(values | changes))
 
 
+def a_service_at_fault(**changes: Any) -> ServiceAtFault:
+    """checkout, with its N+1 query."""
+    values: dict[str, Any] = {
+        "operation": "POST /orders",
+        "service": "checkout",
+        "kind": CauseKind.CALLS,
+        "share": 0.94,
+        "own_s": 0.009,
+        "calls_s": 0.148,
+        "way_s": 0.0,
+        "failures": 0.0,
+    }
+    return ServiceAtFault(**(values | changes))
+
+
 def an_explanation(**changes: Any) -> Explanation:
     """Large tenants, because of an N+1 query."""
     top = ("POST /orders",)
@@ -212,6 +229,7 @@ def an_explanation(**changes: Any) -> Explanation:
         "attributes": attributes,
         "calls": calls,
         "traces": (a_trace("control"), a_trace("treatment"), a_trace("control", "b"), a_trace("treatment", "b")),
+        "services": (a_service_at_fault(),),
     }
     return Explanation(**(values | changes))
 

@@ -6,10 +6,12 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
 
+from onejob.model.explanation import CauseKind
 from onejob.model.rollout import RolloutState
 from onejob.model.verdict import State
 
@@ -18,6 +20,7 @@ from .builders import (
     a_deployment,
     a_record,
     a_running_rollout,
+    a_service_at_fault,
     a_signal,
     a_suspect,
     a_trace,
@@ -42,6 +45,7 @@ def _nasty_record():  # type: ignore[no-untyped-def]
     spans = tuple(replace(span, label=NASTY, path=("POST /orders", NASTY), service=NASTY) for span in trace.spans)
     nasty = replace(
         explanation,
+        services=(a_service_at_fault(service=NASTY),),
         attributes=(attribute,),
         calls=(call,),
         traces=(replace(trace, spans=spans),),
@@ -110,6 +114,22 @@ def test_what_strangers_wrote_is_never_markup(site: Site, path: str) -> None:
     assert "\u202e" not in html
     assert "javascript:" not in html
     assert "&lt;script&gt;" in html
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "It arises in checkout (94 %, +148 ms of calls it makes more often)."),
+        ({"kind": CauseKind.SLOW}, "It arises in checkout (94 %, +9 ms of its own work)."),
+        ({"kind": CauseKind.NETWORK, "way_s": 0.02}, "It arises in checkout (94 %, +20 ms on the way to or from it)."),
+        ({"kind": CauseKind.ERRORS, "failures": 0.5}, "It arises in checkout (94 %, 50 % of the requests fail there)."),
+    ],
+)
+def test_the_service_is_named_in_which_the_damage_arises(site: Site, changes: dict[str, Any], said: str) -> None:
+    record = a_record(explanation=an_explanation(services=(a_service_at_fault(**changes),)))
+    assert said in httpx.get(site(Lists([record])) + "/deployments/dep_checkout1420").text
+    nobody = a_record(explanation=an_explanation(services=()))
+    assert "It arises in" not in httpx.get(site(Lists([nobody])) + "/deployments/dep_checkout1420").text
 
 
 def test_deployments_that_overlap_have_a_section_with_links_and_reasons(site: Site) -> None:

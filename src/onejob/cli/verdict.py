@@ -82,7 +82,15 @@ def _explained(explanation: Document) -> list[tuple[str, object]]:
         for found in explanation.get("attributes") or ()
     ]
     calls = [_call(found) for found in explanation.get("calls") or () if found.get("is_cause")]
-    return [*(("concentrated in", found) for found in attributes[:3]), *(("cause", found) for found in calls)]
+    services = [
+        f"{found['service']} ({words.percent(found['share'], 2)}, {found['kind']})"
+        for found in explanation.get("services") or ()
+    ]
+    return [
+        *(("concentrated in", found) for found in attributes[:3]),
+        *(("cause", found) for found in calls),
+        *(("arises in", found) for found in services),
+    ]
 
 
 def _call(call: Document) -> str:

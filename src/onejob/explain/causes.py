@@ -13,7 +13,6 @@ what is independent. Otherwise hundreds of call paths would add up their noise, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 
@@ -23,22 +22,12 @@ from onejob.explain.own import own_ns
 from onejob.explain.tables import Bools, Column, Floats, Ints
 from onejob.explain.tree import Forest
 from onejob.explain.ways import blamed, ways
+from onejob.model.explanation import CauseKind
 
 # A metric far beyond its history weighs like a tenth of the users' time: more than what chance leaves in the spans,
 # less than any trouble worth an alarm that the spans do show.
 METRIC_WEIGHT = 0.1
 _LEAST = 0.01  # of what users lost: nobody notices less, and noise adds up to that
-
-
-class CauseKind(StrEnum):
-    """What kind of trouble a node has."""
-
-    CPU = "cpu"
-    MEMORY = "memory"
-    NETWORK = "network"
-    ERRORS = "errors"
-    SLOW = "slow"
-    CALLS = "more calls"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from onejob.explain.calls import call_changes
+from onejob.explain.causes import rank_causes
+from onejob.explain.excess import Arms
 from onejob.explain.exemplars import exemplar_traces
 from onejob.explain.membership import Membership, membership
 from onejob.explain.nodes import arm_nodes
@@ -15,12 +17,13 @@ from onejob.explain.tables import Bools
 from onejob.explain.tree import MAX_DEPTH, Forest, build_forest
 from onejob.explain.where import Badness, ways_to_be_bad
 from onejob.explain.who import MIN_SCORE, Concentration, concentrations
-from onejob.model.explanation import AttributeValue, CallChange, ExemplarTrace
+from onejob.model.explanation import AttributeValue, CallChange, ExemplarTrace, ServiceAtFault
 from onejob.store.engine import Engine
 
 _COMPARABLE_REQUESTS = 5  # of each arm; below, all requests are compared instead
 _COMPARABLE_COVERAGE = 0.5
 _MANY_ORPHANS = 0.02
+_MOST_SERVICES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,7 @@ class OperationFindings:
     calls: tuple[CallChange, ...] = ()
     traces: tuple[ExemplarTrace, ...] = ()
     notes: tuple[str, ...] = ()
+    services: tuple[ServiceAtFault, ...] = ()
 
 
 def explain_operation(
@@ -75,6 +79,26 @@ def _look(
         calls=tuple(calls if is_leading else (replace(call, is_cause=False) for call in calls)),
         traces=tuple(exemplar_traces(forest, sample, way.bad, members, comparable, cause)),
         notes=(_definition(sample.operation, way), *_who_notes(sample.operation, who, members), *note),
+        services=_services(forest, sample, comparable) if is_leading else (),
+    )
+
+
+def _services(forest: Forest, sample: Requests, comparable: Bools) -> tuple[ServiceAtFault, ...]:
+    arms = Arms(
+        incident=comparable & sample.is_treatment, normal=comparable & ~sample.is_treatment, weight=sample.weight
+    )
+    return tuple(
+        ServiceAtFault(
+            operation=sample.operation,
+            service=cause.node,
+            kind=cause.kind,
+            share=cause.share,
+            own_s=cause.own_s,
+            calls_s=cause.calls_s,
+            way_s=cause.way_s,
+            failures=cause.failures,
+        )
+        for cause in rank_causes(forest, arms)[:_MOST_SERVICES]
     )
 
 

@@ -72,6 +72,7 @@ def explain(
         traces=tuple(t for f in findings for t in f.traces),
         notes=(*note, *dict.fromkeys(n for f in findings for n in f.notes), *_uncertain(found), *weighed.notes),
         suspects=weighed.suspects,
+        services=tuple(s for f in findings for s in f.services),
     )
 
 

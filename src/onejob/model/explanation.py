@@ -68,6 +68,35 @@ class CallChange:
     is_cause: bool = False
 
 
+class CauseKind(StrEnum):
+    """What kind of trouble a service has."""
+
+    CPU = "cpu"
+    MEMORY = "memory"
+    NETWORK = "network"
+    ERRORS = "errors"
+    SLOW = "slow"
+    CALLS = "more calls"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceAtFault:
+    """A service in which damage to the operation arises, whoever it shows at; `share` in 0..1 of all that was found.
+
+    Per request, beyond what the old version's took: seconds of its own work (`own_s`), of calls it makes more often
+    (`calls_s`), and on the way from or to it (`way_s`); `failures` that began in it.
+    """
+
+    operation: str
+    service: str
+    kind: CauseKind
+    share: float
+    own_s: float
+    calls_s: float
+    way_s: float
+    failures: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceSpan:
     """One span of an exemplar; `offset_s` from the start of its trace; `path` aligns it with CallChange.path."""
@@ -132,7 +161,8 @@ class SuspectedDeployment:
 class Explanation:
     """Everything the page shows under a `worse`. Lists are sorted, the most telling first.
 
-    `suspects` are at most three, and none where no other deployment could have done it.
+    `services` are those where the damage to the leading operation arises, at most three; none where no difference is
+    beyond noise. `suspects` are at most three, and none where no other deployment could have done it.
     """
 
     deployment_id: str
@@ -143,3 +173,4 @@ class Explanation:
     traces: tuple[ExemplarTrace, ...]
     notes: tuple[str, ...] = ()
     suspects: tuple[SuspectedDeployment, ...] = ()
+    services: tuple[ServiceAtFault, ...] = ()

@@ -45,7 +45,7 @@ def verdict_document(record: DeploymentRecord, verdict: Verdict | None) -> dict[
 def explanation_document(explanation: Explanation | None) -> dict[str, Any]:
     """Why; all lists empty where there is nothing to explain (only a `worse` verdict has something)."""
     if explanation is None:
-        lists = ("operations", "attributes", "calls", "traces", "notes", "suspects")
+        lists = ("operations", "attributes", "calls", "traces", "notes", "suspects", "services")
         return {"made_at": None, **{name: [] for name in lists}}
     document = _plain(explanation)
     document.pop("deployment_id")

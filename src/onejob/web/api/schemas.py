@@ -8,7 +8,14 @@ from onejob.ingest.dead_letters import DeadLetter
 from onejob.model.backtest import Backtest
 from onejob.model.calibration import Calibration
 from onejob.model.deployment import Deployment
-from onejob.model.explanation import AttributeValue, CallChange, CarryingOperation, ExemplarTrace, SuspectedDeployment
+from onejob.model.explanation import (
+    AttributeValue,
+    CallChange,
+    CarryingOperation,
+    ExemplarTrace,
+    ServiceAtFault,
+    SuspectedDeployment,
+)
 from onejob.model.rollout import Mode, RolloutState, Step, Transition
 from onejob.model.verdict import AgainstPast, ArmSummary, DecidedBy, FalseAlarms, MixShift, Reason, SignalResult, State
 from onejob.state.verdicts import VerdictChange
@@ -18,6 +25,7 @@ from onejob.state.verdicts import VerdictChange
 class ExplanationDocument:
     """Why; empty lists where there is nothing to explain.
 
+    `services` are those where the damage to the leading operation arises, whichever it shows at.
     `suspects` are deployments that overlap, likeliest first, this one among them; none where no other could have done
     it.
     """
@@ -29,6 +37,7 @@ class ExplanationDocument:
     traces: list[ExemplarTrace]
     notes: list[str]
     suspects: list[SuspectedDeployment]
+    services: list[ServiceAtFault]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from onejob import words
-from onejob.model.explanation import AttributeValue, CallChange, CallKind, ExemplarTrace, Explanation
+from onejob.model.explanation import (
+    AttributeValue,
+    CallChange,
+    CallKind,
+    CauseKind,
+    ExemplarTrace,
+    Explanation,
+    ServiceAtFault,
+)
 from onejob.web.charts import waterfall
 from onejob.web.pages import suspects
 from onejob.web.pages.filters import deployment_link
@@ -67,6 +75,7 @@ class Explained:
     carried_by: str
     calls: list[CallRow]
     calls_caption: str
+    arises: str
     pair: waterfall.Pair | None
     control_trace: TraceSide | None
     treatment_trace: TraceSide | None
@@ -88,6 +97,7 @@ def view(explanation: Explanation, opened: int) -> Explained:
         carried_by=_carried_by(explanation),
         calls=call_rows(explanation.calls),
         calls_caption="calls that fail, by call path" if _is_failing(explanation.calls) else _SLOWER,
+        arises=_arises(explanation.services),
         pair=waterfall.draw(left, right, cause) if left or right else None,
         control_trace=_side(left),
         treatment_trace=_side(right),
@@ -132,6 +142,24 @@ def _carried_by(explanation: Explanation) -> str:
         for one in explanation.operations[:2]
     ]
     return "; ".join(named)
+
+
+def _arises(services: Sequence[ServiceAtFault]) -> str:
+    """In which services the damage arises, whoever it shows at."""
+    named = [
+        f"{words.shorten(one.service, 40)} ({words.percent(min(one.share, 1.0), 2)}, {_trouble(one)})"
+        for one in services
+    ]
+    return f"It arises in {'; then '.join(named)}." if named else ""
+
+
+def _trouble(one: ServiceAtFault) -> str:
+    """What costs users most there."""
+    if one.kind is CauseKind.ERRORS:
+        return f"{words.percent(one.failures, 2)} of the requests fail there"
+    what = {CauseKind.NETWORK: "on the way to or from it", CauseKind.CALLS: "of calls it makes more often"}
+    seconds = {CauseKind.NETWORK: one.way_s, CauseKind.CALLS: one.calls_s}.get(one.kind, one.own_s)
+    return f"{words.added(seconds)} {what.get(one.kind, 'of its own work')}"
 
 
 def _attribute(one: AttributeValue) -> AttributeRow:
