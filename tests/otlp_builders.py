@@ -6,8 +6,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 _names = itertools.count()
@@ -64,6 +67,45 @@ def a_request(
 
 def a_payload(*spans: Span, service: str = "shop", resource: Mapping[str, Any] | None = None) -> bytes:
     return a_request(*spans, service=service, resource=resource).SerializeToString()
+
+
+def a_record(body: Any = "it works", *, time_ns: int | None = None, **fields: Any) -> LogRecord:
+    """A line of INFO, a minute ago."""
+    when = a_moment() if time_ns is None else time_ns
+    return LogRecord(
+        **{"time_unix_nano": when, "severity_number": 9, "severity_text": "INFO", "body": any_value(body)} | fields
+    )
+
+
+def a_log_request(
+    *records: LogRecord, service: str = "shop", resource: Mapping[str, Any] | None = None
+) -> ExportLogsServiceRequest:
+    request = ExportLogsServiceRequest()
+    of_resource = request.resource_logs.add()
+    of_resource.resource.attributes.extend(attributes_of({"service.name": service} | dict(resource or {})))
+    of_resource.scope_logs.add().log_records.extend(records)
+    return request
+
+
+def a_metric_request(
+    service: str = "shop", *, time_ns: int | None = None, resource: Mapping[str, Any] | None = None
+) -> ExportMetricsServiceRequest:
+    """One point of each of the five kinds."""
+    when = {"time_unix_nano": a_moment() if time_ns is None else time_ns}
+    request = ExportMetricsServiceRequest()
+    of_resource = request.resource_metrics.add()
+    of_resource.resource.attributes.extend(attributes_of({"service.name": service} | dict(resource or {})))
+    metrics = of_resource.scope_metrics.add().metrics
+    metrics.add(name="queue.depth").gauge.data_points.add(as_int=7, **when)
+    orders = metrics.add(name="orders").sum
+    orders.is_monotonic, orders.aggregation_temporality = True, 2
+    orders.data_points.add(as_double=12.5, **when)
+    metrics.add(name="duration").histogram.data_points.add(
+        count=3, sum=0.6, bucket_counts=[1, 2], explicit_bounds=[0.25], **when
+    )
+    metrics.add(name="size").exponential_histogram.data_points.add(count=1, scale=2, zero_count=1, **when)
+    metrics.add(name="old").summary.data_points.add(count=1, sum=2.0, **when)
+    return request
 
 
 def attributes_of(values: Mapping[str, Any]) -> list[KeyValue]:

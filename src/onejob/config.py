@@ -67,13 +67,21 @@ class Settings(BaseSettings):
         le=2**60,
         description="Free space on the data directory's disk below which intake is refused.",
     )
-    flush_interval_s: Seconds = Field(1.0, description="Longest time a span waits in the spool before it is stored.")
-    flush_max_spans: int = Field(40_000, gt=0, le=10**9, description="Spans at which a flush happens at once.")
+    flush_interval_s: Seconds = Field(
+        1.0,
+        description="Longest time a span or log record waits in the spool before it is stored; data points of metrics "
+        "wait five times as long.",
+    )
+    flush_max_spans: int = Field(
+        40_000, gt=0, le=10**9, description="Spans, log records or data points at which a flush happens at once."
+    )
     retry_digest_s: Seconds = Field(900.0, description="How long a retried request is recognised and not stored twice.")
     traces_retention_days: int = Field(14, gt=0, le=36_500, description="How long spans are kept.")
     rollup_retention_days: int = Field(
         400, gt=0, le=36_500, description="How long the counts that verdicts are made of are kept."
     )
+    logs_retention_days: int = Field(14, gt=0, le=36_500, description="How long log records are kept.")
+    metrics_retention_days: int = Field(30, gt=0, le=36_500, description="How long data points of metrics are kept.")
     engine_max_memory_bytes: int = Field(
         2 * 2**30, gt=0, le=2**50, description="Memory limit of one query of the engine."
     )

@@ -109,12 +109,14 @@ def test_status_says_what_is_stored(onejob: Run, replay: Replay) -> None:
     intake = {"accepted_spans": 12345, "accepted_requests": 1, "spooled_spans": 7, "spooled_bytes": 1500, "lag_s": 4.2}
     state = {"kind": "sqlite", "deployments": 1, "trouble": "The disk of /data is full. Free some space."}
     full = "The disk of /data/spool is full: free at least 5 MB."
+    logs = {"accepted_requests": 3, "accepted": 2000, "rejected": 0, "spooled": 500, "stored": 1500}
+    metrics = dict.fromkeys(logs, 0)
     document = {
         "version": "0.1.0",
         "engine": {"kind": "embedded", "up": True},
         "state": state,
         "spans_stored": 12345,
-        "intake": intake | {"refused": {"TryLater": 2}, "trouble": full},
+        "intake": intake | {"logs": logs, "metrics": metrics, "refused": {"TryLater": 2}, "trouble": full},
     }
     replay.on("GET", "/api/v1/status", (200, document))
     result = onejob("status", url=replay.url)
@@ -128,6 +130,7 @@ def test_status_says_what_is_stored(onejob: Run, replay: Replay) -> None:
         "state trouble": "The disk of /data is full. Free some space.",
         "spans stored": "12,345",
         "accepted": "12,345 spans in 1 request since it started",
+        "log records": "2,000 accepted, 1,500 stored, 500 on their way",
         "on their way": "7 spans, 1.5 kB, the oldest for 4 s",
         "refused": "2 requests, to be sent again later",
         "trouble": full,
@@ -136,13 +139,14 @@ def test_status_says_what_is_stored(onejob: Run, replay: Replay) -> None:
 
 
 def test_dead_letters_are_listed_and_replayed(onejob: Run, replay: Replay) -> None:
-    letter = {"id": 7, "died_at": "2026-03-01T00:00:00Z", "spans": 12, "size_bytes": 5000, "error": "Code: 1.\x1b[2J"}
+    letter: dict[str, object] = {"id": 7, "died_at": "2026-03-01T00:00:00Z", "kind": "logs", "items": 12}
+    letter |= {"size_bytes": 5000, "error": "Code: 1.\x1b[2J"}
     replay.on("GET", "/api/v1/dead-letters", (200, {"items": [letter]}))
     replay.on("POST", "/api/v1/dead-letters/replay", (200, {"replayed": 1}))
 
     assert (
         onejob("dead-letters", "list", url=replay.url).stdout
-        == "7\t2026-03-01T00:00:00Z\t12\t5000\tCode: 1.\ufffd[2J\n"
+        == "7\t2026-03-01T00:00:00Z\tlogs\t12\t5000\tCode: 1.\ufffd[2J\n"
     )
     assert json.loads(onejob("dead-letters", "list", "--json", url=replay.url).stdout) == {"items": [letter]}
     assert onejob("dead-letters", "replay", "7", "8", url=replay.url).stdout == "1\n"

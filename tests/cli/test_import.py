@@ -16,7 +16,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from ingest.waiting import counted, stored
 from onejob.cli.otlp_files import PIECE_BYTES
-from otlp_builders import a_request, a_service, a_span
+from onejob.model.telemetry import POINTS
+from otlp_builders import a_log_request, a_metric_request, a_record, a_request, a_service, a_span
 from servers import RunningServer, running_server
 
 from .conftest import COMMAND, Run
@@ -64,7 +65,7 @@ def framed(bodies: list[bytes]) -> bytes:
     return b"".join(len(body).to_bytes(4, "big") + body for body in bodies)
 
 
-def serialized(requests: list[ExportTraceServiceRequest]) -> list[bytes]:
+def serialized(requests: list[Any]) -> list[bytes]:
     return [request.SerializeToString() for request in requests]
 
 
@@ -167,7 +168,7 @@ def test_a_bad_line_is_named_with_its_file_and_the_others_are_stored(
         (gzip.compress(json_lines(some_requests("shop", 50)))[:900], "the compressed data cannot be read any further"),
         (zstd.compress(json_lines(some_requests("shop", 50)))[:900], "the compressed data cannot be read any further"),
         (serialized(some_requests("shop", 1))[0][:50], "byte 0: the file ends after"),
-        (serialized(some_requests("shop", 1))[0] + b"\x12\x00", "there begins something that is no ResourceSpans"),
+        (serialized(some_requests("shop", 1))[0] + b"\x12\x00", "there begins something that is no resource's part"),
         (b'{"resourceSpans": [\n', "line 2: the file ends in the middle of the JSON"),
     ],
 )
@@ -183,15 +184,78 @@ def test_what_is_wrong_with_a_file_is_said(
     assert "Traceback" not in result.stderr
 
 
-def test_metrics_and_logs_among_the_lines_are_left_out_and_counted(
+def others_of(service: str) -> list[Any]:
+    """Of logs and of metrics."""
+    start = days_ago(2)
+    return [
+        a_log_request(*(a_record(body, time_ns=start) for body in ("one", "two", "three")), service=service),
+        a_metric_request(service, time_ns=start),
+    ]
+
+
+OTHER_FORMS: dict[str, Any] = {
+    "JSON lines": lambda requests: "".join(
+        json.dumps(json_format.MessageToDict(request, use_integers_for_enums=True)) + "\n" for request in requests
+    ).encode(),
+    "length-prefixed protobuf": lambda requests: framed(serialized(requests)),
+}
+
+
+@pytest.mark.parametrize("form", OTHER_FORMS)
+def test_logs_and_metrics_are_imported_beside_spans_and_once(
+    form: str, server: RunningServer, onejob: Run, tmp_path: Path
+) -> None:
+    service = a_service()
+    file = tmp_path / "telemetry"
+    spans = {"JSON lines": json_lines, "length-prefixed protobuf": FORMS["length-prefixed protobuf"]}[form]
+    file.write_bytes(spans(some_requests(service, 1)) + OTHER_FORMS[form](others_of(service)))
+
+    first = onejob("import", str(file), url=server.url)
+    again = json.loads(onejob("import", str(file), "--json", url=server.url).stdout)
+
+    assert first.returncode == 0, first.stderr
+    assert "2 spans, 3 log records, 5 data points out of 3 requests" in first.stdout
+    assert (again["spans"], again["log_records"], again["data_points"], again["repeated"]) == (0, 0, 0, 10)
+    assert server.services.engine is not None
+    assert stored(server.services.engine, service) == 2
+    counts = {"otel_logs": 3} | {f"otel_metrics_{kind}": 1 for kind in POINTS}
+    for table, count in counts.items():
+        sql = f"SELECT count() AS n FROM {table} WHERE ServiceName = '{service}'"  # noqa: S608
+        assert server.services.engine.query(sql).to_pylist() == [{"n": count}], table
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_one_request_of_logs_or_metrics_is_a_file(
+    index: int, server: RunningServer, onejob: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "telemetry"
+    file.write_bytes(others_of(a_service())[index].SerializeToString())
+    result = onejob("import", str(file), "--json", url=server.url)
+    said = json.loads(result.stdout)
+    assert (said["spans"], said["log_records"], said["data_points"]) == [(0, 3, 0), (0, 0, 5)][index]
+
+
+def test_logs_and_metrics_older_than_they_are_kept_are_left_out_and_told(
     server: RunningServer, onejob: Run, tmp_path: Path
 ) -> None:
+    service, old = a_service(), days_ago(300)
+    kept, expired = a_record("kept", time_ns=days_ago(2)), a_record("expired", time_ns=old)
+    requests = [a_log_request(kept, expired, service=service), a_metric_request(service, time_ns=old)]
+    file = tmp_path / "telemetry"
+    file.write_bytes(framed(serialized(requests)))
+    result = onejob("import", str(file), url=server.url)
+    assert result.returncode == 1
+    assert "1 log record out of 2 requests" in result.stdout
+    assert "6 spans, log records or data points are older than they are kept" in result.stderr
+
+
+def test_requests_that_hold_nothing_are_counted(server: RunningServer, onejob: Run, tmp_path: Path) -> None:
     file = tmp_path / "telemetry.jsonl"
     file.write_bytes(json_lines(some_requests(a_service(), 1)) + b'{"resourceMetrics": []}\n\n{"resourceLogs": []}\n')
     result = onejob("import", str(file), url=server.url)
     assert result.returncode == 0, result.stderr
     assert "2 spans out of 3 requests" in result.stdout
-    assert "2 requests: of metrics or logs" in result.stdout
+    assert "2 requests" in result.stdout.partition("empty")[2]
 
 
 def test_a_file_that_is_not_there_is_a_usage_error(server: RunningServer, onejob: Run, tmp_path: Path) -> None:
@@ -211,7 +275,7 @@ def test_spans_that_retention_takes_are_never_eaten_silently(
     result = onejob("import", str(file), url=server.url)
     assert result.returncode == 1
     assert "2 of these spans are older than spans are kept (ONEJOB_TRACES_RETENTION_DAYS)" in result.stderr
-    assert "2 spans are older than counts are kept (ONEJOB_ROLLUP_RETENTION_DAYS) and were not stored" in result.stderr
+    assert "2 spans, log records or data points are older than they are kept" in result.stderr
     assert server.services.engine is not None
     assert counted(server.services.engine, service) == 4
 

@@ -12,20 +12,25 @@ ROOMY = SpoolLimits(max_bytes=2**30, min_free_disk_bytes=0, retry_digest_s=900)
 
 
 class FakeEngine:
-    """Remembers what it stored, by token; refuses what holds `poison`, or everything while it is down."""
+    """Remembers what it stored, by token, and by table and token; refuses what holds `poison`, but for tables that are
+    `tolerant`, or everything while it is down.
+    """
 
     def __init__(self) -> None:
         self.stored: dict[str, bytes] = {}
         self.refused: list[str] = []
         self.is_down = False
         self.poison = b"poison"
+        self.tolerant: set[str] = set()
+        self.tables: dict[tuple[str, str], bytes] = {}
 
-    def insert_traces(self, payload: bytes, token: str) -> None:
+    def insert(self, table: str, payload: bytes, token: str) -> None:
         if self.is_down:
             raise EngineUnavailable("down")
-        if self.poison in payload:
+        if self.poison in payload and table not in self.tolerant:
             self.refused.append(token)
             raise QueryFailed("Code: 1. poisoned")
+        self.tables.setdefault((table, token), payload)
         self.stored.setdefault(token, payload)
 
     def is_up(self) -> bool:
@@ -41,7 +46,7 @@ def a_spool(path: Path, limits: SpoolLimits = ROOMY) -> Iterator[Spool]:
 
 @contextmanager
 def flushing(spool: Spool, engine: FakeEngine) -> Iterator[Flusher]:
-    flusher = Flusher(spool, engine, FlushPolicy(interval_s=0.01, max_spans=1000))  # type: ignore[arg-type]
+    flusher = Flusher(spool, engine, FlushPolicy(interval_s=0.01, max_items=1000))  # type: ignore[arg-type]
     flusher.start()
     yield flusher
     flusher.stop()

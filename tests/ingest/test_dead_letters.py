@@ -66,7 +66,7 @@ def test_a_replay_that_a_crash_interrupts_goes_on_under_the_same_token(tmp_path:
     with with_dead_letters(tmp_path, engine, b"poison") as spool:
         spool.replay()
         if is_begun:
-            spool.claim(max_spans=10, max_bytes=100)
+            spool.claim(max_items=10, max_bytes=100)
     engine.poison = NOTHING
     with a_spool(tmp_path) as spool, flushing(spool, engine):
         wait_until(lambda: spool.requests == 0, "storing")
@@ -105,9 +105,12 @@ def test_the_spool_of_an_earlier_release_is_taken_over(tmp_path: Path) -> None:
     engine = FakeEngine()
     with with_dead_letters(tmp_path, engine, b"poison") as spool:
         spool.append(b"waiting", 1).result()
+    later = {"requests": ("token", "kind", "tables"), "dead_letters": ("token", "kind", "tables"), "batches": ("kind",)}
     with sqlite3.connect(tmp_path / "spool.db") as file:
-        for table in ("requests", "dead_letters"):
-            file.execute(f"ALTER TABLE {table} DROP COLUMN token")
+        file.execute("DROP INDEX requests_kind")
+        for table, columns in later.items():
+            for column in columns:
+                file.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     file.close()
     engine.poison = NOTHING
     with a_spool(tmp_path) as spool, flushing(spool, engine):

@@ -113,7 +113,7 @@ def test_a_batch_begun_before_a_crash_is_repeated_under_its_token(tmp_path: Path
     with a_spool(tmp_path) as spool:
         for payload in (b"a", b"b", b"c"):
             spool.append(payload, 1).result()
-        begun = spool.claim(max_spans=2, max_bytes=100)
+        begun = spool.claim(max_items=2, max_bytes=100)
         assert begun is not None
     engine = FakeEngine()
 
@@ -141,11 +141,11 @@ def test_an_engine_without_room_is_waited_for_however_long(tmp_path: Path, monke
     class FullEngine(FakeEngine):
         refusals = 0
 
-        def insert_traces(self, payload: bytes, token: str) -> None:
+        def insert(self, table: str, payload: bytes, token: str) -> None:
             if self.refusals < 30:
                 self.refusals += 1
                 raise EngineOutOfRoom("Code: 243. not enough space")
-            super().insert_traces(payload, token)
+            super().insert(table, payload, token)
 
     monkeypatch.setattr("onejob.ingest.flusher._MAX_PAUSE_S", 0.001)
     engine = FullEngine()
@@ -163,9 +163,9 @@ def test_a_poisoned_request_becomes_a_dead_letter_and_the_rest_is_stored(tmp_pat
             spool.append(b"poison" if number == 7 else b"(%d)" % number, 1).result()
         with flushing(spool, engine) as flusher:
             wait_until(lambda: spool.requests == 0, "flushing")
-        assert flusher.stored_spans == 19
+        assert flusher.stored["traces"] == 19
         (letter,) = spool.dead_letters()
-        assert (letter.error, letter.spans, letter.size_bytes) == ("Code: 1. poisoned", 1, len(b"poison"))
+        assert (letter.error, letter.items, letter.size_bytes) == ("Code: 1. poisoned", 1, len(b"poison"))
     assert b"".join(engine.stored.values()) == b"".join(b"(%d)" % n for n in range(20) if n != 7)
 
 

@@ -92,12 +92,13 @@ def test_too_large_a_message_is_refused_and_not_retried(intake: Intake, compress
     assert "grpc-status-details-bin" not in dict(refusal.value.trailing_metadata())
 
 
-def test_another_signal_is_unimplemented(intake: Intake) -> None:
-    metrics = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
+def test_profiles_are_unimplemented_and_told_so(intake: Intake) -> None:
+    profiles = "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export"
     with grpc.insecure_channel(f"127.0.0.1:{intake.grpc_port}") as channel, pytest.raises(grpc.RpcError) as refusal:
-        channel.unary_unary(metrics)(b"")
+        channel.unary_unary(profiles)(b"\x0a\x00")
 
     assert refusal.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert "onejob keeps no profiles" in refusal.value.details()
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_a_disk_that_takes_too_long_is_unavailable_and_retried(monkeypatch: pyte
     monkeypatch.setattr(otlp_grpc, "_COMMIT_TIMEOUT_S", 0.01)
 
     class SlowSpool:
-        def append(self, _payload: bytes, _spans: int, *, for_good: bool = False) -> "Future[bool]":
+        def append(self, _payload: bytes, _items: int, **_options: object) -> "Future[bool]":
             return Future()
 
     server = GrpcServer(Door(SlowSpool(), Counters(), 2**20), "127.0.0.1", 0)  # type: ignore[arg-type]

@@ -6,11 +6,12 @@ import json
 import os
 import socket
 import zlib
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import httpx
 import pytest
+from backports import zstd
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
@@ -31,6 +32,12 @@ PROTOBUF = {"content-type": "application/x-protobuf"}
 JSON = {"content-type": "application/json"}
 
 
+def _with_a_huge_window(data: bytes) -> bytes:
+    """A frame of one uncompressed block that asks for 2 GiB of memory to be read (RFC 8878, section 3.1.1)."""
+    block = (1 | len(data) << 3).to_bytes(3, "little") + data
+    return bytes.fromhex("28b52ffd") + bytes([0, 21 << 3]) + block
+
+
 def test_protobuf_is_stored_and_answered_in_protobuf(url: str, engine: Engine) -> None:
     service = a_service()
 
@@ -48,6 +55,15 @@ def test_gzip_in_one_or_several_members_is_stored(url: str, engine: Engine) -> N
 
     assert httpx.post(url, content=members, headers=headers).status_code == 200
     wait_until(lambda: stored(engine, service) == 1, "storing")
+
+
+def test_zstd_in_one_or_several_frames_is_stored(url: str, engine: Engine) -> None:
+    service, headers = a_service(), PROTOBUF | {"content-encoding": "zstd"}
+    payload = a_payload(*(a_span() for _ in range(100)), service=service)
+    frames = zstd.compress(payload[:20]) + zstd.compress(payload[20:])
+
+    assert httpx.post(url, content=frames, headers=headers).status_code == 200
+    wait_until(lambda: stored(engine, service) == 100, "storing")
 
 
 def test_otlp_json_has_ids_in_hex_and_integers_as_strings(url: str, engine: Engine) -> None:
@@ -97,6 +113,9 @@ def test_an_empty_request_is_a_success(url: str, body: bytes) -> None:
         (b"9" * 10_000, JSON),
         (b"\xff\xfe", JSON),
         (b"not gzip", PROTOBUF | {"content-encoding": "gzip"}),
+        (b"not zstd", PROTOBUF | {"content-encoding": "zstd"}),
+        (zstd.compress(a_payload(a_span()))[:-6], PROTOBUF | {"content-encoding": "zstd"}),
+        (_with_a_huge_window(a_payload(a_span())), PROTOBUF | {"content-encoding": "zstd"}),
         (gzip.compress(a_payload(a_span()))[:-12], PROTOBUF | {"content-encoding": "gzip"}),
     ],
 )
@@ -159,22 +178,35 @@ def test_too_large_is_413_whether_announced_chunked_or_compressed(url: str) -> N
     assert httpx.post(url, content=iter([large]), headers=PROTOBUF).status_code == 413
 
 
-def test_a_gzip_bomb_ends_at_the_limit(url: str) -> None:
+def _gzip_bomb() -> bytes:
     squeeze = zlib.compressobj(9, zlib.DEFLATED, 31)
-    bomb = b"".join(squeeze.compress(bytes(2**20)) for _ in range(600)) + squeeze.flush()
+    return b"".join(squeeze.compress(bytes(2**20)) for _ in range(600)) + squeeze.flush()
+
+
+def _zstd_bomb() -> bytes:
+    squeeze = zstd.ZstdCompressor()
+    return b"".join(squeeze.compress(bytes(2**20)) for _ in range(600)) + squeeze.flush()
+
+
+@pytest.mark.parametrize(("encoding", "make"), [("gzip", _gzip_bomb), ("zstd", _zstd_bomb)], ids=["gzip", "zstd"])
+def test_a_bomb_ends_at_the_limit(url: str, encoding: str, make: Callable[[], bytes]) -> None:
+    bomb = make()
     before = _peak_memory_mb()
 
-    answer = httpx.post(url, content=bomb, headers=PROTOBUF | {"content-encoding": "gzip"})
+    answer = httpx.post(url, content=bomb, headers=PROTOBUF | {"content-encoding": encoding})
 
     assert len(bomb) < 2**20
     assert answer.status_code == 413
     assert _peak_memory_mb() - before < 50
 
 
-def test_a_gzip_body_of_countless_members_is_refused_at_once(url: str) -> None:
-    members = gzip.compress(b"") * 40_000
-
-    answer = httpx.post(url, content=members, headers=PROTOBUF | {"content-encoding": "gzip"}, timeout=5)
+@pytest.mark.parametrize(("encoding", "compress"), [("gzip", gzip.compress), ("zstd", zstd.compress)])
+def test_a_body_of_countless_members_is_refused_at_once(
+    url: str, encoding: str, compress: Callable[[bytes], bytes]
+) -> None:
+    answer = httpx.post(
+        url, content=compress(b"") * 40_000, headers=PROTOBUF | {"content-encoding": encoding}, timeout=5
+    )
 
     assert answer.status_code == 400
 
@@ -263,7 +295,9 @@ def _head(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
         ("POST", "/v1/traces", {}, 415),
         ("POST", "/v1/traces", PROTOBUF | {"content-encoding": "br"}, 415),
         ("GET", "/v1/traces", {}, 405),
-        ("POST", "/v1/metrics", PROTOBUF, 404),
+        ("POST", "/v1development/profiles", PROTOBUF, 404),
+        ("GET", "/v1/logs", {}, 405),
+        ("POST", "/v1/metrics", PROTOBUF | {"content-encoding": "br"}, 415),
         ("POST", "/", PROTOBUF, 404),
     ],
 )

@@ -28,7 +28,7 @@ from onejob.store.lock import lock_data_dir
 from onejob.store.migrate import promoted_column
 from onejob.store.rollup import read_cells, totals
 from onejob.store.sql import statements
-from otlp_builders import a_moment, a_payload, a_service, a_span
+from otlp_builders import a_log_request, a_metric_request, a_moment, a_payload, a_record, a_service, a_span
 
 
 def definition(engine: Engine, table: str) -> str:
@@ -62,6 +62,18 @@ def test_what_is_stored_is_there_after_a_restart(own_settings: Settings) -> None
     engine.close()
 
     assert counts == (1, 1)
+
+
+@pytest.mark.parametrize("table", ["otel_logs", "otel_metrics_sum"])
+def test_logs_and_metrics_are_stored_once_also_over_a_restart(own_settings: Settings, table: str) -> None:
+    request = a_log_request(a_record(), a_record(time_ns=0)) if table == "otel_logs" else a_metric_request()
+    for _ in range(2):
+        engine = open_engine(own_settings)
+        for _ in range(2):
+            engine.insert(table, request.SerializeToString(), "token")
+        count = engine.query(f"SELECT count() AS n FROM {table}").to_pylist()[0]["n"]  # noqa: S608
+        engine.close()
+        assert count == (2 if table == "otel_logs" else 1)
 
 
 @pytest.mark.parametrize("table", ["otel_traces", "operation_rollup"])
@@ -133,7 +145,13 @@ def test_spans_wait_for_a_disk_without_room_however_the_engine_says_it(said: str
 def test_retention_and_promoted_attributes_follow_the_settings(own_settings: Settings) -> None:
     open_engine(own_settings).close()
     changed = own_settings.model_copy(
-        update={"traces_retention_days": 3, "rollup_retention_days": 1_000_000, "promoted_attributes": ("a'b.c",)}
+        update={
+            "traces_retention_days": 3,
+            "rollup_retention_days": 1_000_000,
+            "logs_retention_days": 5,
+            "metrics_retention_days": 6,
+            "promoted_attributes": ("a'b.c",),
+        }
     )
 
     engine = open_engine(changed)
@@ -143,11 +161,14 @@ def test_retention_and_promoted_attributes_follow_the_settings(own_settings: Set
     column = promoted_column("a'b.c")
     kept = engine.query(f"SELECT {column} AS v FROM otel_traces WHERE ServiceName = '{service}'").to_pylist()  # noqa: S608
     traces, rollup = definition(engine, "otel_traces"), definition(engine, "operation_rollup")
+    logs, summaries = definition(engine, "otel_logs"), definition(engine, "otel_metrics_summary")
     engine.close()
 
     assert kept == [{"v": "promoted"}]
     assert "toIntervalDay(3)" in traces
     assert "toIntervalDay(3650)" in rollup
+    assert "toIntervalDay(5)" in logs
+    assert "toIntervalDay(6)" in summaries
 
 
 def test_spans_beyond_their_retention_go(own_settings: Settings) -> None:

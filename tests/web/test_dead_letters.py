@@ -12,7 +12,9 @@ from onejob.state.database import Database
 
 from .api_client import PROBLEM, Api
 
-LETTER = DeadLetter(id=7, died_at=datetime(2026, 3, 1, tzinfo=UTC), spans=12, size_bytes=5000, error="Code: 1.")
+LETTER = DeadLetter(
+    id=7, died_at=datetime(2026, 3, 1, tzinfo=UTC), kind="logs", items=12, size_bytes=5000, error="Code: 1."
+)
 
 
 class AnIntake:
@@ -52,7 +54,10 @@ def api(state_database: Database, intake: AnIntake) -> Api:
 
 def test_they_are_listed_with_what_the_engine_has_against_them(api: Api) -> None:
     first, second = api.get("/dead-letters").json()["items"]
-    assert first == {"id": 7, "died_at": "2026-03-01T00:00:00Z", "spans": 12, "size_bytes": 5000, "error": "Code: 1."}
+    when = "2026-03-01T00:00:00Z"
+    assert first == {
+        "id": 7, "died_at": when, "kind": "logs", "items": 12, "size_bytes": 5000, "error": "Code: 1."
+    }  # fmt: skip
     assert second["id"] == 8
     assert api.get("/status").json()["intake"]["dead_letters"] == 2
 

@@ -19,8 +19,9 @@ def list_(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     if as_json:
         print_json(document)
         return
-    rows = [(d["id"], d["died_at"], d["spans"], d["size_bytes"], d["error"]) for d in document["items"]]
-    print_table(("id", "died at", "spans", "bytes", "error"), rows)
+    columns = ("id", "died_at", "kind", "items", "size_bytes", "error")
+    rows = [tuple(letter[column] for column in columns) for letter in document["items"]]
+    print_table(("id", "died at", "kind", "items", "bytes", "error"), rows)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from typing import Annotated, BinaryIO, cast
 
 import typer
 
+from onejob import words
 from onejob.cli.client import Api, Document
 from onejob.cli.errors import EXIT_FAILED, UsageError
 from onejob.cli.options import DEFAULT_URL, Json, Url
@@ -22,7 +23,8 @@ _MOST_PROBLEMS = 20  # shown; the others are counted
 _TELL_EVERY_S = 10.0
 _LOOK_EVERY_S = 0.2
 _LONGEST_WAIT_S = 2.0  # the server empties its spool all the time, and nobody else's spans depend on this one
-_COUNTS = ("empty", "spans", "repeated", "invalid", "expired", "fading")
+_STORED = {"spans": "span", "log_records": "log record", "data_points": "data point"}
+_COUNTS = ("empty", *_STORED, "repeated", "invalid", "expired", "fading")
 
 
 @dataclass
@@ -33,6 +35,12 @@ class _Sums:
     requests: int = 0
     problems: int = 0
     waiting: str = ""
+
+    @property
+    def stored(self) -> str:
+        """`6 spans, 2 log records`."""
+        said = (words.plural(self.counts[name], one) for name, one in _STORED.items() if self.counts[name])
+        return ", ".join(said) or "0 spans"
 
     def waits_because(self, why: str) -> None:
         """Said once, however often it is tried."""
@@ -56,11 +64,11 @@ def import_(
         bool, typer.Option("--wait/--no-wait", help="Return when all is stored, or when it is on the server's disk.")
     ] = True,
 ) -> None:
-    """Store spans of the past, out of files.
+    """Store telemetry of the past, out of files.
 
-    OTLP as JSON lines or in protobuf (one request, or each after its length as the OpenTelemetry Collector's file
-    exporter writes them), plain or compressed with gzip or zstd. What was imported before is recognised, however long
-    ago, and not stored again. Exit code 1 if anything could not be stored.
+    OTLP (traces, logs, metrics) as JSON lines or in protobuf (one request, or each after its length as the
+    OpenTelemetry Collector's file exporter writes them), plain or compressed with gzip or zstd. What was imported
+    before is recognised, however long ago, and not stored again. Exit code 1 if anything could not be stored.
     """
     api = Api(url, read_timeout_s=_ANSWER_WITHIN_S)
     sums = _Sums()
@@ -68,7 +76,7 @@ def import_(
     for name in files:
         with _opened(name) as (stream, size), _progress(name, size) as tell:
             _import(api, name, stream, sums, tell)
-    if wait and sums.counts["spans"]:
+    if wait and any(sums.counts[name] for name in _STORED):
         _wait_until_stored(api)
         lost = _dead_letters(api) - dead
         if lost:
@@ -144,11 +152,11 @@ class _Tell:
     def __call__(self, stream: BinaryIO, sums: _Sums) -> None:
         at = stream.tell() if self._size else None
         if self._bar is not None:
-            self._bar.update(0, completed=at or 0, spans=f"{sums.counts['spans']:,}")  # type: ignore[attr-defined]
+            self._bar.update(0, completed=at or 0, stored=sums.stored)  # type: ignore[attr-defined]
         elif time.monotonic() - self._told_at >= _TELL_EVERY_S:
             self._told_at = time.monotonic()
             share = f"{at / self._size:.0%}, " if at and self._size else ""
-            note(f"{self._name}: {share}{sums.counts['spans']:,} spans so far")
+            note(f"{self._name}: {share}{sums.stored} so far")
 
 
 @contextmanager
@@ -159,9 +167,9 @@ def _progress(name: str, size: int | None) -> Iterator[_Tell]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[spans]} spans"), TimeRemainingColumn())
+    columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[stored]}"), TimeRemainingColumn())
     with Progress(TextColumn("{task.description}", markup=False), *columns, console=Console(stderr=True)) as bar:
-        bar.add_task(clean(name), total=size, spans="0")
+        bar.add_task(clean(name), total=size, stored="")
         yield _Tell(name, size, bar)
 
 
@@ -190,10 +198,10 @@ def _report(api: Api, sums: _Sums, as_json: bool) -> None:
     else:
         print_fields(
             [
-                ("stored", f"{sums.counts['spans']:,} spans out of {sums.requests:,} requests"),
-                ("stored before", _spans(sums.counts["repeated"])),
-                ("refused", _spans(sums.counts["invalid"], "with impossible ids")),
-                ("without spans", _requests(sums.counts["empty"])),
+                ("stored", f"{sums.stored} out of {words.plural(sums.requests, 'request')}"),
+                ("stored before", words.count(sums.counts["repeated"]) if sums.counts["repeated"] else None),
+                ("refused", words.count(sums.counts["invalid"]) if sums.counts["invalid"] else None),
+                ("empty", words.plural(sums.counts["empty"], "request") if sums.counts["empty"] else None),
                 ("problems", sums.problems or None),
             ]
         )
@@ -205,14 +213,7 @@ def _report(api: Api, sums: _Sums, as_json: bool) -> None:
         )
     if sums.counts["expired"]:
         note(
-            f"{sums.counts['expired']:,} spans are older than counts are kept (ONEJOB_ROLLUP_RETENTION_DAYS) and were "
-            "not stored. Raise the setting and import again to have them."
+            f"{sums.counts['expired']:,} spans, log records or data points are older than they are kept "
+            "(ONEJOB_ROLLUP_RETENTION_DAYS, ONEJOB_LOGS_RETENTION_DAYS, ONEJOB_METRICS_RETENTION_DAYS) and were not "
+            "stored. Raise the setting and import again to have them."
         )
-
-
-def _requests(count: int) -> str | None:
-    return f"{count:,} requests: of metrics or logs, or empty" if count else None
-
-
-def _spans(count: int, what: str = "") -> str | None:
-    return f"{count:,} spans {what}".rstrip() if count else None

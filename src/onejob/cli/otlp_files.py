@@ -2,13 +2,14 @@
 
     bytes -> gzip? zstd? -> `{`: a request per line (or one in all)
                          -> a length of 4 bytes: a request, then the next; each may be compressed by itself
-                         -> else: one ExportTraceServiceRequest in protobuf
+                         -> else: one export request in protobuf
 
 What a file is, its first bytes say, not its name. The length-prefixed forms are those of the OpenTelemetry Collector's
 file exporter: a big-endian unsigned 32-bit length before each message when `format: proto` is set, or (before its
 stream compression) when `compression: zstd` is, each message then being a zstd frame of its own.
 
-A large protobuf request is cut between its ResourceSpans; a concatenation of such pieces is again a request.
+A large protobuf request is cut between its resources; a concatenation of such pieces is again a request. Of which kind
+the requests are, the server looks: on the outside traces, logs and metrics are alike.
 """
 
 import gzip
@@ -28,7 +29,7 @@ PROTOBUF = "application/x-protobuf"
 PIECE_BYTES = 4 * 2**20
 MAX_REQUEST_BYTES = 64 * 2**20  # beyond it a length is taken for garbage; what the server takes is its own setting
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-_RESOURCE_SPANS = 0x0A  # field 1, length-delimited
+_RESOURCE = 0x0A  # field 1, length-delimited: ResourceSpans, ResourceLogs or ResourceMetrics
 _HEAD_BYTES = 16
 
 
@@ -73,11 +74,11 @@ def _unpacked(stream: BinaryIO) -> Iterator[Request | Broken]:
         yield from _unpacked(cast(BinaryIO, gzip.GzipFile(fileobj=stream)))
     elif head.startswith(_ZSTD):
         yield from _unpacked(_zstd().open(stream))
-    elif head.lstrip()[:1] == b"{" and (head[0] != _RESOURCE_SPANS or head.lstrip()[1:2] in b'"} \r\n\t'):
+    elif head.lstrip()[:1] == b"{" and (head[0] != _RESOURCE or head.lstrip()[1:2] in b'"} \r\n\t'):
         yield from _lines(stream)
     elif _is_framed(head):
         yield from _framed(stream)
-    elif head and head[0] == _RESOURCE_SPANS:
+    elif head and head[0] == _RESOURCE:
         yield from _pieces(stream)
     elif head.strip():
         yield Broken("its beginning", "this is neither OTLP in JSON lines nor in protobuf, nor gzip or zstd of them")
@@ -152,7 +153,7 @@ def _is_framed(head: bytes) -> bool:
         return False
     size = int.from_bytes(head[:4], "big")
     rest = head[4:]
-    is_request = rest.startswith(_ZSTD) or rest[:1] in (b"{", bytes([_RESOURCE_SPANS]))
+    is_request = rest.startswith(_ZSTD) or rest[:1] in (b"{", bytes([_RESOURCE]))
     return size <= MAX_REQUEST_BYTES and (size == 0 or is_request)
 
 
@@ -203,10 +204,8 @@ def _fields(stream: BinaryIO) -> Iterator[bytes | Broken]:
     at = 0
     while tag := stream.read(1):
         size, length = _varint(stream)
-        if tag[0] != _RESOURCE_SPANS or size is None or size > MAX_REQUEST_BYTES:
-            yield Broken(
-                f"byte {at}", "there begins something that is no ResourceSpans of an ExportTraceServiceRequest"
-            )
+        if tag[0] != _RESOURCE or size is None or size > MAX_REQUEST_BYTES:
+            yield Broken(f"byte {at}", "there begins something that is no resource's part of an export request of OTLP")
             return
         body = stream.read(size)
         if len(body) < size:

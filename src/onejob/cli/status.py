@@ -6,6 +6,7 @@ from onejob import words
 from onejob.cli.client import Api, Document
 from onejob.cli.options import DEFAULT_URL, Json, Url
 from onejob.cli.output import ago, print_fields, print_json
+from onejob.model.telemetry import ONE_OF, Kind
 
 _REFUSALS = {
     "TryLater": "to be sent again later",
@@ -58,6 +59,8 @@ def _intake(intake: Document) -> list[tuple[str, object]]:
     refused = (f"{words.plural(n, 'request')}, {_REFUSALS.get(why, why)}" for why, n in counts)
     return [
         ("accepted", f"{words.plural(spans, 'span')} in {words.plural(requests, 'request')} since it started"),
+        _others(intake, "logs"),
+        _others(intake, "metrics"),
         ("on their way", f"{waiting}, the oldest for {words.elapsed(intake.get('lag_s') or 0)}"),
         ("sent again", _count(intake.get("repeated_requests") or None)),
         ("rejected spans", _count(intake.get("rejected_spans") or None)),
@@ -65,6 +68,16 @@ def _intake(intake: Document) -> list[tuple[str, object]]:
         ("dead letters", _count(intake.get("dead_letters") or None)),
         ("trouble", intake.get("trouble")),
     ]
+
+
+def _others(intake: Document, kind: Kind) -> tuple[str, object]:
+    """What else came, if anything did."""
+    counts, name = intake.get(kind) or {}, f"{ONE_OF[kind]}s"
+    if not counts.get("accepted") and not counts.get("rejected"):
+        return name, None
+    said = f"{words.count(counts['accepted'])} accepted, {words.count(counts['stored'])} stored"
+    said += f", {words.count(counts['spooled'])} on their way" if counts["spooled"] else ""
+    return name, said + (f", {words.count(counts['rejected'])} rejected" if counts["rejected"] else "")
 
 
 def _count(number: int | None) -> str:

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from onejob.ingest.errors import TooLarge, TryLater
 from onejob.ingest.validate import Accepted
+from onejob.model.telemetry import Kind
+
+_RESPONSES: dict[Kind, tuple[Any, str]] = {
+    "traces": (ExportTraceServiceResponse, "rejected_spans"),
+    "logs": (ExportLogsServiceResponse, "rejected_log_records"),
+    "metrics": (ExportMetricsServiceResponse, "rejected_data_points"),
+}
+NO_PROFILES = "onejob keeps no profiles: send it traces, logs and metrics, and take profiles out of this exporter."
 
 
-def success(accepted: Accepted) -> ExportTraceServiceResponse:
-    response = ExportTraceServiceResponse()
+def success(accepted: Accepted) -> Message:
+    response_type, rejected = _RESPONSES[accepted.kind]
+    response: Message = response_type()
     if accepted.rejected:
-        response.partial_success.rejected_spans = accepted.rejected
+        setattr(response.partial_success, rejected, accepted.rejected)
         response.partial_success.error_message = accepted.message
     return response
 

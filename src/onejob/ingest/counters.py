@@ -1,4 +1,4 @@
-"""What the intake did, for the status page and for whoever wonders where their spans are."""
+"""What the intake did, for the status page and for whoever wonders where their telemetry is."""
 
 from __future__ import annotations
 
@@ -8,11 +8,25 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from onejob.model.telemetry import KINDS, Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindStats:
+    """Of one kind: requests and what is in them. `spooled` wait to be stored."""
+
+    accepted_requests: int
+    accepted: int
+    rejected: int
+    spooled: int
+    stored: int
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntakeStats:
-    """`spooled_*` wait to be stored; `lag_s` is the age of the oldest of them; `refused` counts requests by reason.
+    """Requests of all kinds, and spans; `logs` and `metrics` count log records and data points.
 
+    `spooled_*` wait to be stored; `lag_s` is the age of the oldest of them; `refused` counts requests by reason.
     `trouble` is why nothing is taken or stored now, and what to do.
     """
 
@@ -25,6 +39,8 @@ class IntakeStats:
     spooled_spans: int
     spooled_bytes: int
     stored_spans: int
+    logs: KindStats
+    metrics: KindStats
     dead_letters: int
     lag_s: float
     first_span_at: datetime | None
@@ -33,29 +49,36 @@ class IntakeStats:
 
 
 @dataclass(slots=True)
+class OfKind:
+    """As in KindStats; when the first and the last came."""
+
+    requests: int = 0
+    items: int = 0
+    rejected: int = 0
+    first_at: float | None = None
+    last_at: float | None = None
+
+
+@dataclass(slots=True)
 class Counters:
     """Thread-safe; since the start of the process."""
 
-    accepted_requests: int = 0
-    accepted_spans: int = 0
-    rejected_spans: int = 0
+    kinds: dict[Kind, OfKind] = field(default_factory=lambda: {kind: OfKind() for kind in KINDS})
     repeated_requests: int = 0
     refused: Counter[str] = field(default_factory=Counter)
-    first_at: float | None = None
-    last_at: float | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def count_accepted(self, spans: int, rejected: int, *, is_new: bool) -> None:
-        now = time.time()
+    def count_accepted(self, kind: Kind, items: int, rejected: int, *, is_new: bool) -> None:
+        now, of_kind = time.time(), self.kinds[kind]
         with self._lock:
-            self.rejected_spans += rejected
+            of_kind.rejected += rejected
             if not is_new:
                 self.repeated_requests += 1
                 return
-            self.accepted_requests += 1
-            self.accepted_spans += spans
-            self.last_at = now
-            self.first_at = self.first_at or now
+            of_kind.requests += 1
+            of_kind.items += items
+            of_kind.last_at = now
+            of_kind.first_at = of_kind.first_at or now
 
     def count_refused(self, reason: str) -> None:
         with self._lock:

@@ -2,7 +2,8 @@
 
 They lie in the spool's file, so that moving one there and back is one transaction: it is in exactly one place, whatever
 dies. Each remembers the token of its last try. Should the engine have kept a part of it after all, the same token makes
-the next try complete it instead of doubling it.
+the next try complete it instead of doubling it. A request that fills several tables was refused by one of them: only
+that one is tried again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from onejob.model.telemetry import Kind
+
 if TYPE_CHECKING:
     from onejob.ingest.spool import SpooledRequest
 
@@ -25,32 +28,35 @@ MOST_KEPT = 1000
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What the engine had against a request, and under which token."""
+    """What the engine had against a request, under which token, and for which of its tables (a bit)."""
 
     error: str
     token: str
+    table: int = 1
+
+
+Refusals = Mapping[int, Sequence[Refusal]]  # by the request's id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """`id` is another one after each time it died."""
+    """`id` is another one after each time it died; `items` are spans, log records or data points, as `kind` says."""
 
     id: int
     died_at: datetime
-    spans: int
+    kind: Kind
+    items: int
     size_bytes: int
     error: str
 
 
-def keep(connection: sqlite3.Connection, requests: Sequence[SpooledRequest], refused: Mapping[int, Refusal]) -> None:
+def keep(connection: sqlite3.Connection, kind: Kind, requests: Sequence[SpooledRequest], refused: Refusals) -> None:
     """Those of the requests that were refused, by their id. The oldest go when there are too many."""
+    sql = "INSERT INTO dead_letters (died_at, spans, error, payload, token, kind, tables) VALUES (?, ?, ?, ?, ?, ?, ?)"
     for request in requests:
-        if request.id in refused:
-            refusal = refused[request.id]
-            connection.execute(
-                "INSERT INTO dead_letters (died_at, spans, error, payload, token) VALUES (?, ?, ?, ?, ?)",
-                (time.time(), request.spans, refusal.error, request.payload, refusal.token),
-            )
+        for refusal in refused.get(request.id, ()):
+            what = (request.items, refusal.error, request.payload, refusal.token, kind, refusal.table)
+            connection.execute(sql, (time.time(), *what))
     too_many = count(connection) - MOST_KEPT
     if refused and too_many > 0:
         oldest = "SELECT id FROM dead_letters ORDER BY id LIMIT ?"
@@ -61,8 +67,8 @@ def keep(connection: sqlite3.Connection, requests: Sequence[SpooledRequest], ref
 def revive(connection: sqlite3.Connection, letter_id: int) -> bool:
     """Back among the requests; False if it is not here (any more)."""
     connection.execute(
-        "INSERT INTO requests (received_at, spans, size, payload, token) "
-        "SELECT ?, spans, length(payload), payload, token FROM dead_letters WHERE id = ?",
+        "INSERT INTO requests (received_at, spans, size, payload, token, kind, tables) "
+        "SELECT ?, spans, length(payload), payload, token, kind, tables FROM dead_letters WHERE id = ?",
         (time.time(), letter_id),
     )
     return connection.execute("DELETE FROM dead_letters WHERE id = ?", (letter_id,)).rowcount == 1
@@ -70,10 +76,15 @@ def revive(connection: sqlite3.Connection, letter_id: int) -> bool:
 
 def listed(connection: sqlite3.Connection) -> list[DeadLetter]:
     """The oldest first."""
-    sql = "SELECT id, died_at, spans, length(payload), error FROM dead_letters ORDER BY id"
+    sql = "SELECT id, died_at, kind, spans, length(payload), error FROM dead_letters ORDER BY id"
     return [
         DeadLetter(
-            id=row[0], died_at=datetime.fromtimestamp(row[1], UTC), spans=row[2], size_bytes=row[3], error=row[4]
+            id=row[0],
+            died_at=datetime.fromtimestamp(row[1], UTC),
+            kind=row[2],
+            items=row[3],
+            size_bytes=row[4],
+            error=row[5],
         )
         for row in connection.execute(sql)
     ]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
 from onejob.ingest.counters import Counters
 from onejob.ingest.errors import IntakeError
 from onejob.ingest.spool import Spool
-from onejob.ingest.validate import Accepted
+from onejob.ingest.validate import Accepted, Check
 
 INLINE_BYTES = 256 * 1024  # checked on the event loop (2 ms); larger ones in a thread
 
@@ -23,7 +22,7 @@ class Door:
     max_request_bytes: int
 
     def check_and_spool(
-        self, body: bytes, check: Callable[[bytes], Accepted], *, for_good: bool = False
+        self, body: bytes, check: Check, *, for_good: bool = False
     ) -> tuple[Accepted, Future[bool] | None]:
         """The future is done once the request is on disk; None when there is nothing to store. Raises IntakeError.
 
@@ -31,7 +30,7 @@ class Door:
         """
         try:
             accepted = check(body)
-            waiting = self.spool.append(accepted.payload, accepted.spans, for_good=for_good) if accepted.spans else None
+            waiting = self._spool(accepted, for_good) if accepted.items else None
         except IntakeError as error:
             self.counters.count_refused(type(error).__name__)
             raise
@@ -39,8 +38,13 @@ class Door:
             waiting.add_done_callback(lambda done: self._count(accepted, done))
         return accepted, waiting
 
+    def _spool(self, accepted: Accepted, for_good: bool) -> Future[bool]:
+        return self.spool.append(
+            accepted.payload, accepted.items, kind=accepted.kind, tables=accepted.tables, for_good=for_good
+        )
+
     def _count(self, accepted: Accepted, done: Future[bool]) -> None:
         if done.exception() is None:
-            self.counters.count_accepted(accepted.spans, accepted.rejected, is_new=done.result())
+            self.counters.count_accepted(accepted.kind, accepted.items, accepted.rejected, is_new=done.result())
         else:
             self.counters.count_refused("TryLater")

@@ -12,18 +12,25 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import grpc
 
-from onejob.ingest.answers import failure, success
+from onejob.ingest.answers import NO_PROFILES, failure, success
 from onejob.ingest.door import INLINE_BYTES, Door
 from onejob.ingest.errors import BadRequest, IntakeError, PortInUse, TryLater
-from onejob.ingest.validate import Accepted, accept_protobuf
+from onejob.ingest.validate import PROTOBUF_CHECKS, Accepted, Check
+from onejob.model.telemetry import Kind
 
-EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+_COLLECTOR = "/opentelemetry.proto.collector"
+EXPORTS: dict[str, Kind] = {
+    f"{_COLLECTOR}.trace.v1.TraceService/Export": "traces",
+    f"{_COLLECTOR}.logs.v1.LogsService/Export": "logs",
+    f"{_COLLECTOR}.metrics.v1.MetricsService/Export": "metrics",
+}
+_PROFILES = f"{_COLLECTOR}.profiles.v1development.ProfilesService/Export"
 _STOP_GRACE_S = 3.0
 _ALIVE_S = 20
 _MESSAGE_TIMEOUT_S = 30.0
@@ -103,22 +110,29 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[misc]
         self._most_unsent = most_unsent
         self._unsent: dict[asyncio.Timeout, None] = {}  # the longest waiting first
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="otlp-grpc")
-        self._method = grpc.stream_unary_rpc_method_handler(self._export)
+        self._methods = {
+            method: grpc.stream_unary_rpc_method_handler(self._exporting(PROTOBUF_CHECKS[kind]))
+            for method, kind in EXPORTS.items()
+        }
+        self._methods[_PROFILES] = grpc.stream_unary_rpc_method_handler(_no_profiles)
 
     def service(self, handler_call_details: Any) -> Any:
-        return self._method if handler_call_details.method == EXPORT else None
+        return self._methods.get(handler_call_details.method)
 
     def close(self) -> None:
         self._threads.shutdown()
 
-    async def _export(self, _requests: object, context: grpc.aio.ServicerContext) -> bytes:
-        try:
-            accepted, waiting = await self._check_and_spool(await self._receive(context))
-            if waiting is not None:
-                await _on_disk(waiting)
-        except IntakeError as error:
-            await _refuse(context, error)
-        return bytes(success(accepted).SerializeToString()) if accepted.rejected else b""
+    def _exporting(self, check: Check) -> Callable[..., Coroutine[Any, Any, bytes]]:
+        async def export(_requests: object, context: grpc.aio.ServicerContext) -> bytes:
+            try:
+                accepted, waiting = await self._check_and_spool(await self._receive(context), check)
+                if waiting is not None:
+                    await _on_disk(waiting)
+            except IntakeError as error:
+                await _refuse(context, error)
+            return bytes(success(accepted).SerializeToString()) if accepted.rejected else b""
+
+        return export
 
     async def _receive(self, context: grpc.aio.ServicerContext) -> bytes:
         if len(self._unsent) >= self._most_unsent:
@@ -142,12 +156,12 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[misc]
         if not longest.expired():
             longest.reschedule(0)  # which is past
 
-    async def _check_and_spool(self, body: bytes) -> tuple[Accepted, Future[bool] | None]:
+    async def _check_and_spool(self, body: bytes, check: Check) -> tuple[Accepted, Future[bool] | None]:
         """Large requests in a thread, so that one client cannot hold up the others."""
         if len(body) <= INLINE_BYTES:
-            return self._door.check_and_spool(body, accept_protobuf)
+            return self._door.check_and_spool(body, check)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._door.check_and_spool, body, accept_protobuf)
+        return await loop.run_in_executor(self._threads, self._door.check_and_spool, body, check)
 
 
 async def _on_disk(waiting: Future[bool]) -> None:
@@ -155,6 +169,11 @@ async def _on_disk(waiting: Future[bool]) -> None:
         await asyncio.wait_for(asyncio.wrap_future(waiting), _COMMIT_TIMEOUT_S)
     except TimeoutError as error:  # it may still be written; sent again, it is recognised
         raise TryLater("The disk is too slow to keep this now.", retry_after_s=30, is_overload=False) from error
+
+
+async def _no_profiles(_requests: object, context: grpc.aio.ServicerContext) -> bytes:
+    await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_PROFILES)
+    return b""
 
 
 async def _refuse(context: grpc.aio.ServicerContext, error: IntakeError) -> None:

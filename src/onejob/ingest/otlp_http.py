@@ -1,4 +1,5 @@
-"""OTLP over HTTP: POST /v1/traces, protobuf or JSON, gzip or not, as a plain ASGI application.
+"""OTLP over HTTP: POST /v1/traces, /v1/logs and /v1/metrics, protobuf or JSON, gzip, zstd or neither, as a plain ASGI
+application.
 
 Small protobuf bodies are parsed on the event loop; large ones and JSON in a thread, so that one client cannot hold up
 the others.
@@ -15,14 +16,17 @@ from typing import Any
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from onejob.ingest.answers import failure, success
-from onejob.ingest.bodies import gunzip, too_large
+from onejob.ingest.answers import NO_PROFILES, failure, success
+from onejob.ingest.bodies import DECOMPRESS, too_large
 from onejob.ingest.door import INLINE_BYTES, Door
 from onejob.ingest.errors import BadRequest, IntakeError, TooLarge, TryLater
-from onejob.ingest.validate import Accepted, accept_json, accept_protobuf
+from onejob.ingest.validate import JSON_CHECKS, PROTOBUF_CHECKS, Accepted, Check
+from onejob.model.telemetry import Kind
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
+_PATHS: dict[str, Kind] = {"/v1/traces": "traces", "/v1/logs": "logs", "/v1/metrics": "metrics"}
+_PROFILES = "/v1development/profiles"
 _BODY_TIMEOUT_S = 30.0
 _MAX_HELD_BYTES = 256 * 2**20
 
@@ -61,31 +65,30 @@ class OtlpHttpApp:
         if scope["type"] != "http":
             raise RuntimeError(f"OTLP/HTTP does not speak {scope['type']}.")
         headers = dict(scope["headers"])
-        kind = headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
+        media = headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
         try:
-            _check_head(scope["method"], scope["path"], kind)
-            accepted = await self._accept(kind, headers, receive)
+            check = _check_of(scope["method"], scope["path"], media)
+            accepted = await self._accept(check, media, headers, receive)
         except _Refusal as refusal:
-            await _answer(send, refusal.status, failure(BadRequest(refusal.message)), kind, refusal.headers)
+            await _answer(send, refusal.status, failure(BadRequest(refusal.message)), media, refusal.headers)
         except IntakeError as error:
             retry = ((b"retry-after", str(error.retry_after_s).encode()),) if isinstance(error, TryLater) else ()
-            await _answer(send, _status(error), failure(error), kind, retry)
+            await _answer(send, _status(error), failure(error), media, retry)
         else:
-            await _answer(send, 200, success(accepted), kind)
+            await _answer(send, 200, success(accepted), media)
 
-    async def _accept(self, kind: str, headers: dict[bytes, bytes], receive: Receive) -> Accepted:
+    async def _accept(self, check: Check, media: str, headers: dict[bytes, bytes], receive: Receive) -> Accepted:
         limit = self._door.max_request_bytes
-        is_gzip = _is_gzip(headers.get(b"content-encoding", b""))
-        check = accept_json if kind == JSON else accept_protobuf
+        decompress = _decompressing(headers.get(b"content-encoding", b""))
         held = _Held()
         try:
             body = await self._read(receive, limit, int(headers.get(b"content-length", b"0") or 0), held)
 
             def work() -> tuple[Accepted, Any]:
-                return self._door.check_and_spool(gunzip(body, limit) if is_gzip else body, check)
+                return self._door.check_and_spool(decompress(body, limit) if decompress else body, check)
 
-            if kind == JSON or is_gzip or len(body) > INLINE_BYTES:
-                threads = self._json_thread if kind == JSON else self._threads
+            if media == JSON or decompress or len(body) > INLINE_BYTES:
+                threads = self._json_thread if media == JSON else self._threads
                 accepted, waiting = await asyncio.get_running_loop().run_in_executor(threads, work)
             else:
                 accepted, waiting = work()
@@ -120,22 +123,31 @@ class OtlpHttpApp:
         return b"".join(pieces)
 
 
-def _check_head(method: str, path: str, kind: str) -> None:
-    if path != "/v1/traces":
-        raise _Refusal(404, f"There is nothing at {path[:200]}: onejob takes traces, at POST /v1/traces.")
+def _check_of(method: str, path: str, media: str) -> Check:
+    """What the body must pass."""
+    if path == _PROFILES:
+        raise _Refusal(404, NO_PROFILES)
+    if path not in _PATHS:
+        raise _Refusal(404, f"There is nothing at {path[:200]}: onejob takes POST {', '.join(_PATHS)}.")
     if method != "POST":
-        raise _Refusal(405, "Send traces with POST.", ((b"allow", b"POST"),))
-    if kind not in (PROTOBUF, JSON):
-        raise _Refusal(415, f"The content type is {kind[:100]!r}; OTLP/HTTP is {PROTOBUF} or {JSON}.")
+        raise _Refusal(405, f"Send {_PATHS[path]} with POST.", ((b"allow", b"POST"),))
+    if media not in (PROTOBUF, JSON):
+        raise _Refusal(415, f"The content type is {media[:100]!r}; OTLP/HTTP is {PROTOBUF} or {JSON}.")
+    return (JSON_CHECKS if media == JSON else PROTOBUF_CHECKS)[_PATHS[path]]
 
 
-def _is_gzip(encoding: bytes) -> bool:
+def _decompressing(encoding: bytes) -> Callable[[bytes, int], bytes] | None:
     name = encoding.decode("latin-1").strip().lower()
-    if name not in ("", "identity", "gzip"):
+    if name in ("", "identity"):
+        return None
+    if name not in DECOMPRESS:
+        known = ", ".join(DECOMPRESS)
         raise _Refusal(
-            415, f"The content encoding is {name[:100]!r}; use gzip or none.", ((b"accept-encoding", b"gzip"),)
+            415,
+            f"The content encoding is {name[:100]!r}; use {known} or none.",
+            ((b"accept-encoding", known.encode()),),
         )
-    return name == "gzip"
+    return DECOMPRESS[name]
 
 
 def _status(error: IntakeError) -> int:
@@ -145,13 +157,13 @@ def _status(error: IntakeError) -> int:
 
 
 async def _answer(
-    send: Send, status: int, message: Message, kind: str, headers: tuple[tuple[bytes, bytes], ...] = ()
+    send: Send, status: int, message: Message, media: str, headers: tuple[tuple[bytes, bytes], ...] = ()
 ) -> None:
-    """In the kind the client sent, as OTLP asks for; JSON where that is neither."""
-    if kind == PROTOBUF:
+    """As the client sent it, as OTLP asks for; JSON where that is neither."""
+    if media == PROTOBUF:
         body = message.SerializeToString()
     else:
-        kind, body = JSON, json_format.MessageToJson(message, indent=None).encode()
-    head = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode()), *headers]
+        media, body = JSON, json_format.MessageToJson(message, indent=None).encode()
+    head = [(b"content-type", media.encode()), (b"content-length", str(len(body)).encode()), *headers]
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})

@@ -1,16 +1,20 @@
 CREATE TABLE IF NOT EXISTS identity (name TEXT NOT NULL);
+-- Payloads come last: whatever comes after one is found by reading through it.
 CREATE TABLE IF NOT EXISTS requests (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     received_at REAL NOT NULL,
-    spans INTEGER NOT NULL,
+    spans INTEGER NOT NULL, -- or log records, or data points
     size INTEGER NOT NULL,
-    payload BLOB NOT NULL,
-    token TEXT -- of a dead letter that is tried again: the one it was tried under before
+    kind TEXT NOT NULL DEFAULT 'traces',
+    tables INTEGER NOT NULL DEFAULT 1, -- a bit for each table of its kind that it fills
+    token TEXT, -- of a dead letter that is tried again: the one it was tried under before
+    payload BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS batches (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     first_request INTEGER NOT NULL,
-    last_request INTEGER NOT NULL
+    last_request INTEGER NOT NULL,
+    kind TEXT NOT NULL DEFAULT 'traces'
 );
 CREATE TABLE IF NOT EXISTS digests (digest BLOB PRIMARY KEY, seen_at REAL NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS digests_seen_at ON digests (seen_at);
@@ -21,6 +25,8 @@ CREATE TABLE IF NOT EXISTS dead_letters (
     died_at REAL NOT NULL,
     spans INTEGER NOT NULL,
     error TEXT NOT NULL,
-    payload BLOB NOT NULL,
-    token TEXT
+    kind TEXT NOT NULL DEFAULT 'traces',
+    tables INTEGER NOT NULL DEFAULT 1,
+    token TEXT,
+    payload BLOB NOT NULL
 );

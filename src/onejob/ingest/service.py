@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from onejob.ingest.backfill import Backfill, Retention, Taken
-from onejob.ingest.counters import Counters, IntakeStats
+from onejob.ingest.counters import Counters, IntakeStats, KindStats
 from onejob.ingest.dead_letters import DeadLetter
 from onejob.ingest.door import Door
 from onejob.ingest.flusher import Flusher, FlushPolicy
@@ -17,6 +17,7 @@ from onejob.ingest.http_server import HttpServer
 from onejob.ingest.otlp_grpc import GrpcServer
 from onejob.ingest.otlp_http import OtlpHttpApp
 from onejob.ingest.spool import Spool, SpoolLimits
+from onejob.model.telemetry import KINDS, Kind
 
 if TYPE_CHECKING:
     from onejob.config import Settings
@@ -68,9 +69,9 @@ class Intake:
         self._flusher.stop()
         self._spool.close()
 
-    def backfill(self, kind: str, bodies: Sequence[bytes]) -> Taken:
+    def backfill(self, form: str, bodies: Sequence[bytes]) -> Taken:
         """Requests of the past, `json` or `protobuf`; see `Backfill`."""
-        return self._backfill.take(kind, bodies)
+        return self._backfill.take(form, bodies)
 
     def dead_letters(self) -> list[DeadLetter]:
         """Acknowledged requests that the engine refuses, the oldest first."""
@@ -83,27 +84,46 @@ class Intake:
     def stats(self) -> IntakeStats:
         counters, spool = self._counters, self._spool
         oldest = None if self._is_stopped else spool.oldest_received_at()
+        traces = counters.kinds["traces"]
         return IntakeStats(
-            accepted_requests=counters.accepted_requests,
-            accepted_spans=counters.accepted_spans,
-            rejected_spans=counters.rejected_spans,
+            accepted_requests=sum(counters.kinds[kind].requests for kind in KINDS),
+            accepted_spans=traces.items,
+            rejected_spans=traces.rejected,
             repeated_requests=counters.repeated_requests,
             refused=dict(counters.refused),
             spooled_requests=spool.requests,
             spooled_spans=spool.spans,
             spooled_bytes=spool.size_bytes,
-            stored_spans=self._flusher.stored_spans,
+            stored_spans=self._flusher.stored["traces"],
+            logs=self._stats_of("logs"),
+            metrics=self._stats_of("metrics"),
             dead_letters=0 if self._is_stopped else spool.dead_letter_count(),
             lag_s=max(0.0, time.time() - oldest) if oldest is not None else 0.0,
-            first_span_at=_utc(counters.first_at),
-            last_span_at=_utc(counters.last_at),
+            first_span_at=_utc(traces.first_at),
+            last_span_at=_utc(traces.last_at),
             trouble=" ".join(filter(None, (spool.trouble(), self._flusher.trouble))),
+        )
+
+    def _stats_of(self, kind: Kind) -> KindStats:
+        counted = self._counters.kinds[kind]
+        return KindStats(
+            accepted_requests=counted.requests,
+            accepted=counted.items,
+            rejected=counted.rejected,
+            spooled=self._spool.items(kind),
+            stored=self._flusher.stored[kind],
         )
 
 
 def _retention(settings: Settings) -> Retention:
-    traces, counts = (timedelta(days=d) for d in (settings.traces_retention_days, settings.rollup_retention_days))
-    return Retention(traces=traces, counts=max(traces, counts))
+    kept = (
+        settings.traces_retention_days,
+        settings.rollup_retention_days,
+        settings.logs_retention_days,
+        settings.metrics_retention_days,
+    )
+    traces, counts, logs, metrics = (timedelta(days=days) for days in kept)
+    return Retention(traces=traces, counts=max(traces, counts), logs=logs, metrics=metrics)
 
 
 def _utc(seconds: float | None) -> datetime | None:

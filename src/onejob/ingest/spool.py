@@ -9,8 +9,8 @@ nothing is stored twice.
                                  ^                                               --refused-> dead_letters
                                  +------------------------------replay-----------------------------+
 
-A batch is a range of requests, written down before it is tried, so that after a crash the same bytes go to the engine
-under the same token.
+A batch is a range of requests of one kind, written down before it is tried, so that after a crash the same bytes go to
+the engine under the same token.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -32,9 +32,10 @@ from pathlib import Path
 from typing import Any
 
 from onejob.ingest import dead_letters
-from onejob.ingest.dead_letters import DeadLetter, Refusal
+from onejob.ingest.dead_letters import DeadLetter, Refusals
 from onejob.ingest.errors import TryLater
 from onejob.ingest.spool_file import open_reader, open_spool
+from onejob.model.telemetry import KINDS, Kind
 
 log = logging.getLogger(__name__)
 
@@ -43,26 +44,32 @@ _MAX_COMMIT_BYTES = 32 * 2**20
 _PURGE_EVERY_S = 10.0
 _DISK_LOOK_EVERY_S = 1.0
 _SAY_AGAIN_S = 60.0  # how often the log says that requests are refused
+# Equal bytes of two kinds are two requests. Spans have none, as in files of earlier releases.
+_PERSON: dict[Kind, bytes] = {"traces": b"", "logs": b"logs", "metrics": b"metrics"}
 
 
 @dataclass(frozen=True, slots=True)
 class SpooledRequest:
+    """`items` are spans, log records or data points; `tables` has a bit for each table of the kind that they go to."""
+
     id: int
-    spans: int
+    items: int
     payload: bytes
+    tables: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A range of requests that goes to the engine as one; `token` is the same after every restart."""
+    """A range of requests of one kind that goes to the engine as one; `token` is the same after every restart."""
 
     id: int
     token: str
+    kind: Kind
     requests: tuple[SpooledRequest, ...]
 
     @property
-    def spans(self) -> int:
-        return sum(request.spans for request in self.requests)
+    def items(self) -> int:
+        return sum(request.items for request in self.requests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +84,19 @@ class _Work:
     """Something for the writer thread: `run` inside its transaction, then `done` is told."""
 
     run: Callable[[sqlite3.Connection], Any]
+    kind: Kind
     size: int
-    spans: int
+    items: int
     done: Future[Any]
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What waits of one kind."""
+
+    requests: int = 0
+    items: int = 0
+    bytes: int = 0
 
 
 class Spool:
@@ -93,14 +110,14 @@ class Spool:
         self._identity = self._writer.execute("SELECT name FROM identity").fetchone()[0]
         self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._lock = threading.Lock()  # the counters below
-        row = self._writer.execute(
-            "SELECT count(*), coalesce(sum(spans), 0), coalesce(sum(size), 0) FROM requests"
-        ).fetchone()
-        self._requests: int = row[0]
-        self._spans: int = row[1]
-        self._bytes: int = row[2]
+        self._kept: dict[Kind, _Kept] = {kind: _Kept() for kind in KINDS}
+        for kind, *sums in self._writer.execute(
+            "SELECT kind, count(*), sum(spans), sum(size) FROM requests GROUP BY kind"
+        ):
+            self._kept[kind] = _Kept(*sums)
         self._waiting_bytes = 0
-        self._claimed = self._writer.execute("SELECT coalesce(max(last_request), 0) FROM batches").fetchone()[0]
+        self._claimed: dict[Kind, int] = dict.fromkeys(KINDS, 0)
+        self._claimed.update(self._writer.execute("SELECT kind, max(last_request) FROM batches GROUP BY kind"))
         self._free_bytes, self._free_at = 0, -1.0
         self._unwritten = ""  # why the last commit failed, if it did
         self._said_at = -_SAY_AGAIN_S
@@ -111,7 +128,9 @@ class Spool:
 
     # --- what comes in -------------------------------------------------------------------------------------------
 
-    def append(self, payload: bytes, spans: int, *, for_good: bool = False) -> Future[bool]:
+    def append(
+        self, payload: bytes, items: int, *, kind: Kind = "traces", tables: int = 1, for_good: bool = False
+    ) -> Future[bool]:
         """Done once the request is on disk; True if it is new, False if it was here already. Raises TryLater.
 
         It is recognised for `retry_digest_s`; when it comes `for_good`, so are its repetitions that do, ever after.
@@ -122,7 +141,7 @@ class Spool:
         except TryLater as refusal:
             self._say(refusal)
             raise
-        digest = hashlib.blake2b(payload, digest_size=16).digest()
+        digest = hashlib.blake2b(payload, digest_size=16, person=_PERSON[kind]).digest()
         now = time.time()
 
         def run(connection: sqlite3.Connection) -> bool:
@@ -133,12 +152,12 @@ class Spool:
             if is_known:
                 return False
             connection.execute(
-                "INSERT INTO requests (received_at, spans, size, payload) VALUES (?, ?, ?, ?)",
-                (now, spans, len(payload), payload),
+                "INSERT INTO requests (received_at, spans, size, payload, kind, tables) VALUES (?, ?, ?, ?, ?, ?)",
+                (now, items, len(payload), payload, kind, tables),
             )
             return True
 
-        return self._submit(run, size=len(payload), spans=spans)
+        return self._submit(run, kind, len(payload), items)
 
     def replay(self, ids: Collection[int] | None = None) -> int:
         """Dead letters, all or these, wait to be stored again; how many. Each is moved in one transaction. Raises
@@ -148,8 +167,8 @@ class Spool:
         replayed = 0
         for letter in self.dead_letters():
             if ids is None or letter.id in ids:
-                moved = self._submit(partial(dead_letters.revive, letter_id=letter.id), letter.size_bytes, letter.spans)
-                replayed += moved.result()
+                revive = partial(dead_letters.revive, letter_id=letter.id)
+                replayed += self._submit(revive, letter.kind, letter.size_bytes, letter.items).result()
         return replayed
 
     def _refuse_if_closed(self) -> None:
@@ -158,7 +177,7 @@ class Spool:
 
     def _refuse_if_full(self, size: int) -> None:
         with self._lock:
-            waiting, kept = self._waiting_bytes, self._bytes
+            waiting, kept = self._waiting_bytes, self.size_bytes
         if waiting + size > MAX_WAITING_BYTES and waiting > 0:
             raise TryLater("Too much is being sent at once.", retry_after_s=1, is_overload=True)
         if kept + waiting + size > self._limits.max_bytes:
@@ -201,35 +220,35 @@ class Spool:
 
     def unfinished_batches(self) -> list[Batch]:
         """Batches a former life began: they come first, under the tokens they had."""
-        rows = self._reader.execute("SELECT id, first_request, last_request FROM batches ORDER BY id").fetchall()
-        return [self._read_batch(*row) for row in rows]
+        sql = "SELECT id, kind, first_request, last_request FROM batches ORDER BY id"
+        return [self._read_batch(*row) for row in self._reader.execute(sql).fetchall()]
 
-    def claim(self, *, max_spans: int, max_bytes: int) -> Batch | None:
-        """The next requests as a batch, written down; None when nothing waits."""
-        spans = size = 0
+    def claim(self, *, kind: Kind = "traces", max_items: int, max_bytes: int) -> Batch | None:
+        """The next requests of the kind as a batch, written down; None when none waits."""
+        items = size = 0
         first = last = None
-        sql = "SELECT id, spans, size, token FROM requests WHERE id > ? ORDER BY id"
-        for request_id, its_spans, its_size, its_token in self._reader.execute(sql, (self._claimed,)):
-            if first is not None and (its_token or spans + its_spans > max_spans or size + its_size > max_bytes):
+        sql = "SELECT id, spans, size, token FROM requests WHERE kind = ? AND id > ? ORDER BY id"
+        for request_id, its_items, its_size, its_token in self._reader.execute(sql, (kind, self._claimed[kind])):
+            if first is not None and (its_token or items + its_items > max_items or size + its_size > max_bytes):
                 break
             first = request_id if first is None else first
-            last, spans, size = request_id, spans + its_spans, size + its_size
+            last, items, size = request_id, items + its_items, size + its_size
             if its_token:  # a batch of its own
                 break
         if first is None or last is None:
             return None
-        insert = "INSERT INTO batches (first_request, last_request) VALUES (?, ?)"
-        batch_id = self._submit(lambda c: c.execute(insert, (first, last)).lastrowid).result()
-        self._claimed = last
-        return self._read_batch(batch_id, first, last)
+        insert = "INSERT INTO batches (kind, first_request, last_request) VALUES (?, ?, ?)"
+        batch_id = self._submit(lambda c: c.execute(insert, (kind, first, last)).lastrowid).result()
+        self._claimed[kind] = last
+        return self._read_batch(batch_id, kind, first, last)
 
-    def finish(self, batch: Batch, refused: Mapping[int, Refusal]) -> None:
-        """The batch is stored, but for the requests in `refused`, by id, which are kept apart."""
+    def finish(self, batch: Batch, refused: Refusals) -> None:
+        """The batch is stored, but for what is in `refused`, by request, which is kept apart."""
 
         def run(connection: sqlite3.Connection) -> None:
-            dead_letters.keep(connection, batch.requests, refused)
-            ids = (batch.requests[0].id, batch.requests[-1].id)
-            connection.execute("DELETE FROM requests WHERE id BETWEEN ? AND ?", ids)
+            dead_letters.keep(connection, batch.kind, batch.requests, refused)
+            place = (batch.kind, batch.requests[0].id, batch.requests[-1].id)
+            connection.execute("DELETE FROM requests WHERE kind = ? AND id BETWEEN ? AND ?", place)
             connection.execute("DELETE FROM batches WHERE id = ?", (batch.id,))
 
         if not batch.requests:
@@ -237,31 +256,36 @@ class Spool:
             return
         self._submit(run).result()
         with self._lock:
-            self._requests -= len(batch.requests)
-            self._spans -= batch.spans
-            self._bytes -= sum(len(request.payload) for request in batch.requests)
+            kept = self._kept[batch.kind]
+            kept.requests -= len(batch.requests)
+            kept.items -= batch.items
+            kept.bytes -= sum(len(request.payload) for request in batch.requests)
 
-    def _read_batch(self, batch_id: int, first: int, last: int) -> Batch:
-        sql = "SELECT id, spans, payload, token FROM requests WHERE id BETWEEN ? AND ? ORDER BY id"
-        rows = self._reader.execute(sql, (first, last)).fetchall()
-        token = rows[0][3] if len(rows) == 1 else None
-        requests = tuple(SpooledRequest(*row[:3]) for row in rows)
-        return Batch(batch_id, token or f"{self._identity}-{batch_id}", requests)
+    def _read_batch(self, batch_id: int, kind: Kind, first: int, last: int) -> Batch:
+        sql = "SELECT id, spans, payload, tables, token FROM requests WHERE kind = ? AND id BETWEEN ? AND ? ORDER BY id"
+        rows = self._reader.execute(sql, (kind, first, last)).fetchall()
+        token = rows[0][-1] if len(rows) == 1 else None
+        requests = tuple(SpooledRequest(*row[:-1]) for row in rows)
+        return Batch(batch_id, token or f"{self._identity}-{batch_id}", kind, requests)
 
     # --- how full it is ------------------------------------------------------------------------------------------
 
     @property
     def requests(self) -> int:
         """Waiting to be stored."""
-        return self._requests
+        return sum(kept.requests for kept in self._kept.values())
 
     @property
     def spans(self) -> int:
-        return self._spans
+        return self.items("traces")
+
+    def items(self, kind: Kind) -> int:
+        """Spans, log records or data points."""
+        return self._kept[kind].items
 
     @property
     def size_bytes(self) -> int:
-        return self._bytes
+        return sum(kept.bytes for kept in self._kept.values())
 
     def trouble(self) -> str:
         """Why nothing would be taken now, and what to do; empty if it would."""
@@ -271,11 +295,17 @@ class Spool:
             return str(refusal)
         return self._unwritten
 
-    def oldest_received_at(self) -> float | None:
+    def oldest_received_at(self, kind: Kind | None = None) -> float | None:
+        """When what waits longest came: of one kind, or of all."""
+        times = [self._oldest_of(one) for one in KINDS if kind in (None, one)]
+        return min((time for time in times if time is not None), default=None)
+
+    def _oldest_of(self, kind: Kind) -> float | None:
         with self._lock:
-            if self._requests == 0:
+            if self._kept[kind].requests == 0:
                 return None
-        row = self._reader.execute("SELECT received_at FROM requests ORDER BY id LIMIT 1").fetchone()
+        sql = "SELECT received_at FROM requests WHERE kind = ? ORDER BY id LIMIT 1"
+        row = self._reader.execute(sql, (kind,)).fetchone()
         return float(row[0]) if row else None
 
     def dead_letters(self) -> list[DeadLetter]:
@@ -296,8 +326,10 @@ class Spool:
 
     # --- the writer thread ---------------------------------------------------------------------------------------
 
-    def _submit(self, run: Callable[[sqlite3.Connection], Any], size: int = 0, spans: int = 0) -> Future[Any]:
-        work = _Work(run, size, spans, Future())
+    def _submit(
+        self, run: Callable[[sqlite3.Connection], Any], kind: Kind = "traces", size: int = 0, items: int = 0
+    ) -> Future[Any]:
+        work = _Work(run, kind, size, items, Future())
         work.done.set_running_or_notify_cancel()  # whoever waits may give up; the work is done all the same
         with self._lock:
             self._waiting_bytes += size
@@ -346,9 +378,10 @@ class Spool:
             for work, result in zip(group, results, strict=True):
                 self._waiting_bytes -= work.size
                 if work.size and result:
-                    self._bytes += work.size
-                    self._spans += work.spans
-                    self._requests += 1
+                    kept = self._kept[work.kind]
+                    kept.bytes += work.size
+                    kept.items += work.items
+                    kept.requests += 1
 
     def _give_up(self, group: list[_Work], error: Exception) -> None:
         """Nothing of the group is acknowledged; the clients keep it and send it again."""

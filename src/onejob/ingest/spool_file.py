@@ -13,7 +13,18 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 _TABLES = ("identity", "requests", "batches", "dead_letters", "imported")
-_ADDED = (("requests", "token", "TEXT"), ("dead_letters", "token", "TEXT"))  # to files of earlier releases
+_KIND, _TABLES_FILLED = "TEXT NOT NULL DEFAULT 'traces'", "INTEGER NOT NULL DEFAULT 1"
+_ADDED = (  # to files of earlier releases
+    ("requests", "token", "TEXT"),
+    ("dead_letters", "token", "TEXT"),
+    ("requests", "kind", _KIND),
+    ("requests", "tables", _TABLES_FILLED),
+    ("batches", "kind", _KIND),
+    ("dead_letters", "kind", _KIND),
+    ("dead_letters", "tables", _TABLES_FILLED),
+)
+# What waits is asked for by kind, and in files of earlier releases that comes after the payload: none is read this way.
+_INDEX = "CREATE INDEX IF NOT EXISTS requests_kind ON requests (kind)"
 _ID_GAP = 1_000_000  # ids handed out after what was rescued: a token must never be used for two batches
 
 
@@ -47,6 +58,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     for table, column, kind in _ADDED:
         if column not in {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}:
             connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+    connection.execute(_INDEX)
     return connection
 
 

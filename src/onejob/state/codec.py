@@ -15,7 +15,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
@@ -59,6 +59,8 @@ def _writer(kind: Any) -> Writer:
     if origin in (Union, types.UnionType):
         write = _writer(next(arg for arg in args if arg is not type(None)))
         return lambda value, non_finite: None if value is None else write(value, non_finite)
+    if origin is Literal:
+        return _plain_writer(type(args[0]))
     if origin is tuple:
         item = _writer(args[0])
         return lambda value, non_finite: [item(part, non_finite) for part in value]

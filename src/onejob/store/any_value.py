@@ -6,6 +6,7 @@ bytes come as hex.
 
 import base64
 import json
+import math
 from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValueList
@@ -39,4 +40,6 @@ def _plain(value: AnyValue) -> Json:
     if member == "bytes_value":
         return base64.b64encode(value.bytes_value).decode()
     plain: Json = getattr(value, member) if member else None
+    if isinstance(plain, float) and not math.isfinite(plain):
+        return "NaN" if math.isnan(plain) else "Infinity" if plain > 0 else "-Infinity"  # as in protobuf's JSON
     return plain

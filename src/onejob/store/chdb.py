@@ -45,13 +45,16 @@ class ChdbEngine:
     def execute(self, sql: str, params: Mapping[str, Scalar] | None = None) -> None:
         self._process.ask({"do": "execute", "sql": sql, "params": _escaped(params)}, timeout_s=INSERT_TIMEOUT_S)
 
-    def insert_traces(self, payload: bytes, token: str) -> None:
+    def insert(self, table: str, payload: bytes, token: str) -> None:
         settings = insert_settings(token) | {
             "max_memory_usage": self._settings.engine_max_memory_bytes,
             "max_threads": 1,
         }
-        head = {"do": "insert", "settings": _settings_sql(settings)}
+        head = {"do": "insert", "table": table, "settings": _settings_sql(settings)}
         self._process.ask(head, payload, timeout_s=INSERT_TIMEOUT_S)
+
+    def insert_traces(self, payload: bytes, token: str) -> None:
+        self.insert("otel_traces", payload, token)
 
     def is_up(self) -> bool:
         return self._process.is_up()

@@ -22,8 +22,9 @@ import chdb
 from onejob.store import lanes
 from onejob.store.any_value import json_of_any_value
 from onejob.store.dedup_log import forget_unfinished_blocks
+from onejob.store.otlp_sql import DATABASE
+from onejob.store.otlp_tables import TABLES, TRACES, OtlpTable
 from onejob.store.payload import Payload
-from onejob.store.traces_sql import SELECT_TRACES, TRACES_COLUMNS, parse_settings, views
 
 PREDECESSOR_WAIT_S = 20.0
 
@@ -36,11 +37,11 @@ def main() -> None:
     chdb.create_function("onejob_any_value", json_of_any_value, ["String", "String"], "String")
     control = Connection(int(control_fd))
     first: Any = chdb.connect(path)  # type: ignore[no-untyped-call]
-    payload = Payload()
-    for statement in views(payload.path):
-        first.query(statement, "Null")
+    first.query(f"CREATE DATABASE IF NOT EXISTS {DATABASE} ENGINE = Memory", "Null")
+    otlp = _Otlp()
+    otlp.make_views(first, TRACES)
     lane_list = [Connection(int(fd)) for fd in lane_fds]
-    threads = [threading.Thread(target=_serve, args=(path, lane, payload), daemon=True) for lane in lane_list]
+    threads = [threading.Thread(target=_serve, args=(path, lane, otlp), daemon=True) for lane in lane_list]
     for thread in threads:
         thread.start()
     lanes.send(control, {"ready": True})
@@ -83,7 +84,7 @@ def _forget_schemas(path: str) -> None:
         shutil.rmtree(copies, ignore_errors=True)
 
 
-def _serve(path: str, lane: Connection, payload: Payload) -> None:
+def _serve(path: str, lane: Connection, otlp: _Otlp) -> None:
     connection: Any = chdb.connect(path)  # type: ignore[no-untyped-call]
     while True:
         try:
@@ -92,31 +93,46 @@ def _serve(path: str, lane: Connection, payload: Payload) -> None:
             connection.close()
             return
         try:
-            answer = _answer(connection, payload, head, body)
+            answer = _answer(connection, otlp, head, body)
         except Exception as error:  # whatever it is, the server must hear of it
             # A connection that timed out answers its next statement with nothing, silently (measured): take a new one.
             connection.close()
             connection = chdb.connect(path)  # type: ignore[no-untyped-call]
             lanes.send(lane, {"error": str(error) or type(error).__name__})
-            if lanes.SCHEMA_LOST in str(error):
+            if lanes.is_schema_lost(str(error)):
                 os._exit(1)  # what was read of the schema is kept in memory too: only a new process reads it again
         else:
             lanes.send(lane, {}, answer)
 
 
-def _answer(connection: Any, payload: Payload, head: lanes.Head, body: bytes) -> bytes:
+def _answer(connection: Any, otlp: _Otlp, head: lanes.Head, body: bytes) -> bytes:
     if head["do"] == "query":
         return bytes(connection.query(head["sql"], "ArrowStream", params=head["params"]).bytes())
     if head["do"] == "execute":
         connection.query(head["sql"], "Null", params=head["params"])
         return b""
-    with payload.holding(body):
-        settings = f"{parse_settings()}, {head['settings']}"
+    table = TABLES[head["table"]]
+    with otlp.payload.holding(body):
+        otlp.make_views(connection, table)
+        settings = f"{table.settings}, {head['settings']}"
         if head["do"] == "insert":
-            columns = ", ".join(f"`{name}`" for name in TRACES_COLUMNS)
-            connection.query(f"INSERT INTO otel_traces ({columns}) {SELECT_TRACES} SETTINGS {settings}", "Null")
+            connection.query(f"{table.insert} SETTINGS {settings}", "Null")
             return b""
-        return bytes(connection.query(f"{SELECT_TRACES} SETTINGS {settings}", "Native").bytes())
+        return bytes(connection.query(f"{table.select} SETTINGS {settings}", "Native").bytes())
+
+
+class _Otlp:
+    """The file that holds a batch, and the views over it; those that are seldom needed are made when they are."""
+
+    def __init__(self) -> None:
+        self.payload = Payload()
+        self._made: set[str] = set()
+
+    def make_views(self, connection: Any, table: OtlpTable) -> None:
+        if table.name not in self._made:
+            for statement in table.views(self.payload.path):
+                connection.query(statement, "Null")
+            self._made.add(table.name)
 
 
 if __name__ == "__main__":

@@ -121,6 +121,6 @@ def engine_error(message: str) -> StoreError:
     short = message.strip()[:2000]
     if code == _DISK_FULL or (code in _FAILED_WRITE and _ENDED_UNDER_WAY in message):
         return EngineOutOfRoom(f"The engine's disk is full: free some space. {short}")
-    if code in _NO_ROOM or lanes.SCHEMA_LOST in message:
+    if code in _NO_ROOM or lanes.is_schema_lost(message):
         return EngineOutOfRoom(short)
     return EngineUnavailable(short) if code in _PASSING else QueryFailed(short)

@@ -18,8 +18,8 @@ from onejob.store.chdb import INSERT_TIMEOUT_S, insert_settings
 from onejob.store.chdb_process import ChdbProcess, engine_error
 from onejob.store.engine import Scalar
 from onejob.store.errors import EngineUnavailable, StoreError
+from onejob.store.otlp_tables import TABLES
 from onejob.store.sql import quote_name
-from onejob.store.traces_sql import TRACES_COLUMNS
 
 if TYPE_CHECKING:
     from onejob.config import Settings
@@ -54,12 +54,17 @@ class ClickHouseEngine:
     def execute(self, sql: str, params: Mapping[str, Scalar] | None = None) -> None:
         _ask(lambda: self._client.raw_query(sql, dict(params or {})))
 
-    def insert_traces(self, payload: bytes, token: str) -> None:
-        rows = self._parser.ask({"do": "parse", "settings": "async_insert = 0"}, payload, timeout_s=INSERT_TIMEOUT_S)
+    def insert(self, table: str, payload: bytes, token: str) -> None:
+        head = {"do": "parse", "table": table, "settings": "async_insert = 0"}
+        rows = self._parser.ask(head, payload, timeout_s=INSERT_TIMEOUT_S)
         if not rows:
             return
         settings = insert_settings(token) | {"max_memory_usage": self._settings.engine_max_memory_bytes}
-        _ask(lambda: self._client.raw_insert("otel_traces", list(TRACES_COLUMNS), rows, settings, fmt="Native"))
+        columns = list(TABLES[table].columns)
+        _ask(lambda: self._client.raw_insert(table, columns, rows, settings, fmt="Native"))
+
+    def insert_traces(self, payload: bytes, token: str) -> None:
+        self.insert("otel_traces", payload, token)
 
     def is_up(self) -> bool:
         return self._parser.is_up() and bool(self._client.ping(_PING_TIMEOUT_S))

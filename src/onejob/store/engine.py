@@ -34,8 +34,13 @@ class Engine(Reader, Protocol):
     def execute(self, sql: str, params: Mapping[str, Scalar] | None = None) -> None:
         """Runs a statement that returns nothing."""
 
+    def insert(self, table: str, payload: bytes, token: str) -> None:
+        """Stores what concatenated serialized OTLP requests have for one of `otlp_tables.TABLES`; the same token once
+        in each table, however often it is sent.
+        """
+
     def insert_traces(self, payload: bytes, token: str) -> None:
-        """Stores concatenated serialized ExportTraceServiceRequests; the same token once, however often it is sent."""
+        """The same, of ExportTraceServiceRequests into `otel_traces`."""
 
     def is_up(self) -> bool:
         """Whether a query would be answered now, as far as is known without asking one."""

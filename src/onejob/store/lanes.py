@@ -9,6 +9,7 @@ One more socket, the control lane, carries the two messages below; closed, it me
 from __future__ import annotations
 
 import json
+import re
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -17,8 +18,12 @@ Head = dict[str, Any]
 ARE_YOU_THERE = b"are you there"  # answered with an empty head and body, by the engine itself
 STOP = b"stop"
 
-# What the engine says when its own copy of the OTLP schema is damaged: nothing is wrong with the spans.
-SCHEMA_LOST = "Could not find a message named 'Traces' in the schema file"
+# What the engine says when its own copy of the OTLP schema is damaged: nothing is wrong with the telemetry.
+_SCHEMA_LOST = re.compile("Could not find a message named '(Traces|Logs|Metrics)' in the schema file")
+
+
+def is_schema_lost(error: str) -> bool:
+    return _SCHEMA_LOST.search(error) is not None
 
 
 def send(lane: Connection, head: Head, body: bytes = b"") -> None:

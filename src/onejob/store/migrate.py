@@ -12,6 +12,7 @@ import re
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from onejob.model.telemetry import POINTS
 from onejob.store.errors import SchemaMismatch
 from onejob.store.expressions import schema_values
 from onejob.store.sql import quote, statements
@@ -40,6 +41,8 @@ def migrate(engine: Engine, settings: Settings) -> None:
         "bin_width_s": settings.bin_width_s,
         "traces_retention_days": min(settings.traces_retention_days, _MAX_DAYS),
         "rollup_retention_days": min(settings.rollup_retention_days, _MAX_DAYS),
+        "logs_retention_days": min(settings.logs_retention_days, _MAX_DAYS),
+        "metrics_retention_days": min(settings.metrics_retention_days, _MAX_DAYS),
     }
     for number, (name, script) in scripts.items():
         if number not in applied:
@@ -93,15 +96,18 @@ def _set_retention(engine: Engine, settings: Settings) -> None:
     wanted = (
         ("otel_traces", "toDateTime(Timestamp)", settings.traces_retention_days),
         ("operation_rollup", "Bin", settings.rollup_retention_days),
+        ("otel_logs", "TimestampTime", settings.logs_retention_days),
+        *((f"otel_metrics_{kind}", "toDateTime(TimeUnix)", settings.metrics_retention_days) for kind in POINTS),
     )
+    definitions = _definitions(engine)
     for table, column, days in wanted:
         ttl = f"TTL {column} + toIntervalDay({min(days, _MAX_DAYS)})"
-        if ttl not in _definition(engine, table):
+        if ttl not in definitions[table]:
             engine.execute(f"ALTER TABLE {table} MODIFY {ttl} SETTINGS materialize_ttl_after_modify = 0")
 
 
 def _promote_attributes(engine: Engine, attributes: tuple[str, ...]) -> None:
-    definition = _definition(engine, "otel_traces")
+    definition = _definitions(engine)["otel_traces"]
     for attribute in attributes:
         column = promoted_column(attribute)
         if f"`{column}`" not in definition:
@@ -111,9 +117,7 @@ def _promote_attributes(engine: Engine, attributes: tuple[str, ...]) -> None:
             )
 
 
-def _definition(engine: Engine, table: str) -> str:
-    sql = (
-        "SELECT create_table_query AS Sql FROM system.tables "
-        "WHERE database = currentDatabase() AND name = {name:String}"
-    )
-    return str(engine.query(sql, {"name": table}).to_pylist()[0]["Sql"])
+def _definitions(engine: Engine) -> dict[str, str]:
+    """By table."""
+    sql = "SELECT name AS Name, create_table_query AS Sql FROM system.tables WHERE database = currentDatabase()"
+    return {row["Name"]: row["Sql"] for row in engine.query(sql).to_pylist()}

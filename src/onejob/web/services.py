@@ -47,7 +47,7 @@ class IntakeControl(Protocol):
     def stats(self) -> object:
         """A dataclass or mapping of counts: what was spooled, stored, refused."""
 
-    def backfill(self, kind: str, bodies: Sequence[bytes]) -> Taken:
+    def backfill(self, form: str, bodies: Sequence[bytes]) -> Taken:
         """Take requests of the past, `json` or `protobuf`."""
 
     def dead_letters(self) -> Sequence[DeadLetter]:

@@ -49,20 +49,21 @@ router = APIRouter(tags=["server"], route_class=_ImportRoute)
     },
 )
 async def take(request: Request, services: Uses) -> Response:
-    """Store spans of the past.
+    """Store telemetry of the past.
 
-    As NDJSON, an ExportTraceServiceRequest per line; as protobuf, each after its length in 4 bytes, big-endian.
+    Export requests of OTLP, of any kind: as NDJSON one per line, as protobuf each after its length in 4 bytes,
+    big-endian.
     """
     if services.intake is None:
         return problem(503, "No intake here", "This server takes no telemetry: send it to one that does.")
     body = await request.body()
     if plain_media_type(request) == _LINES:
         _check_count(body.count(b"\n"))
-        kind, bodies = "json", body.split(b"\n")
+        form, bodies = "json", body.split(b"\n")
         bodies = bodies if bodies[-1] else bodies[:-1]
     else:
-        kind, bodies = "protobuf", _framed(body)
-    return answer(asdict(await run_in_threadpool(services.intake.backfill, kind, bodies)))
+        form, bodies = "protobuf", _framed(body)
+    return answer(asdict(await run_in_threadpool(services.intake.backfill, form, bodies)))
 
 
 def _check_count(requests: int) -> None:

@@ -183,15 +183,17 @@ class RefusedRequest:
 class ImportDocument:
     """What became of a body's requests.
 
-    `requests` were dealt with; with `wait_s`, send those after them again that much later. `empty` of them hold no
-    spans. The others count spans: `spans` are stored;
-    `repeated` had been imported before; `invalid` have impossible ids; `expired` are too old to be kept and were left
-    out; of those `fading` the counts are kept, but the spans themselves soon deleted.
+    `requests` were dealt with; with `wait_s`, send those after them again that much later. `empty` of them hold
+    nothing. The others count what is in them: `spans`, `log_records` and `data_points` are stored;
+    `repeated` had been imported before; `invalid` cannot be; `expired` are too old to be kept and were left
+    out; of those spans that are `fading` the counts are kept, but they themselves soon deleted.
     """
 
     requests: int
     empty: int
     spans: int
+    log_records: int
+    data_points: int
     repeated: int
     invalid: int
     expired: int

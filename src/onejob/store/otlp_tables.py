@@ -1,0 +1,44 @@
+"""The tables that OTLP goes into, and the statement that fills each. A request of one kind may fill several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from onejob.model.telemetry import Kind
+from onejob.store import logs_sql, metrics_sql, traces_sql
+from onejob.store.otlp_sql import parse_settings
+
+
+@dataclass(frozen=True, slots=True)
+class OtlpTable:
+    """`select` reads from views over a file with concatenated requests, which `views(path)` make."""
+
+    name: str
+    columns: tuple[str, ...]
+    select: str
+    settings: str
+    views: Callable[[str], list[str]]
+
+    @property
+    def insert(self) -> str:
+        """Without its settings."""
+        return f"INSERT INTO {self.name} ({', '.join(f'`{column}`' for column in self.columns)}) {self.select}"
+
+
+TRACES = OtlpTable(
+    "otel_traces",
+    traces_sql.TRACES_COLUMNS,
+    traces_sql.SELECT_TRACES,
+    parse_settings("Traces"),
+    traces_sql.views,
+)
+LOGS = OtlpTable("otel_logs", logs_sql.LOGS_COLUMNS, logs_sql.SELECT_LOGS, parse_settings("Logs"), logs_sql.views)
+_METRICS = tuple(
+    OtlpTable(points.table, points.insert_columns, points.select, parse_settings("Metrics"), points.views)
+    for points in metrics_sql.KINDS_OF_POINTS
+)
+
+# In this order for good: the spool notes which tables of its kind a request fills.
+TABLES_OF: dict[Kind, tuple[OtlpTable, ...]] = {"traces": (TRACES,), "logs": (LOGS,), "metrics": _METRICS}
+TABLES = {table.name: table for tables in TABLES_OF.values() for table in tables}

@@ -1,0 +1,116 @@
+"""OpenTelemetry's own SDK for Python sends logs and metrics, as any service would, over both protocols."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcLogs
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetrics
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as HttpLogs
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetrics
+from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
+from opentelemetry.sdk.resources import Resource
+
+from onejob.ingest.service import Intake
+from onejob.store.engine import Engine
+from otlp_builders import a_service
+
+from .waiting import wait_until
+
+PROTOCOLS = ("grpc", "http", "http, gzip")
+
+
+def log_exporter(intake: Intake, protocol: str) -> Any:
+    if protocol == "grpc":
+        return GrpcLogs(endpoint=f"127.0.0.1:{intake.grpc_port}", insecure=True)
+    return HttpLogs(endpoint=f"http://127.0.0.1:{intake.http_port}/v1/logs", compression=compression(protocol))
+
+
+def metric_exporter(intake: Intake, protocol: str) -> Any:
+    if protocol == "grpc":
+        return GrpcMetrics(endpoint=f"127.0.0.1:{intake.grpc_port}", insecure=True)
+    return HttpMetrics(endpoint=f"http://127.0.0.1:{intake.http_port}/v1/metrics", compression=compression(protocol))
+
+
+def compression(protocol: str) -> Compression:
+    return Compression.Gzip if "gzip" in protocol else Compression.NoCompression
+
+
+def a_resource(service: str) -> Resource:
+    return Resource.create({"service.name": service, "service.version": "7", "service.instance.id": "i"})
+
+
+@pytest.fixture
+def rows(engine: Engine) -> Callable[[str, str, str], list[dict[str, Any]]]:
+    def rows(table: str, service: str, order: str) -> list[dict[str, Any]]:
+        sql = f"SELECT * FROM {table} WHERE ServiceName = {{service:String}} ORDER BY {order}"  # noqa: S608
+        wait_until(lambda: engine.query(sql, {"service": service}).num_rows > 0, "storing")
+        found: list[dict[str, Any]] = engine.query(sql, {"service": service}).to_pylist()
+        return found
+
+    return rows
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_what_is_logged_arrives(intake: Intake, rows: Any, protocol: str) -> None:
+    service = a_service()
+    provider = LoggerProvider(resource=a_resource(service))
+    provider.add_log_record_processor(BatchLogRecordProcessor(log_exporter(intake, protocol)))
+    logger = logging.Logger("shop")
+    logger.addHandler(LoggingHandler(logger_provider=provider))
+
+    logger.info("order %d placed", 7, extra={"tenant": "t-1"})
+    try:
+        raise ValueError("no such item")
+    except ValueError:
+        logger.exception("the order failed")
+    provider.shutdown()
+
+    placed, failed = rows("otel_logs", service, "Timestamp")
+    assert (placed["Body"], placed["SeverityText"], placed["SeverityNumber"]) == ("order 7 placed", "INFO", 9)
+    assert dict(placed["LogAttributes"])["tenant"] == "t-1"
+    assert (placed["ScopeName"], placed["Version"], placed["Instance"]) == ("shop", "7", "i")
+    assert (failed["Body"], failed["SeverityNumber"]) == ("the order failed", 17)
+    attributes = dict(failed["LogAttributes"])
+    assert (attributes["exception.type"], attributes["exception.message"]) == ("ValueError", "no such item")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_what_is_measured_arrives(intake: Intake, rows: Any, protocol: str) -> None:
+    service = a_service()
+    reader = PeriodicExportingMetricReader(metric_exporter(intake, protocol), export_interval_millis=3_600_000)
+    finely = View(instrument_name="size", aggregation=ExponentialBucketHistogramAggregation())
+    provider = MeterProvider([reader], resource=a_resource(service), views=[finely])
+    meter = provider.get_meter("shop", "1.2")
+
+    meter.create_counter("orders", unit="{order}", description="placed").add(3, {"tenant": "t-1"})
+    meter.create_up_down_counter("stock").add(-2.5)
+    meter.create_gauge("queue.depth").set(7)
+    meter.create_histogram("duration", explicit_bucket_boundaries_advisory=[0.1, 1.0]).record(0.25)
+    sizes = meter.create_histogram("size")
+    for size in (1, 4, 4, 0):
+        sizes.record(size)
+    provider.shutdown()
+
+    orders, stock = rows("otel_metrics_sum", service, "MetricName")
+    assert (orders["Value"], orders["IsMonotonic"], orders["AggregationTemporality"]) == (3.0, True, 2)
+    assert (orders["MetricUnit"], orders["MetricDescription"], dict(orders["Attributes"])) == (
+        "{order}",
+        "placed",
+        {"tenant": "t-1"},
+    )
+    assert (stock["Value"], stock["IsMonotonic"]) == (-2.5, False)
+    assert (orders["ScopeName"], orders["ScopeVersion"], orders["Version"]) == ("shop", "1.2", "7")
+    (depth,) = rows("otel_metrics_gauge", service, "MetricName")
+    assert (depth["MetricName"], depth["Value"]) == ("queue.depth", 7.0)
+    (duration,) = rows("otel_metrics_histogram", service, "MetricName")
+    assert (duration["Count"], duration["Sum"], duration["Min"], duration["Max"]) == (1, 0.25, 0.25, 0.25)
+    assert (duration["BucketCounts"], duration["ExplicitBounds"]) == ([0, 1, 0], [0.1, 1.0])
+    (size,) = rows("otel_metrics_exponential_histogram", service, "MetricName")
+    assert (size["Count"], size["Sum"], size["ZeroCount"], sum(size["PositiveBucketCounts"])) == (4, 9.0, 1, 3)
