@@ -1,6 +1,7 @@
 """How many spans a second one core takes in, up to a row that can be queried: `make bench-ingest`.
 
-The server and its engine share one core, the client has the other. `otlp_grpc` and `otlp_http` are the product;
+The server and its engine share one core, the client has the other. `otlp_grpc` and `otlp_http` are the product, and so
+are `logs_grpc` and `metrics_grpc`, where the spans are log records and data points;
 `python_loop` is what it would be with a loop over spans in Python, in the same run; `upb_floor` only parses the
 protobuf, which nothing that checks its input can beat. `spans_per_cpu_s` counts processor time instead of the
 clock's, which a busy machine disturbs less.
@@ -31,12 +32,31 @@ from onejob.config import Settings
 from onejob.ingest.service import Intake
 from onejob.store.chdb import ChdbEngine
 from onejob.store.engine import open_engine
-from spans import requests
+from spans import log_requests, metric_requests, requests
 
-EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+COLLECTOR = "/opentelemetry.proto.collector"
 SERVER_CORE, CLIENT_CORE = 0, 1
 _TICKS = os.sysconf("SC_CLK_TCK")
 Send = Callable[[bytes], None]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How its requests are made, where they are sent, and where their items are counted."""
+
+    make: Callable[..., list[bytes]]
+    method: str
+    tables: tuple[str, ...]
+
+
+TRACES = Kind(requests, f"{COLLECTOR}.trace.v1.TraceService/Export", ("otel_traces",))
+LOGS = Kind(log_requests, f"{COLLECTOR}.logs.v1.LogsService/Export", ("otel_logs",))
+METRICS = Kind(
+    metric_requests,
+    f"{COLLECTOR}.metrics.v1.MetricsService/Export",
+    tuple(f"otel_metrics_{kind}" for kind in ("gauge", "sum", "histogram")),
+)
+MEASURED = {"otlp_grpc": TRACES, "otlp_http": TRACES, "logs_grpc": LOGS, "metrics_grpc": METRICS}
 
 
 @dataclass(frozen=True)
@@ -60,8 +80,8 @@ class Server:
         self.grpc_port, self.http_port, engine_pid = (int(word) for word in self._ask("ports").split())
         self._pids = (self._process.pid, engine_pid)
 
-    def count(self) -> int:
-        return int(self._ask("count"))
+    def count(self, kind: Kind) -> int:
+        return sum(int(self._ask(f"SELECT count() AS n FROM {table}")) for table in kind.tables)  # noqa: S608
 
     def cpu_s(self) -> float:
         return sum(_cpu_ticks(pid) for pid in self._pids) / _TICKS
@@ -93,24 +113,26 @@ def serve(data_dir: str) -> None:
         if question.strip() == "ports":
             print(intake.grpc_port, intake.http_port, engine.pid, flush=True)
         else:
-            print(engine.query("SELECT count() AS n FROM otel_traces").to_pylist()[0]["n"], flush=True)
+            print(engine.query(question).to_pylist()[0]["n"], flush=True)
     intake.stop()
     engine.close()
 
 
 def measure(what: str, spans: int, per_request: int, seed: int) -> Row:
     """Sends everything from four threads, waits until the last span can be queried."""
-    payloads = requests(spans, per_request, seed)
+    kind = MEASURED[what]
+    payloads = kind.make(spans, per_request, seed)
     with tempfile.TemporaryDirectory(prefix="onejob-bench-") as data_dir:
         server = Server(data_dir)
-        connect = _grpc_client(server.grpc_port) if what == "otlp_grpc" else _http_client(server.http_port)
-        _send_all(connect, requests(per_request, per_request, seed + 1000))  # the first insert warms the engine up
-        before = _wait_for(server, per_request)
+        is_http = what == "otlp_http"
+        connect = _http_client(server.http_port) if is_http else _grpc_client(server.grpc_port, kind.method)
+        _send_all(connect, kind.make(per_request, per_request, seed + 1000))  # the first insert warms the engine up
+        before = _wait_for(server, kind, per_request)
         time.sleep(3)
         at_rest, cpu, started = server.memory_mb(), server.cpu_s(), time.perf_counter()
         with _peak(server) as peak:
             _send_all(connect, payloads)
-            _wait_for(server, before + spans)
+            _wait_for(server, kind, before + spans)
             wall, used = time.perf_counter() - started, server.cpu_s() - cpu
         server.stop()
     return Row(what, per_request, spans, round(spans / wall), round(spans / used), at_rest, max(peak))
@@ -136,9 +158,9 @@ def measure_floor(spans: int, per_request: int) -> Row:
     return Row("upb_floor", per_request, spans, round(spans / (time.perf_counter() - started)))
 
 
-def _grpc_client(port: int) -> Callable[[], Send]:
+def _grpc_client(port: int, method: str) -> Callable[[], Send]:
     channel = grpc.insecure_channel(f"127.0.0.1:{port}")
-    export = channel.unary_unary(EXPORT)
+    export = channel.unary_unary(method)
 
     def connect() -> Send:
         def send(payload: bytes) -> None:
@@ -182,8 +204,8 @@ def _send_all(connect: Callable[[], Send], payloads: list[bytes]) -> None:
         thread.join()
 
 
-def _wait_for(server: Server, spans: int) -> int:
-    while (count := server.count()) < spans:
+def _wait_for(server: Server, kind: Kind, spans: int) -> int:
+    while (count := server.count(kind)) < spans:
         time.sleep(0.1)
     assert count == spans, f"{count} spans stored, {spans} sent"
     return count
@@ -226,7 +248,7 @@ def main() -> None:
     os.sched_setaffinity(0, {CLIENT_CORE if (os.cpu_count() or 1) > 1 else SERVER_CORE})
     rows = []
     for per_request in (500, 50):
-        rows += [measure(what, options.spans, per_request, per_request) for what in ("otlp_grpc", "otlp_http")]
+        rows += [measure(what, options.spans, per_request, per_request) for what in MEASURED]
         rows += [measure_python_loop(options.spans // 4, per_request), measure_floor(options.spans // 4, per_request)]
     report(rows, options.json)
 
