@@ -47,8 +47,9 @@ def migrate(engine: Engine, settings: Settings) -> None:
     for number, (name, script) in scripts.items():
         if number not in applied:
             _apply(engine, number, name, script, values)
-    _set_retention(engine, settings)
-    _promote_attributes(engine, settings.promoted_attributes)
+    definitions = _definitions(engine)
+    _set_retention(engine, definitions, settings)
+    _promote_attributes(engine, definitions["otel_traces"], settings.promoted_attributes)
 
 
 def promoted_column(attribute: str) -> str:
@@ -92,29 +93,29 @@ def _apply(engine: Engine, number: int, name: str, script: str, values: dict[str
     log.info("The store's schema is at %04d %s.", number, name)
 
 
-def _set_retention(engine: Engine, settings: Settings) -> None:
+def _set_retention(engine: Engine, definitions: dict[str, str], settings: Settings) -> None:
     wanted = (
         ("otel_traces", "toDateTime(Timestamp)", settings.traces_retention_days),
         ("operation_rollup", "Bin", settings.rollup_retention_days),
         ("otel_logs", "TimestampTime", settings.logs_retention_days),
         *((f"otel_metrics_{kind}", "toDateTime(TimeUnix)", settings.metrics_retention_days) for kind in POINTS),
     )
-    definitions = _definitions(engine)
     for table, column, days in wanted:
         ttl = f"TTL {column} + toIntervalDay({min(days, _MAX_DAYS)})"
         if ttl not in definitions[table]:
             engine.execute(f"ALTER TABLE {table} MODIFY {ttl} SETTINGS materialize_ttl_after_modify = 0")
 
 
-def _promote_attributes(engine: Engine, attributes: tuple[str, ...]) -> None:
-    definition = _definitions(engine)["otel_traces"]
-    for attribute in attributes:
-        column = promoted_column(attribute)
-        if f"`{column}`" not in definition:
-            engine.execute(
-                f"ALTER TABLE otel_traces ADD COLUMN IF NOT EXISTS {column} String "
-                f"MATERIALIZED SpanAttributes[{quote(attribute)}] CODEC(ZSTD(1))"
-            )
+def _promote_attributes(engine: Engine, definition: str, attributes: tuple[str, ...]) -> None:
+    """In one statement: each works the whole table out anew, and five of them were half of a first start (measured)."""
+    columns = {promoted_column(attribute): attribute for attribute in reversed(attributes)}  # of two, the first
+    added = ", ".join(
+        f"ADD COLUMN IF NOT EXISTS {column} String MATERIALIZED SpanAttributes[{quote(attribute)}] CODEC(ZSTD(1))"
+        for column, attribute in columns.items()
+        if f"`{column}`" not in definition
+    )
+    if added:
+        engine.execute(f"ALTER TABLE otel_traces {added}")
 
 
 def _definitions(engine: Engine) -> dict[str, str]:

@@ -1,11 +1,13 @@
 -- Requests behind sampled spans: one kept with probability 1/n stands for n requests, which is its adjusted count, and
 -- what was stored before stood for itself. The sum of squares tells how unlike the spans of a cell are in that.
-ALTER TABLE otel_traces ADD COLUMN IF NOT EXISTS AdjustedCount Float64 DEFAULT ${adjusted_count};
-ALTER TABLE otel_traces ADD COLUMN IF NOT EXISTS IsTailSampled Bool DEFAULT ${is_tail_sampled};
-ALTER TABLE operation_rollup ADD COLUMN IF NOT EXISTS Adjusted SimpleAggregateFunction(sum, Float64) DEFAULT toFloat64(Count);
-ALTER TABLE operation_rollup ADD COLUMN IF NOT EXISTS AdjustedErrors SimpleAggregateFunction(sum, Float64) DEFAULT toFloat64(Errors);
-ALTER TABLE operation_rollup ADD COLUMN IF NOT EXISTS AdjustedSq SimpleAggregateFunction(sum, Float64) DEFAULT toFloat64(Count);
-ALTER TABLE operation_rollup ADD COLUMN IF NOT EXISTS TailSampled SimpleAggregateFunction(sum, UInt64);
+ALTER TABLE otel_traces
+    ADD COLUMN IF NOT EXISTS AdjustedCount Float64 DEFAULT ${adjusted_count},
+    ADD COLUMN IF NOT EXISTS IsTailSampled Bool DEFAULT ${is_tail_sampled};
+ALTER TABLE operation_rollup
+    ADD COLUMN IF NOT EXISTS Adjusted SimpleAggregateFunction(sum, Float64) DEFAULT toFloat64(Count),
+    ADD COLUMN IF NOT EXISTS AdjustedErrors SimpleAggregateFunction(sum, Float64) DEFAULT toFloat64(Errors),
+    ADD COLUMN IF NOT EXISTS AdjustedSq SimpleAggregateFunction(sum, Float64) DEFAULT toFloat64(Count),
+    ADD COLUMN IF NOT EXISTS TailSampled SimpleAggregateFunction(sum, UInt64);
 -- Made anew rather than modified: until the engine next starts, a modified view has another identity, under which a batch
 -- that is sent again after the start would be counted again.
 DROP VIEW IF EXISTS operation_rollup_mv;
