@@ -23,23 +23,19 @@ from otlp_builders import a_service
 
 from .waiting import wait_until
 
-PROTOCOLS = ("grpc", "http", "http, gzip")
+PROTOCOLS = ("grpc", "http")
 
 
 def log_exporter(intake: Intake, protocol: str) -> Any:
     if protocol == "grpc":
         return GrpcLogs(endpoint=f"127.0.0.1:{intake.grpc_port}", insecure=True)
-    return HttpLogs(endpoint=f"http://127.0.0.1:{intake.http_port}/v1/logs", compression=compression(protocol))
+    return HttpLogs(endpoint=f"http://127.0.0.1:{intake.http_port}/v1/logs", compression=Compression.Gzip)
 
 
 def metric_exporter(intake: Intake, protocol: str) -> Any:
     if protocol == "grpc":
         return GrpcMetrics(endpoint=f"127.0.0.1:{intake.grpc_port}", insecure=True)
-    return HttpMetrics(endpoint=f"http://127.0.0.1:{intake.http_port}/v1/metrics", compression=compression(protocol))
-
-
-def compression(protocol: str) -> Compression:
-    return Compression.Gzip if "gzip" in protocol else Compression.NoCompression
+    return HttpMetrics(endpoint=f"http://127.0.0.1:{intake.http_port}/v1/metrics", compression=Compression.Gzip)
 
 
 def a_resource(service: str) -> Resource:

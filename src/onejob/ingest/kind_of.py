@@ -2,25 +2,37 @@
 
     request 1-> of a resource 2-> of a scope 2-> item
 
-The items differ: the times of a span have other field numbers than those of a log record, and the data of a metric are
-messages where both others have numbers or text. So the first item's fields are looked at: their numbers and wire types
-(protobuf.dev/programming-guides/encoding).
+The items differ: the times of a span have other field numbers than those of a log record, and those of a metric are
+deeper, in its points. So the first items' fields are looked at: their numbers and wire types
+(protobuf.dev/programming-guides/encoding). Where there is no time, what else there is makes a guess.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from onejob.model.telemetry import Kind
 
 _KEY = re.compile(rb'"resource_?(spans|logs|metrics)"', re.IGNORECASE)
 _KIND_OF_KEY: dict[bytes, Kind] = {b"spans": "traces", b"logs": "logs", b"metrics": "metrics"}
+_KIND_OF_NAME: dict[str, Kind] = {
+    "resourceSpans": "traces",
+    "resource_spans": "traces",
+    "resourceLogs": "logs",
+    "resource_logs": "logs",
+    "resourceMetrics": "metrics",
+    "resource_metrics": "metrics",
+}
 
 _VARINT, _I64, _LEN, _I32 = 0, 1, 2, 5
 _MOST_FIELDS = 50  # that are looked at on each level: an item is in the first of them, or a body is mostly empty
+_MOST_ITEMS = 10
 _SPAN_TIMES = {(7, _I64), (8, _I64)}
+_SPAN_NUMBERS = {(4, _LEN), (6, _VARINT)}  # its parent and kind
+_RECORD_TIMES = {(1, _I64), (11, _I64)}
+_POINT_TIME = (3, _I64)  # in each of the five kinds
 _RECORD_NUMBERS = {(1, _I64), (2, _VARINT), (8, _I32), (11, _I64)}
 _METRIC_DATA = {(5, _LEN), (7, _LEN), (9, _LEN), (10, _LEN), (11, _LEN)}
 _NAME = (1, _LEN)  # of a metric, or the trace id of a span; a log record has a time there
@@ -34,20 +46,57 @@ def kind_of_json(body: bytes) -> Kind:
     return _KIND_OF_KEY[key[1].lower()] if key else "traces"
 
 
+def kind_by_key(document: Mapping[str, object]) -> Kind | None:
+    """Of a JSON document that has something under a kind's name."""
+    return next((kind for name, kind in _KIND_OF_NAME.items() if document.get(name)), None)
+
+
 def kind_of_protobuf(body: bytes) -> Kind:
     """Traces where it does not say, or is none: whoever reads it will say what is wrong."""
+    if kind := kind_by_time(body):
+        return kind
     try:
         item = next(_items(memoryview(body)), None)
-        tags = {(number, wire) for number, wire, _ in _first_fields(item)} if item is not None else set()
+        tags = _tags(item) if item is not None else set()
     except (IndexError, ValueError):
         return "traces"
-    if tags & _SPAN_TIMES:
+    if tags & _SPAN_NUMBERS:
         return "traces"
     if tags & _RECORD_NUMBERS:
         return "logs"
     if _NAME in tags:
         return "metrics" if tags & _METRIC_DATA else "traces"
     return "logs" if tags else "traces"
+
+
+def kind_by_time(body: bytes) -> Kind | None:
+    """Where the first items have a time, no other kind has one. None where they have none, or the body is none."""
+    try:
+        kinds = map(_kind_by_time, islice(_items(memoryview(body)), _MOST_ITEMS))
+        return next(filter(None, kinds), None)
+    except (IndexError, ValueError):
+        return None
+
+
+def _kind_by_time(item: memoryview) -> Kind | None:
+    tags = _tags(item)
+    if tags & _SPAN_TIMES:
+        return "traces"
+    if tags & _RECORD_TIMES:
+        return "logs"
+    if _NAME in tags and any(_POINT_TIME in _tags(point) for point in _points(item)):
+        return "metrics"
+    return None
+
+
+def _tags(message: memoryview) -> set[tuple[int, int]]:
+    return {(number, wire) for number, wire, _ in _first_fields(message)}
+
+
+def _points(metric: memoryview) -> Iterator[memoryview]:
+    for number, wire, data in _first_fields(metric):
+        if (number, wire) in _METRIC_DATA:
+            yield from _messages(data, 1)
 
 
 def _items(request: memoryview) -> Iterator[memoryview]:

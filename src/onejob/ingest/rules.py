@@ -16,9 +16,13 @@ _IDS = ("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span
 
 @dataclass(slots=True)
 class Found:
-    """How many items a request has, which tables they fill (a bit each), how many are bad, and why the first is."""
+    """How many items a request has, which tables they fill (a bit each), how many are bad, and why the first is.
+
+    `time_ns` is that of one of them, 0 if it has none: then the request may be of another kind.
+    """
 
     items: int = 0
+    time_ns: int = 0
     tables: int = 1
     bad: int = 0
     first: str = ""
@@ -43,6 +47,11 @@ class Rules:
     @property
     def name(self) -> str:
         return str(self.request.DESCRIPTOR.name)
+
+    @property
+    def service(self) -> str:
+        """Of gRPC: `LogsService`."""
+        return self.name.removeprefix("Export").removesuffix("Request")
 
 
 def keep(items: Any, good: list[Any]) -> None:

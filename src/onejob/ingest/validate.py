@@ -4,7 +4,8 @@ The engine parses whole batches, and one bad message fails its batch; so each re
 code), and what OTLP forbids is looked for by the only loop over its items in the whole path (0.4 us a span). A request
 with some bad items is accepted without them, as OTLP's partial success; one with nothing good in it is refused.
 
-What is looked for is each kind's own: `validate_traces`, `validate_logs`, `validate_metrics`.
+What is looked for is each kind's own: `validate_traces`, `validate_logs`, `validate_metrics`. To one kind's door all
+may be sent, and much of one kind can be read as another, with nothing in it that was meant: see `_refuse_other`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from google.protobuf.message import DecodeError
 
 from onejob.ingest import validate_logs, validate_metrics, validate_traces
 from onejob.ingest.errors import BadRequest
-from onejob.ingest.rules import Rules
+from onejob.ingest.kind_of import kind_by_key, kind_by_time
+from onejob.ingest.rules import Found, Rules
 from onejob.model.telemetry import ONE_OF, Kind
 
 _MAX_JSON_DEPTH = 100  # protobuf's own limit
@@ -54,11 +56,16 @@ def accept_protobuf(rules: Rules, body: bytes) -> Accepted:
     try:
         request = rules.request.FromString(body)
     except DecodeError as error:
+        _refuse_other(rules, kind_by_time(body))
         raise BadRequest(
-            f"The body is not an {rules.name} in protobuf: is it truncated, another signal, or JSON sent with the "
-            "wrong content type, or a text in it not UTF-8?"
+            f"The body is not an {rules.name} in protobuf: is it truncated, or JSON sent with the wrong content type, "
+            "or a text in it not UTF-8?"
         ) from error
-    return _accept(rules, request, body)
+    _refuse_hollow(rules, request, body)
+    found = rules.look(request)
+    if not found.time_ns:
+        _refuse_other(rules, kind_by_time(body))
+    return _accepted(rules, request, body, found)
 
 
 def accept_json(rules: Rules, body: bytes) -> Accepted:
@@ -72,7 +79,11 @@ def accept_json(rules: Rules, body: bytes) -> Accepted:
         payload = request.SerializeToString()
     except (ValueError, RecursionError, TypeError, AttributeError, json_format.Error) as error:
         raise BadRequest(f"The body is not an {rules.name} in OTLP/JSON: {str(error)[:300]}") from error
-    return _accept(rules, request, payload)
+    _refuse_hollow(rules, request, payload)
+    found = rules.look(request)
+    if not found.items:
+        _refuse_other(rules, kind_by_key(document))
+    return _accepted(rules, request, payload, found)
 
 
 class _Bounded:
@@ -88,11 +99,24 @@ class _Bounded:
         return found
 
 
-def _accept(rules: Rules, request: Any, payload: bytes) -> Accepted:
+def _refuse_other(rules: Rules, kind: Kind | None) -> None:
+    """Raises BadRequest if it is of another kind. What it would be taken for here would be stored, and mean nothing."""
+    if kind is not None and kind != rules.kind:
+        raise BadRequest(
+            f"These are {ONE_OF[kind]}s, and this is where {ONE_OF[rules.kind]}s are taken: let the exporter send its "
+            f"{kind} to /v1/{kind} (over gRPC, to {RULES[kind].service})."
+        )
+
+
+def _refuse_hollow(rules: Rules, request: Any, payload: bytes) -> None:
+    """Raises BadRequest."""
     most = _SOME + len(payload) // rules.least_item_bytes
     if any(size > most for size in rules.sizes(request)):
         raise BadRequest(_HOLLOW.format("messages"))
-    found = rules.look(request)
+
+
+def _accepted(rules: Rules, request: Any, payload: bytes, found: Found) -> Accepted:
+    """Without what is bad. Raises BadRequest if all is."""
     if not found.bad:
         return Accepted(rules.kind, payload, found.items, tables=found.tables)
     if found.bad == found.items:

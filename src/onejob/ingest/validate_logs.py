@@ -18,16 +18,17 @@ def _sizes(request: ExportLogsServiceRequest) -> Iterator[int]:
     yield len(request.resource_logs)
     scopes = [of_resource.scope_logs for of_resource in request.resource_logs]
     yield sum(map(len, scopes))
-    yield _count(request)
-
-
-def _count(request: ExportLogsServiceRequest) -> int:
-    scopes = (of_scope for of_resource in request.resource_logs for of_scope in of_resource.scope_logs)
-    return sum(len(of_scope.log_records) for of_scope in scopes)
+    yield sum(len(of_scope.log_records) for of_resource in scopes for of_scope in of_resource)
 
 
 def _look(request: ExportLogsServiceRequest) -> Found:
-    return Found(_count(request))
+    found = Found()
+    for resource_logs in request.resource_logs:
+        for scope_logs in resource_logs.scope_logs:
+            if records := scope_logs.log_records:
+                found.items += len(records)
+                found.time_ns = records[0].time_unix_nano or records[0].observed_time_unix_nano
+    return found
 
 
 def _drop_bad(_request: ExportLogsServiceRequest) -> None:

@@ -32,6 +32,7 @@ def _look(request: ExportMetricsServiceRequest) -> Found:
     for kind, metric, points in _points(request):
         if points:
             found.items += len(points)
+            found.time_ns = points[0].time_unix_nano
             found.tables |= _BIT_OF[kind]
             if kind in _PROBLEMS:
                 problems = list(filter(None, map(_PROBLEMS[kind], points)))

@@ -13,6 +13,7 @@ from onejob.ingest.rules import Found, Rules, ids_to_base64, keep, listed
 _NO_TRACE = bytes(16)
 _NO_SPAN = bytes(8)
 _LEAST_BYTES = 30  # with both ids
+_NONE = Span()
 
 
 def _sizes(request: ExportTraceServiceRequest) -> Iterator[int]:
@@ -23,7 +24,7 @@ def _sizes(request: ExportTraceServiceRequest) -> Iterator[int]:
 
 
 def _look(request: ExportTraceServiceRequest) -> Found:
-    spans, bad, first = 0, 0, ""
+    spans, bad, first, span = 0, 0, "", _NONE
     for resource_spans in request.resource_spans:
         for scope_spans in resource_spans.scope_spans:
             for span in scope_spans.spans:
@@ -38,7 +39,7 @@ def _look(request: ExportTraceServiceRequest) -> Found:
                     bad += 1
                     first = first or problem
             spans += len(scope_spans.spans)
-    return Found(spans, bad=bad, first=first)
+    return Found(spans, time_ns=span.end_time_unix_nano, bad=bad, first=first)
 
 
 def _problem(span: Span) -> str:
