@@ -224,7 +224,7 @@ def test_an_unknown_id_is_a_404_that_says_what_to_do(api: Api) -> None:
 def test_addresses_and_methods_that_do_not_exist_get_problems(api: Api) -> None:
     assert api.get("/nothing").status_code == 404
     response = api.request("DELETE", "/api/v1/deployments/dep_x")
-    assert (response.status_code, response.headers["allow"]) == (405, "GET, PATCH")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD, PATCH")
     assert response.headers["content-type"] == PROBLEM
 
 

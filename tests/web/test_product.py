@@ -200,6 +200,56 @@ def test_without_a_verdict_there_is_nothing_to_compute_again(settings: Settings,
     assert get(services, "/deployments/dep_checkout1420/recompute", "POST").status_code == 409
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/deployments/dep_checkout1420",
+        "/deployments.csv",
+        "/api/v1/deployments",
+        "/openapi.json",
+        "/static/live.js",
+    ]
+    + ["/healthz", "/no/such/page", "/api/v1/nothing", "/api/v1/rollouts"],
+)
+def test_head_is_answered_as_get_without_its_body(settings: Settings, database: Database, path: str) -> None:
+    services = _services(settings, database, clock=lambda: BEGUN + timedelta(minutes=3))
+    _fill(services)
+    whole, (start, *bodies) = get(services, path), asyncio.run(_messages(services, "HEAD", path))
+    assert start["status"] == whole.status_code
+    headers = {name.decode(): value.decode() for name, value in start["headers"]}
+    assert headers == dict(whole.headers)
+    assert [body.get("body", b"") for body in bodies] == [b""]
+
+
+def test_the_stream_of_news_ends_where_only_its_head_was_asked_for(settings: Settings, database: Database) -> None:
+    start, body = asyncio.run(_messages(_services(settings, database), "HEAD", "/events"))
+    assert (start["status"], body["body"]) == (200, b"")
+
+
+async def _messages(services: Services, method: str, path: str) -> list[Any]:
+    """What the server is given to send."""
+    told: list[Any] = []
+    host = (b"host", b"localhost:8320")
+    scope = {"type": "http", "method": method, "path": path, "headers": [host, (b"accept", b"text/html")]}
+    about = {
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "scheme": "http",
+        "query_string": b"",
+        "root_path": "",
+    }
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()  # there is no body, and nobody leaves
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    await create_app(services)(scope | about, receive, send)
+    return told
+
+
 def test_the_time_line_knows_which_deployments_were_judged(settings: Settings, database: Database) -> None:
     services = _services(settings, database)
     services.deployments.add(a_deployment())

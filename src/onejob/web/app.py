@@ -12,6 +12,7 @@ from starlette.types import Scope
 from onejob import __version__
 from onejob.state.errors import StateError
 from onejob.web.api import router as api_router
+from onejob.web.head import HeadAsGet
 from onejob.web.pages import history, routes
 from onejob.web.pages.data import PageData
 from onejob.web.pages.product import ProductData
@@ -52,6 +53,7 @@ def build(data: PageData, *routers: APIRouter, is_known: Callable[[str], bool] =
     app.mount("/static", Cached(directory=_STATIC), name="static")
     app.add_exception_handler(404, _not_found)
     app.add_exception_handler(StateError, _no_state)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(Guard, is_known=is_known)
     return app
 

@@ -6,7 +6,7 @@ from starlette.routing import Match
 from onejob.web.api import dead_letters, deployments, gate, history, imports, rollouts, status
 from onejob.web.api.problems import ProblemRoute, problem
 
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _PARTS = (
     deployments.router,
     rollouts.router,
@@ -35,7 +35,8 @@ def nothing_here(rest: str, request: Request) -> Response:
 
 def _methods_at(request: Request) -> set[str]:
     found = (route for part in _PARTS for route in part.routes if route.matches(request.scope)[0] is not Match.NONE)
-    return {method for route in found for method in getattr(route, "methods", ())}
+    methods = {method for route in found for method in getattr(route, "methods", ())}
+    return methods | ({"HEAD"} if "GET" in methods else set())  # see web/head.py
 
 
 router.include_router(_elsewhere)
