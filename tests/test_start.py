@@ -64,6 +64,22 @@ def test_a_number_too_large_for_what_it_sets_is_refused_by_name(name: str, monke
         app.read_settings()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "bound"),
+    [
+        ("engine_max_memory_bytes", "1", "greater than or equal to 268435456"),
+        ("traces_retention_days", "3651", "less than or equal to 3650"),
+        ("rollup_retention_days", "10000", "less than or equal to 3650"),
+    ],
+)
+def test_a_number_that_would_store_nothing_or_be_cut_silently_is_refused_by_name(
+    name: str, value: str, bound: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"ONEJOB_{name.upper()}", value)
+    with pytest.raises(app.CannotStart, match=f"ONEJOB_{name.upper()}: .*{bound}"):
+        app.read_settings()
+
+
 def test_a_shell_that_allows_few_open_files_does_not_bound_the_connections(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

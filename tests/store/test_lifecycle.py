@@ -147,7 +147,7 @@ def test_retention_and_promoted_attributes_follow_the_settings(own_settings: Set
     changed = own_settings.model_copy(
         update={
             "traces_retention_days": 3,
-            "rollup_retention_days": 1_000_000,
+            "rollup_retention_days": 3650,
             "logs_retention_days": 5,
             "metrics_retention_days": 6,
             "promoted_attributes": ("a'b.c",),

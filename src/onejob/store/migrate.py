@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MAX_DAYS = 3650  # beyond it a DateTime plus the interval leaves the type's range (2106) and everything expires at once
-
 
 def migrate(engine: Engine, settings: Settings) -> None:
     """Raises SchemaMismatch when the data is a newer release's, or was binned by another width."""
@@ -39,10 +37,10 @@ def migrate(engine: Engine, settings: Settings) -> None:
     values: dict[str, object] = {
         **schema_values(),
         "bin_width_s": settings.bin_width_s,
-        "traces_retention_days": min(settings.traces_retention_days, _MAX_DAYS),
-        "rollup_retention_days": min(settings.rollup_retention_days, _MAX_DAYS),
-        "logs_retention_days": min(settings.logs_retention_days, _MAX_DAYS),
-        "metrics_retention_days": min(settings.metrics_retention_days, _MAX_DAYS),
+        "traces_retention_days": settings.traces_retention_days,
+        "rollup_retention_days": settings.rollup_retention_days,
+        "logs_retention_days": settings.logs_retention_days,
+        "metrics_retention_days": settings.metrics_retention_days,
     }
     for number, (name, script) in scripts.items():
         if number not in applied:
@@ -101,7 +99,7 @@ def _set_retention(engine: Engine, definitions: dict[str, str], settings: Settin
         *((f"otel_metrics_{kind}", "toDateTime(TimeUnix)", settings.metrics_retention_days) for kind in POINTS),
     )
     for table, column, days in wanted:
-        ttl = f"TTL {column} + toIntervalDay({min(days, _MAX_DAYS)})"
+        ttl = f"TTL {column} + toIntervalDay({days})"
         if ttl not in definitions[table]:
             engine.execute(f"ALTER TABLE {table} MODIFY {ttl} SETTINGS materialize_ttl_after_modify = 0")
 
