@@ -287,6 +287,15 @@ def test_a_command_to_a_rollout_is_never_sent_twice(onejob: Run, replay: Replay)
     assert len(replay.requests) == 1
 
 
+def test_who_does_not_say_his_name_is_recorded_as_the_local_user(
+    onejob: Run, replay: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGNAME", "ada")
+    replay.on("POST", "/api/v1/rollouts/rol_1/hold", (200, ROLLOUT))
+    assert onejob("rollout", "hold", "rol_1", url=replay.url).returncode == 0
+    assert replay.requests == [("POST", "/api/v1/rollouts/rol_1/hold", {"actor": "ada (command line)"})]
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("15m", 900), ("1h30m", 5400), ("0", 0)])
 def test_durations_are_read_as_people_write_them(text: str, seconds: float) -> None:
     assert read_duration_s(text) == seconds

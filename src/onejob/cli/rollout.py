@@ -1,5 +1,6 @@
 """`onejob rollout`: let onejob move the traffic of a deployment, look at it, and step in."""
 
+import getpass
 from typing import Annotated, Any, Literal
 
 import typer
@@ -27,7 +28,9 @@ Which = Annotated[
         show_default=False,
     ),
 ]
-Actor = Annotated[str | None, typer.Option(help="Who says so; kept with the rollout.")]
+Actor = Annotated[
+    str | None, typer.Option(help="Who says so; kept with the rollout. Unless said, the name of the local user.")
+]
 
 
 @app.command()
@@ -156,8 +159,17 @@ def _command(
     **more: Any,
 ) -> None:
     api = Api(url)
-    body = {"actor": actor, **more} if actor else more
+    body = {"actor": actor or _local_user(), **more}
     _print(api.post(f"{PATH}/{rollout_id(api, which, environment)}/{command}", body), as_json)
+
+
+def _local_user() -> str:
+    """Who is logged in here; the server takes anybody's word for it, as it has no login."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container whose user has no name
+        name = "somebody"
+    return f"{name[:100]} (command line)"
 
 
 def _print(rollout: Document, as_json: bool) -> None:
