@@ -9,7 +9,13 @@ from tests.act.facts import Facts
 from tests.waiting import wait_until
 
 from onejob.act.controller import RolloutController
-from onejob.act.errors import PlanError, RolloutRefusedError, RolloutUnknownError
+from onejob.act.errors import (
+    DriverMisconfiguredError,
+    NoSplitError,
+    PlanError,
+    RolloutRefusedError,
+    RolloutUnknownError,
+)
 from onejob.act.plan import make_step
 from onejob.model.deployment import Status
 from onejob.model.evidence import Arm
@@ -155,21 +161,53 @@ def test_a_share_that_somebody_moved_is_put_back_and_recorded(
 def test_a_router_that_is_away_is_told_once_and_tried_again_every_tick(
     facts: Facts, controller: RolloutController, router: FakeRouter
 ) -> None:
+    rollout = controller.start(facts.deployed().id, "fake", {}, (make_step(0.1, 600), make_step(1.0, 9)))
     router.is_down = True
-    rollout = begin(facts, controller)
+    controller.command(rollout.id, "promote", "ada")
     for at in range(1, 5):
         controller.tick(after(at))
     down = now_of(facts, rollout)
-    assert (down.state, down.share) == (RolloutState.PENDING, 0.0)
+    assert (down.state, down.share) == (RolloutState.PENDING, 0.1)
     assert down.trouble is not None
-    assert len(down.transitions) == 2
+    assert [t.reason for t in down.transitions[2:]] == [
+        "promote by ada",
+        "Envoy's admin interface does not answer; tried again every second",
+    ]
 
     router.is_down = False
     controller.tick(after(5))
 
     up = now_of(facts, rollout)
-    assert (up.state, up.trouble) == (RolloutState.HOLDING, None)
+    assert (up.state, up.share, up.trouble) == (RolloutState.HOLDING, 1.0, None)
     assert up.step_started_at == after(5), "the hold begins when traffic has moved"
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_a_router_that_does_not_answer_is_refused_at_the_start(
+    facts: Facts, controller: RolloutController, router: FakeRouter, mode: Mode
+) -> None:
+    router.is_down = True
+    with pytest.raises(RolloutRefusedError, match="does not answer"):
+        begin(facts, controller, mode)
+    assert facts.rollouts.active() == []
+
+
+@pytest.mark.parametrize(("problem", "ends"), [(NoSplitError, True), (DriverMisconfiguredError, False)])
+def test_an_observer_needs_a_router_but_no_route_to_split(
+    facts: Facts, problem: type[DriverMisconfiguredError], ends: bool
+) -> None:
+    class Unprepared(FakeRouter):
+        def check(self) -> None:
+            raise problem("not ready for this")
+
+    controller = facts.controller(Unprepared())
+    for mode in Mode:
+        started = facts.deployed(service=mode).id
+        if ends and mode is Mode.OBSERVE:
+            assert controller.start(started, "fake", {}, mode=mode).state is RolloutState.HOLDING
+        else:
+            with pytest.raises(RolloutRefusedError, match="not ready for this"):
+                controller.start(started, "fake", {}, mode=mode)
 
 
 def test_an_abort_waits_for_its_router_as_long_as_it_takes(

@@ -80,13 +80,13 @@ def test_what_cannot_be_is_refused_with_what_to_send(api: Api, said: dict[str, A
     assert api.services.rollouts.active() == []
 
 
-def test_a_router_that_is_away_is_waited_for_and_said_to_be(api: Api) -> None:
-    response = start(api, api.start()["id"])
-    assert response.status_code == 201
-    assert "does not answer (ConnectError): start Envoy, or correct" in response.json()["trouble"]
-    assert response.json()["state"] == "pending"
-    aborted = api.post(f"/rollouts/{response.json()['id']}/abort").json()
-    assert "does not answer" in aborted["trouble"]
+@pytest.mark.parametrize("mode", ["observe", "advise", "act"])
+def test_a_wrong_address_of_a_router_is_refused_with_what_to_do(api: Api, mode: str) -> None:
+    response = start(api, api.start()["id"], mode=mode)
+    assert (response.status_code, response.headers["content-type"]) == (409, PROBLEM)
+    told = "does not answer (ConnectError): start Envoy, or correct the rollout's admin_url."
+    assert response.json()["detail"] == f"Envoy's admin interface at {SETTINGS['admin_url']} {told}"
+    assert api.services.rollouts.active() == []
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -5,7 +5,6 @@ the judge, who share the caller's thread. A command is stored at once, whatever 
 for the router only so long.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from onejob.act import rollout as machine
 from onejob.act.attendant import Attendant
 from onejob.act.drivers import DRIVERS, DriverFactory
-from onejob.act.errors import DriverMisconfiguredError, DriverUnreachableError, RolloutRefusedError, RolloutUnknownError
+from onejob.act.errors import DriverError, NoSplitError, RolloutRefusedError, RolloutUnknownError
 from onejob.act.looks import Looks
 from onejob.act.plan import OnTimeout, make_plan
 from onejob.model.deployment import Deployment, Status
@@ -29,8 +28,6 @@ from onejob.state.evidence import Evidences
 from onejob.state.ids import new_id
 from onejob.state.rollouts import Rollouts
 from onejob.state.verdicts import Verdicts
-
-log = logging.getLogger(__name__)
 
 _NOT_YET = "accepted; the router has not answered yet, and is tried again until it does"
 
@@ -214,17 +211,22 @@ class RolloutController:
         return told.rstrip(".")
 
     def _check_driver(self, plan: RolloutPlan) -> None:
-        """A router that cannot do it is refused now; one that is away for a moment is tried again every second."""
+        """A router that cannot do it, or does not answer, is refused now: later nobody is there to correct a typo.
+
+        An observer moves nothing, so it needs no route to split.
+        """
         driver = self._attendant.make_driver(plan)
         try:
             driver.check()
-        except DriverMisconfiguredError as error:
-            if plan.mode is not Mode.OBSERVE:
-                raise RolloutRefusedError(str(error)) from error
-        except DriverUnreachableError as error:
-            log.warning("a rollout starts without its router: %s", error)
+        except DriverError as error:
+            if plan.mode is not Mode.OBSERVE or not isinstance(error, NoSplitError):
+                raise RolloutRefusedError(_sentence(error)) from error
         finally:
             driver.close()
+
+
+def _sentence(error: DriverError) -> str:
+    return f"{str(error).rstrip('.')}."
 
 
 def _to_do_first(other: Rollout) -> str:

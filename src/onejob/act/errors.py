@@ -27,3 +27,7 @@ class DriverUnreachableError(DriverError):
 
 class DriverMisconfiguredError(DriverError):
     """The router answers, but cannot do what the plan asks until somebody changes a configuration."""
+
+
+class NoSplitError(DriverMisconfiguredError):
+    """The router has the versions, but no route whose traffic could be split between them."""

@@ -28,7 +28,7 @@ class TrafficDriver(Protocol):
     """Moves traffic. Every call ends within a few seconds; DriverError says what to do."""
 
     def check(self) -> None:
-        """Raise DriverMisconfiguredError if the router cannot do what a rollout needs."""
+        """Raise DriverError if the router does not answer, or cannot do what a rollout needs."""
 
     def set_share(self, share: float) -> None:
         """Send `share` (0..1) to the new version, and return once that is in force. Repeating it changes nothing."""

@@ -40,7 +40,7 @@ from onejob.act.drivers.base import ArmCounters
 from onejob.act.drivers.envoy_admin import EnvoyAdmin
 from onejob.act.drivers.envoy_config import weighted_clusters
 from onejob.act.drivers.envoy_settings import check_settings
-from onejob.act.errors import DriverMisconfiguredError
+from onejob.act.errors import DriverMisconfiguredError, NoSplitError
 from onejob.model.evidence import Arm
 
 _TOTAL_WEIGHT = 10_000
@@ -85,13 +85,13 @@ class EnvoyDriver:
                 )
         splits = weighted_clusters(self._admin.config(), self._prefix)
         if not splits:
-            raise DriverMisconfiguredError(
+            raise NoSplitError(
                 f"No route of Envoy at {self._admin.url} has weighted_clusters with runtime_key_prefix "
                 f"{self._prefix!r}: add it to the route that is to be split."
             )
         wanted = set(self._clusters.values())
         if not any(wanted <= names for names in splits):
-            raise DriverMisconfiguredError(
+            raise NoSplitError(
                 f"The route of Envoy at {self._admin.url} with runtime_key_prefix {self._prefix!r} splits its traffic "
                 f"between {', '.join(sorted(splits[0]))}, not between {' and '.join(sorted(wanted))}: correct the "
                 "rollout's control_cluster and treatment_cluster, or the route."
