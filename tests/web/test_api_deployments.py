@@ -7,6 +7,7 @@ import pytest
 
 from onejob.model.verdict import State
 from onejob.state.database import Database
+from onejob.state.versions import KnownVersion
 from state.builders import a_rollout, a_signal, a_verdict
 from state.test_codec import an_explanation_of_everything
 from web.api_client import NOW, PROBLEM, Api
@@ -368,6 +369,21 @@ def test_the_gate_knows_the_latest_deployment_of_a_version(api: Api) -> None:
         assert "onejob deployment start" in unknown.json()["detail"]
     assert api.get("/gate", params={"service": "checkout"}).status_code == 422
     assert api.get("/gate", params={"service": "a\x00", "version": "2"}).status_code == 422
+
+
+def test_the_gate_tells_the_version_that_others_are_compared_with_from_one_it_never_saw(api: Api) -> None:
+    api.start(previous_version="1")
+    about: dict[str, Any] = {"service": "checkout", "environment": "production", "version": "0", "builds": ()}
+    api.services.versions.save([KnownVersion(**about, first_seen_at=NOW, last_seen_at=NOW, rate_per_s=1.0)])
+    for version in ("0", "1"):
+        told = api.get("/gate", params={"service": "checkout", "version": version})
+        assert told.status_code == 404
+        assert f"checkout {version} in production is no deployment that onejob saw begin" in told.json()["detail"]
+        assert "The latest deployment is 2." in told.json()["detail"]
+    assert (
+        "No deployment of checkout 9"
+        in api.get("/gate", params={"service": "checkout", "version": "9"}).json()["detail"]
+    )
 
 
 def test_the_gate_says_when_waiting_longer_changes_nothing(api: Api) -> None:

@@ -11,6 +11,7 @@ from onejob.web.api.documents import record_document
 from onejob.web.api.parameters import Uses
 from onejob.web.api.problems import ProblemRoute
 from onejob.web.api.schemas import GateDocument, Problem
+from onejob.web.services import Services
 
 router = APIRouter(prefix="/api/v1/gate", tags=["deployments"], route_class=ProblemRoute)
 _OF_DEPLOYMENT = ("service", "environment", "version", "status")
@@ -30,11 +31,26 @@ def gate(
     found = services.deployments.find(name, place, label)
     record = services.deployments.record(found.id) if found else None
     if record is None:
-        raise UnknownDeploymentError(
-            f"No deployment of {name} {label} in {place} is known: report it with `onejob deployment start`, "
-            "or wait until its telemetry arrives."
-        )
+        raise UnknownDeploymentError(_not_known(services, name, place, label))
     document = record_document(record, services.clock())
     verdict = {part: document["verdict"][part] for part in _OF_VERDICT}
     head = {part: document[part] for part in _OF_DEPLOYMENT}
     return answer({"deployment_id": document["id"], **head, "verdict": verdict, "rollout": document["rollout"]})
+
+
+def _not_known(services: Services, service: str, environment: str, version: str) -> str:
+    """A pipeline that asks about the old version by mistake must not wait for it as for one that is yet to come."""
+    what = f"{service} {version} in {environment}"
+    deployed = services.deployments.of_service(service, environment)
+    is_compared = any(one.previous_version == version for one in deployed)
+    if not is_compared and all(one.version != version for one in services.versions.of_service(service, environment)):
+        return (
+            f"No deployment of {what} is known: report it with `onejob deployment start`, "
+            "or wait until its telemetry arrives."
+        )
+    latest = f" The latest deployment is {deployed[0].version}." if deployed else ""
+    return (
+        f"{what} is no deployment that onejob saw begin: it served before, and new versions are compared with it. So "
+        f"it has no verdict; ask about the version that you deploy.{latest} If this one is deployed again, report that "
+        "with `onejob deployment start`."
+    )
