@@ -27,7 +27,8 @@ class ExplanationDocument:
 
     `services` are those where the damage to the leading operation arises, whichever it shows at.
     `suspects` are deployments that overlap, likeliest first, this one among them; none where no other could have done
-    it.
+    it. A `posterior` is the probability that it did damage, alone or together with another: they may add up to more
+    than 1.
     """
 
     made_at: datetime | None
