@@ -11,8 +11,8 @@ import pytest
 
 from onejob.cycle import Cycle
 from onejob.model.deployment import Deployment
-from onejob.model.explanation import Explanation
-from onejob.model.verdict import State, Verdict
+from onejob.model.explanation import AttributeValue, Explanation
+from onejob.model.verdict import ArmSummary, State, Verdict
 from onejob.seldom import Seldom
 from onejob.state.database import Database
 from onejob.state.deployments import Deployments
@@ -125,6 +125,7 @@ class Judged:
     def __init__(self, database: Database, tick_s: float) -> None:
         self.story: list[str] = []
         self.ill: set[str] = set()
+        self.found: tuple[Any, ...] = ()
         self.verdicts, self.explanations = Verdicts(database), Explanations(database)
         self.looks: list[Look] = []
         self.cycle = Cycle(
@@ -151,7 +152,7 @@ class Judged:
         self.story.append(f"explained {deployment.service}")
         if deployment.service in self.ill:
             raise EngineUnavailable("it is busy")
-        return an_explanation(deployment.id, notes=(str(verdict.judged_at),))
+        return an_explanation(deployment.id, notes=(str(verdict.judged_at),), attributes=self.found)
 
     def after(self, *looks: Look) -> list[str]:
         """What a tick with these looks does."""
@@ -216,3 +217,30 @@ def test_an_explanation_that_fails_keeps_none_waiting_and_is_tried_again(sqlite_
     assert judged.explanations.get(first.deployment.id) is None
     judged.ill = set()
     assert judged.after(later(first), later(second))[2:] == ["explained a"]
+
+
+def an_attribute() -> AttributeValue:
+    about = {"operation": "GET /", "signal": "errors", "name": "tenant", "value": "a", "bad": 9, "total": 10}
+    return AttributeValue(**about, lift=9.0, coverage=1.0, rest_share=0.1)  # type: ignore[arg-type]
+
+
+def of_requests(look: Look, requests: int) -> Look:
+    arm = ArmSummary(kind="concurrent", versions=("2",), instances=(), requests=requests)
+    return later(look, control=None, treatment=arm)
+
+
+def test_an_explanation_that_found_nothing_is_made_again_as_the_evidence_grows(sqlite_database: Database) -> None:
+    judged = Judged(sqlite_database, tick_s=60)
+    (look,) = turned_worse(sqlite_database, "a")
+    judged.after(look)
+    remade = [n for n in range(100, 20_000, 20) if "explained a" in judged.after(of_requests(look, n))]
+    assert remade == [160, 240, 360, 540, 820, 1240], "half as many more each time, and not for ever"
+
+
+def test_an_explanation_that_found_something_is_left_until_the_end(sqlite_database: Database) -> None:
+    judged = Judged(sqlite_database, tick_s=60)
+    (look,) = turned_worse(sqlite_database, "a")
+    judged.found = (an_attribute(),)
+    judged.after(look)
+    assert judged.after(of_requests(look, 100)) == judged.after(of_requests(look, 1000)) == ["judged a"]
+    assert judged.after(replace(later(look), finished=True)) == ["judged a", "explained a"]

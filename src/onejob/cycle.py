@@ -30,6 +30,10 @@ log = logging.getLogger(__name__)
 _ROLLOUT_TICK_S = 1.0
 _LEASE = "judge"
 _LEAST_LEASE_S = 30.0
+# Traces may arrive after the counts that turned a verdict, or from services that export late: what had nothing to look
+# into is looked at again when there are half as many requests more, and that so many times (eleven times as many).
+_GROWN = 1.5
+_MOST_REMADE = 6
 _JOIN_S = 10.0  # a look that waits for a stuck engine longer than this is left behind: its evidence is stored or not
 
 
@@ -89,6 +93,7 @@ class Cycle:
         self._lease_s = max(_LEAST_LEASE_S, 3 * tick_s)
         self._leased_at: datetime | None = None
         self._unexplained: dict[str, Look] = {}  # the latest of each, or an old verdict would be stored again
+        self._empty: dict[str, tuple[int, int]] = {}  # requests when it was last found empty, and how often remade
         self._seldom = Seldom(log)
         self._stopping = threading.Event()
         self._hurry = threading.Event()
@@ -123,18 +128,32 @@ class Cycle:
                 return
             self._hurry.set()
             self._events.publish(look.deployment.id, "verdict")
-            if self._wants_explanation(look):
+            wants = self._wants_explanation(look)
+            if look.finished:
+                self._empty.pop(look.deployment.id, None)
+            if wants:
                 self._unexplained[look.deployment.id] = look
             else:
                 self._unexplained.pop(look.deployment.id, None)
 
     def _wants_explanation(self, look: Look) -> bool:
-        """When it turns worse, and again at the end, when late spans have arrived."""
+        """When it turns worse, and again at the end, when late spans have arrived; meanwhile if it is still empty."""
         if look.verdict.state is not State.WORSE:
             return False
         turned = look.previous is None or look.previous.state is not State.WORSE
         waits = look.deployment.id in self._unexplained
-        return turned or waits or look.finished or self._explanations.get(look.deployment.id) is None
+        if turned or waits or look.finished:
+            return True
+        made = self._explanations.get(look.deployment.id)
+        return made is None or (made.is_empty and self._has_grown(look))
+
+    def _has_grown(self, look: Look) -> bool:
+        requests = _requests(look.verdict)
+        before, remade = self._empty.setdefault(look.deployment.id, (requests, 0))
+        if remade == _MOST_REMADE or requests < _GROWN * max(1, before):
+            return False
+        self._empty[look.deployment.id] = requests, remade + 1
+        return True
 
     def _explain_some(self, now: datetime) -> None:
         """As many as a tick has time for, those that waited longest first; one at least."""
@@ -196,3 +215,7 @@ class Cycle:
             self._seldom.warning(what, "cannot %s now: %s", what, error)
         except Exception:
             log.exception("could not %s; it is tried again", what)
+
+
+def _requests(verdict: Verdict) -> int:
+    return sum(arm.requests for arm in (verdict.control, verdict.treatment) if arm is not None)

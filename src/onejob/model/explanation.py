@@ -140,10 +140,11 @@ LIKELY = 0.5  # a posterior from which on a suspect is said to have done it
 class SuspectedDeployment:
     """One of several deployments that may have done the damage; the judged one is among them.
 
-    `posterior` is the probability in 0..1 that it did, alone or with another, by the evidence in the traces; what the
-    suspects lack to 1 is something else. `separable`: the evidence tells it from every other suspect. `steps` is how
-    many calls lie between it and the judged service. `began_at` is when it was reported to start, or its first
-    request where that was seen earlier. `reasons` are sentences without a full stop.
+    `posterior` is the probability in 0..1 that it did, alone or with another, by the evidence in the traces. They add
+    up to more than 1 where two may have done it together; what they lack to 1 is something else.
+    `separable`: the evidence tells it from every other suspect. `steps` is how many calls lie between it and the judged
+    service. `began_at` is when it was reported to start, or its first request where that was seen earlier. `reasons`
+    are sentences without a full stop.
     """
 
     deployment_id: str
@@ -174,3 +175,8 @@ class Explanation:
     notes: tuple[str, ...] = ()
     suspects: tuple[SuspectedDeployment, ...] = ()
     services: tuple[ServiceAtFault, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Were there no requests to look into?"""
+        return not (self.attributes or self.calls or self.traces)
