@@ -27,6 +27,7 @@ from onejob.cycle import Cycle
 from onejob.explain.rivals import when_others_count
 from onejob.explain.service import explain
 from onejob.history.jobs import Jobs
+from onejob.history.places import places
 from onejob.history.service import DailyCalibration, History
 from onejob.ingest.errors import IntakeError
 from onejob.ingest.service import Intake
@@ -217,12 +218,8 @@ def _history(settings: Settings, engine: Engine, database: Database, stack: Exit
     jobs = Jobs(engine, settings, _state_url(settings))
     history = History(jobs, Backtests(database), Calibrations(database), settings, utc_now)
 
-    def places(since: datetime, until: datetime) -> list[tuple[str, str]]:
-        seen = versions_seen(engine, since=int(since.timestamp()), until=int(until.timestamp()))
-        named = {(one.service, one.environment or settings.default_environment) for one in seen if one.service}
-        return sorted(named)
-
-    daily = DailyCalibration(history, places, Leases(database), _server_id(settings.data_dir), utc_now)
+    served = lambda since, until: places(engine, settings.default_environment, since, until)  # noqa: E731
+    daily = DailyCalibration(history, served, Leases(database), _server_id(settings.data_dir), utc_now)
     if settings.calibrate_daily:
         daily.start()
         stack.callback(daily.stop)

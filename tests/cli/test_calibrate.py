@@ -51,6 +51,12 @@ def test_what_could_not_be_measured_says_why(replay: Replay, onejob: Run) -> Non
     assert "checkout runs on one instance." in told.stderr
 
 
+def test_a_service_nobody_has_seen_is_4(replay: Replay, onejob: Run) -> None:
+    replay.on("POST", "/api/v1/calibrations", (404, {"detail": "No request to chekout.", "status": 404}))
+    told = onejob("calibrate", "chekout", url=replay.url)
+    assert (told.returncode, told.stderr) == (4, "onejob: No request to chekout.\n")
+
+
 def test_a_calibration_that_ended_early_is_a_failure(replay: Replay, onejob: Run) -> None:
     answers(replay, MEASURED, state="failed", error="the store is away")
     told = onejob("calibrate", "checkout", url=replay.url)

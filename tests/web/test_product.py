@@ -12,6 +12,7 @@ import pytest
 
 from onejob.act.errors import RolloutRefusedError
 from onejob.config import Settings
+from onejob.history.jobs import Job
 from onejob.state.database import Database
 from onejob.state.deployments import DeploymentFilter
 from onejob.state.errors import StateUnavailableError
@@ -207,10 +208,13 @@ def test_without_a_verdict_there_is_nothing_to_compute_again(settings: Settings,
         "/deployments/dep_checkout1420",
         "/deployments.csv",
         "/api/v1/deployments",
+        "/api/v1/nothing",
+        "/api/v1/rollouts",
         "/openapi.json",
+        "/healthz",
         "/static/live.js",
-    ]
-    + ["/healthz", "/no/such/page", "/api/v1/nothing", "/api/v1/rollouts"],
+        "/no/such/page",
+    ],
 )
 def test_head_is_answered_as_get_without_its_body(settings: Settings, database: Database, path: str) -> None:
     services = _services(settings, database, clock=lambda: BEGUN + timedelta(minutes=3))
@@ -270,3 +274,28 @@ def test_a_state_database_that_is_away_is_said(settings: Settings, database: Dat
     answer = get(replace(services, deployments=Away()), "/")
     assert answer.status_code == 503
     assert "does not answer" in answer.text
+
+
+def test_a_service_nobody_has_seen_is_not_calibrated_but_told_which_is_like_it(
+    settings: Settings, database: Database, engine: Engine
+) -> None:
+    started: list[tuple[str, str | None]] = []
+
+    class History:
+        def start_calibration(self, *place: str) -> Job:
+            started.append(place)  # type: ignore[arg-type]
+            return Job(id="cal_1", kind="calibration", started_at=BEGUN)
+
+    app = create_app(_services(settings, database, engine=engine, history=History()))
+
+    async def ask(body: dict[str, str]) -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8320") as client:
+            return await client.post("/api/v1/calibrations", json=body)
+
+    for body in ({"service": "chekout"}, {"service": "checkout", "environment": "prod"}):
+        unknown = asyncio.run(ask(body))
+        assert unknown.status_code == 404
+        assert "is stored of the last 30 days. There is checkout in production." in unknown.json()["detail"]
+    assert asyncio.run(ask({"service": "checkout"})).status_code == 202
+    assert started == [("checkout", "production")]

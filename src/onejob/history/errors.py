@@ -11,3 +11,7 @@ class HistoryBusyError(HistoryError):
 
 class PeriodError(HistoryError):
     """The time asked for makes no sense."""
+
+
+class NotServedError(HistoryError):
+    """There is nothing to replay of what was asked for."""

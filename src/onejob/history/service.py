@@ -22,7 +22,7 @@ from onejob.store.errors import StoreError
 
 log = logging.getLogger(__name__)
 
-_LOOK_BACK = timedelta(days=30)
+LOOK_BACK = timedelta(days=30)
 _AGE = timedelta(days=1)
 _LEASE = "calibrate"
 _LEASE_S = 3600.0
@@ -56,7 +56,7 @@ class History:
         now = self.clock()
         job = Job(id=new_id("cal", now), kind="calibration", started_at=now, what=service)
         request = {
-            "since": iso(now - _LOOK_BACK),
+            "since": iso(now - LOOK_BACK),
             "until": iso(now),
             "service": service,
             "environment": environment or self.settings.default_environment,

@@ -9,7 +9,8 @@ from onejob.changes.texts import read_name
 from onejob.changes.times import read_moment
 from onejob.history.errors import HistoryError
 from onejob.history.jobs import Job
-from onejob.history.service import History
+from onejob.history.places import check_served, places
+from onejob.history.service import LOOK_BACK, History
 from onejob.model.backtest import Backtest
 from onejob.state.codec import to_plain
 from onejob.state.errors import NotFoundError
@@ -47,12 +48,16 @@ def backtest(backtest_id: str, services: Uses) -> Response:
     return answer({"job": job_document(job) if job else None, "report": report})
 
 
-@router.post("/calibrations", status_code=202, responses={202: {"model": JobDocument}, **_BUSY})
+@router.post("/calibrations", status_code=202, responses={202: {"model": JobDocument}, **_UNKNOWN, **_BUSY})
 def start_calibration(body: CalibrationBody, services: Uses) -> Response:
     """Measure how many false alarms a service would have had, on its own last 30 days."""
     service = read_name(body.service, "service")
-    environment = read_name(body.environment, "environment") if body.environment else None
-    return answer(job_document(_history(services).start_calibration(service, environment)), 202)
+    default, now = services.settings.default_environment, services.clock()
+    environment = read_name(body.environment, "environment") if body.environment else default
+    history = _history(services)
+    if services.engine is not None:
+        check_served(service, environment, places(services.engine, default, now - LOOK_BACK, now))
+    return answer(job_document(history.start_calibration(service, environment)), 202)
 
 
 @router.get("/calibrations", responses={200: {"model": CalibrationsDocument}})

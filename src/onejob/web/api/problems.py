@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from onejob.act.errors import ActError, DriverError, PlanError, RolloutRefusedError, RolloutUnknownError
 from onejob.changes.errors import ChangesError, InvalidReportError, ProgressConflictError, UnknownDeploymentError
-from onejob.history.errors import HistoryError, PeriodError
+from onejob.history.errors import HistoryError, NotServedError, PeriodError
 from onejob.state.errors import BadCursorError, ConflictError, NotFoundError, StateError, StateUnavailableError
 from onejob.store.errors import StoreError
 from onejob.web.api.answers import answer
@@ -27,6 +27,7 @@ _KINDS: tuple[tuple[type[Exception], int, str], ...] = (
     (NotFoundError, 404, "Not found"),
     (InvalidReportError, 422, "A field cannot be right"),
     (PeriodError, 422, "The time makes no sense"),
+    (NotServedError, 404, "Unknown service"),
     (HistoryError, 409, "Not possible now"),
     (PlanError, 422, "The plan makes no sense"),
     (BadCursorError, 422, "Unknown cursor"),
