@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -73,7 +73,9 @@ class FullDisk:
         raise StateUnavailableError("the disk is full")
 
 
-def a_cycle(detector: Nothing, leases: LockedAtFirst | FullDisk) -> Cycle:
+def a_cycle(
+    detector: Nothing, leases: Any, clock: Callable[[], datetime] = lambda: datetime.now(UTC), tick_s: float = 0.01
+) -> Cycle:
     unused: Any = None
     return Cycle(
         detector=detector,
@@ -83,10 +85,10 @@ def a_cycle(detector: Nothing, leases: LockedAtFirst | FullDisk) -> Cycle:
         verdicts=unused,
         explanations=unused,
         events=Events(),
-        leases=leases,  # type: ignore[arg-type]
+        leases=leases,
         holder="a server",
-        clock=lambda: datetime.now(UTC),
-        tick_s=0.01,
+        clock=clock,
+        tick_s=tick_s,
     )
 
 
@@ -117,6 +119,19 @@ def test_a_database_that_was_locked_once_does_not_end_the_judging(caplog: pytest
     cycle.stop()
     assert "cannot look at telemetry now: database is locked" in caplog.text
     assert not any(record.exc_info for record in caplog.records)
+
+
+@pytest.mark.parametrize("step", [timedelta(hours=-1), timedelta(hours=1)])
+def test_a_clock_that_is_set_does_not_stop_the_judging(step: timedelta) -> None:
+    begun, leases, detector = datetime.now(UTC), FullDisk(), Nothing()
+    set_at = [timedelta()]
+    cycle = a_cycle(detector, leases, lambda: begun + set_at[0])
+    cycle.start()
+    assert leases.tried.acquire(timeout=10)
+    set_at[0] = step
+    for _ in range(4):
+        assert leases.tried.acquire(timeout=10)
+    cycle.stop()
 
 
 class Judged:

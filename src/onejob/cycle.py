@@ -181,7 +181,8 @@ class Cycle:
         while not self._stopping.is_set():
             self._attempt("look at telemetry", self._look_if_ours)
             now = self._clock()
-            due = max(due + timedelta(seconds=self._tick_s), now)
+            tick = timedelta(seconds=self._tick_s)
+            due = min(max(due + tick, now), now + tick)  # a clock that was set back must not stop the judging
             self._stopping.wait((due - now).total_seconds())
 
     def _look_if_ours(self) -> None:

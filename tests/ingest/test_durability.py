@@ -3,6 +3,7 @@
 import re
 import shutil
 import sqlite3
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -285,3 +286,13 @@ def test_start_and_stop_may_be_called_twice(tmp_path: Path, engine: Engine) -> N
     intake.stop()
     intake.stop()
     assert intake.stats().spooled_requests == 0
+
+
+def test_spans_do_not_wait_for_a_clock_that_was_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = FakeEngine()
+    with a_spool(tmp_path) as spool:
+        spool.append(b"before", 1).result()
+        monkeypatch.setattr("onejob.ingest.flusher.time", SimpleNamespace(time=lambda: time.time() - 3600))
+        with flushing(spool, engine):
+            wait_until(lambda: spool.requests == 0, "storing")
+    assert list(engine.stored.values()) == [b"before"]

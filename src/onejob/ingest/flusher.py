@@ -111,7 +111,10 @@ class Flusher:
         if self._spool.items(kind) >= self._policy.max_items:
             return True
         oldest = self._spool.oldest_received_at(kind)
-        return oldest is not None and time.time() - oldest >= self._policy.interval_s * _PATIENCE[kind]
+        if oldest is None:
+            return False
+        waited_s = time.time() - oldest  # negative where the clock was set back since: then it is not waited for
+        return not 0 <= waited_s < self._policy.interval_s * _PATIENCE[kind]
 
     def _store(self, batch: Batch) -> None:
         """Returns when the batch is out of the spool, or the flusher is to stop."""
