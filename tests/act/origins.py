@@ -57,6 +57,14 @@ BEHAVIOURS: dict[str, Callable[[http.server.BaseHTTPRequestHandler], None]] = {
 }
 
 
+BEHAVIOURS["answers impossible numbers"] = lambda handler: _answer_with(
+    handler,
+    '{"entries": {"split.checkout.control": {"layer_values": [], "final_value": "²"},'
+    ' "split.checkout.treatment": {"layer_values": [], "final_value": "²"}},'
+    ' "stats": [{"name": "cluster.control.upstream_rq_total", "value": 99999999999999999999999}]}'.encode(),
+)
+
+
 class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
     block_on_close = False

@@ -203,6 +203,13 @@ def test_something_else_on_the_admin_port_is_told(behaviour: str, envoy: Envoy, 
                 break
 
 
+def test_numbers_that_cannot_be_end_no_look_halfway(envoy: Envoy, driver: EnvoyDriver) -> None:
+    with an_origin("answers impossible numbers", envoy.admin_port):
+        assert driver.read_share() is None
+        with pytest.raises(DriverMisconfiguredError, match="a count that cannot be"):
+            driver.read_counts()
+
+
 @pytest.mark.alone
 def test_an_admin_interface_that_hangs_is_given_up_within_seconds(envoy: Envoy) -> None:
     with an_origin("hangs", envoy.admin_port), closing(EnvoyDriver(envoy.settings)) as driver:

@@ -47,6 +47,7 @@ _TOTAL_WEIGHT = 10_000
 # inotify is in force within 3 ms; the rest is for a machine that is busy.
 _PATIENCE_S = 0.5
 _PAUSE_S = 0.005
+_WEIGHT = re.compile(r"[0-9]{1,10}")  # what Envoy takes for a number; others would break `int`
 _STATS = (
     "upstream_rq_completed",
     "upstream_rq_5xx",
@@ -116,7 +117,7 @@ class EnvoyDriver:
     def read_share(self) -> float | None:
         """The share in force; None while a weight is not in Envoy's runtime, or is no number."""
         values = self._in_force()
-        if values is None or not all(value.isdigit() for value in values):
+        if values is None or not all(map(_WEIGHT.fullmatch, values)):
             return None
         control, treatment = map(int, values)
         return treatment / (control + treatment) if control + treatment else None

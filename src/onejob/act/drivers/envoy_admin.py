@@ -18,6 +18,7 @@ from onejob.act.errors import DriverMisconfiguredError, DriverUnreachableError
 _TIMEOUT = httpx.Timeout(1.0, connect=0.5)
 _TRIES = 2
 _LONGEST_ANSWER_S = 3.0
+_MOST_COUNTED = 2**63 - 1  # as much as a column holds
 _LARGEST_ANSWER = 64 * 2**20  # the configuration of thousands of clusters
 
 
@@ -59,9 +60,12 @@ class EnvoyAdmin:
         """Counters and gauges whose name matches the regular expression."""
         stats = self._get("/stats", {"format": "json", "filter": pattern}).get("stats", [])
         try:
-            return {stat["name"]: int(stat["value"]) for stat in stats if isinstance(stat.get("value"), int)}
+            found = {stat["name"]: int(stat["value"]) for stat in stats if isinstance(stat.get("value"), int)}
         except (AttributeError, KeyError, TypeError) as error:
             raise self._no_envoy("/stats", error) from error
+        if any(not 0 <= value <= _MOST_COUNTED for value in found.values()):
+            raise self._no_envoy("/stats", "a count that cannot be")
+        return found
 
     def config(self) -> dict[str, Any]:
         """The configuration in force."""
