@@ -79,13 +79,13 @@ def test_without_a_change_looking_again_and_again_seldom_alarms(kind: str, most:
     Skewed and remembering noise is only asymptotically as good as normal noise.
     """
     rng, alarms = np.random.default_rng(11), 0
-    for _ in range(100):
+    for _ in range(60):
         test, is_alarm = PairedMeans(), False
         for look, difference in enumerate(noise(kind, rng, 400)):
             test.add(10 + difference, 10.0)
             is_alarm |= look % 20 == 19 and max(test.log_evidence(DIFFERENCE, 0.0)) >= BAR
         alarms += is_alarm
-    assert alarms / 100 <= 2 * most
+    assert alarms / 60 <= 2 * most
 
 
 def test_a_change_is_found_and_its_side_told() -> None:
@@ -119,7 +119,7 @@ def test_intervals_contain_the_truth_at_all_looks() -> None:
     """
     rng, missed, bar = np.random.default_rng(7), 0, np.log(2 / 0.05)
     level = 10 + 5 * np.sin(np.arange(300) / 40)
-    for _ in range(80):
+    for _ in range(50):
         test, is_missed = PairedMeans(), False
         for look, at in enumerate(level):
             test.add(1.2 * at + rng.normal(), at + rng.normal(), rng.uniform(0.5, 1.5))
@@ -129,7 +129,7 @@ def test_intervals_contain_the_truth_at_all_looks() -> None:
         low, high = test.interval(RATIO, 0.05)
         assert (low is not None and low > 1.2, high is not None and high < 1.2) == (above >= bar, below >= bar)
         missed += is_missed
-    assert missed <= 4
+    assert missed <= 3
 
 
 def test_differences_are_told_where_there_is_no_level_to_compare_with() -> None:

@@ -54,14 +54,14 @@ def test_a_day_of_counts_gives_a_number(observed: int) -> None:
 @pytest.mark.untraced
 def test_looking_at_every_bin_seldom_alarms_without_a_change_and_finds_a_loss_of_a_fifth() -> None:
     rng, alarms, delays = np.random.default_rng(2), 0, []
-    for run in range(200):
+    for run in range(120):
         x = np.cumsum(rng.poisson(5.0 * (0.8 if run % 2 else 1.0), 200))
         crossed = [t for t in range(4, 200, 5) if log_evidence(float(x[t]), 5.0 * (t + 1))[0] >= np.log(20)]
         if run % 2:
             delays.append(crossed[0] if crossed else 999)
         else:
             alarms += bool(crossed)
-    assert alarms <= 5
+    assert alarms <= 3
     assert np.median(delays) < 60
 
 
@@ -80,7 +80,7 @@ def test_intervals_of_the_ratio_contain_it_at_all_looks_while_share_and_base_rat
     rng, missed, widths = np.random.default_rng(4), 0, []
     e = np.stack([np.full(120, 9.0), np.where(np.arange(120) < 60, 1.0, 9.0)])
     base = np.linspace(1, 4, 120)
-    for _ in range(60):
+    for _ in range(40):
         pairs, is_missed = PairedCounts(), False
         counts = rng.poisson(np.stack([base * e[0], 0.7 * base * e[1]])).astype(float)
         for t in range(120):

@@ -288,6 +288,7 @@ def test_a_version_that_gets_no_requests_any_more_is_worse(ship: Ship) -> None:
     assert "fewer requests than expected" in verdicts[-1].sentence
 
 
+@pytest.mark.untraced
 def test_what_was_rising_before_is_not_the_deployments_doing(ship: Ship) -> None:
     _, verdicts = ship(Service(errors=6.0, since=-40 * MINUTE))
     assert (verdicts[-1].state, verdicts[-1].reason) == (State.UNDECIDED, Reason.NOT_COMPARABLE)

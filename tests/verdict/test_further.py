@@ -179,6 +179,7 @@ def leaking(per_s: float) -> Values:
     return lambda rng, t: 500 + per_s * max(0, t) + rng.normal(0, 1, 2)
 
 
+@pytest.mark.untraced
 def test_a_leak_is_found_in_the_new_version_and_not_in_growth_that_both_share() -> None:
     kpi = a_kpi(name="memory", kind=KpiKind.SLOPE, direction=Direction.LOWER_IS_BETTER, unit="MB", per_instance=True)
     long = Scenario(rates={"POST /orders": 2.0}, share=lambda _: 0.5, seconds=1300, baseline_s=20)

@@ -29,6 +29,7 @@ def test_a_canary_that_is_faster_with_a_tenth_of_the_load_is_not_better() -> Non
     assert any(SAID in line for line in verdict.left_out)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(("share", "control"), [(0.5, 1), (0.1, 9)])
 def test_one_that_is_faster_with_the_same_load_per_instance_is_better(share: float, control: int) -> None:
     verdict = judged(canary(lambda _: share, times(0.4), control_instances=control))
@@ -45,6 +46,7 @@ def test_one_that_is_slower_is_worse_though_it_has_less_load() -> None:
     assert judged(canary(lambda _: 0.1, times(2.5))).state is State.WORSE
 
 
+@pytest.mark.untraced
 def test_fewer_failures_at_the_router_are_better_only_with_the_same_load() -> None:
     def at(share: float) -> State:
         control, treatment = round(600 * (1 - share)), round(600 * share)

@@ -81,6 +81,7 @@ def test_rates_and_numbers_of_requests_are_those_of_all_requests(kept: Kept) -> 
     assert row(verdict, "latency_p50").treatment_requests == pytest.approx(9000, rel=0.12)
 
 
+@pytest.mark.untraced
 def test_what_is_worse_is_found_in_a_tenth_of_the_spans_later_than_in_all_of_them() -> None:
     """Evidence is of spans: it grows with them."""
     hurt = replace(HALF, failing=a_fifth_more_fails)
@@ -188,6 +189,7 @@ def test_sampling_by_outcome_alike_in_both_is_said() -> None:
     assert "durations are those of the spans that were kept" in said
 
 
+@pytest.mark.untraced
 def test_sampling_is_said_in_spans_and_requests_and_whole_traffic_says_nothing_of_it() -> None:
     assert any(line.startswith("Spans are sampled: ") for line in looks(HALF, TENTH)[-1].left_out)
     assert not any("ampl" in line for line in looks(HALF, WHOLE)[-1].left_out)
@@ -239,6 +241,7 @@ def test_nor_are_they_where_bins_have_a_request_or_two(seed: int) -> None:
     assert verdict.reason is not Reason.NOT_COMPARABLE
 
 
+@pytest.mark.untraced
 def test_a_version_that_breaks_for_one_caller_is_no_other_sampler() -> None:
     """Its failures count more than its other requests, as that caller is sampled less; the old version's do not."""
     verdict = of_two_callers(replace(HALF, base_errors=0.03, seconds=90), 7, breaks_for_few=0.4)
@@ -305,6 +308,7 @@ def of_router(requests: int, failed: tuple[int, int]) -> Scenario:
     return replace(HALF, router=counted, seconds=120, base_errors=0.05)  # type: ignore[arg-type]
 
 
+@pytest.mark.untraced
 def test_a_router_that_counts_far_more_requests_and_fewer_failures_gives_a_tail_sampler_away() -> None:
     found = looks(of_router(150, (7, 7)), FAILURES_KEPT, is_told=False)[-1]
 
@@ -313,6 +317,7 @@ def test_a_router_that_counts_far_more_requests_and_fewer_failures_gives_a_tail_
     assert "or what has no spans fails less" in said
 
 
+@pytest.mark.untraced
 def test_requests_without_spans_that_never_fail_do_not_void_a_comparison() -> None:
     """A router counts images too: that looks as if a sampler had kept failures, and proves nothing."""
     many = of_router(1500, (7, 7))
@@ -323,6 +328,7 @@ def test_requests_without_spans_that_never_fail_do_not_void_a_comparison() -> No
     assert found[-1].state is State.WORSE
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(("kept", "failed"), [(TENTH, 7), (WHOLE, 0)])
 def test_a_router_beside_spans_that_are_whole_or_sampled_blindly_gives_nothing_away(kept: Kept, failed: int) -> None:
     """Blindly, and without a weight that says so; or whole, of failures that the router does not call such."""
@@ -331,6 +337,7 @@ def test_a_router_beside_spans_that_are_whole_or_sampled_blindly_gives_nothing_a
     assert not any("chosen by outcome" in line for line in found.left_out)
 
 
+@pytest.mark.untraced
 def test_what_the_router_saw_holds_where_spans_are_chosen_by_outcome() -> None:
     twice = replace(of_router(150, (7, 15)), failing=lambda rng, failed: failed | (rng.random(len(failed)) < 0.05))
     judge = Judge(a_deployment())
@@ -344,6 +351,7 @@ def test_what_the_router_saw_holds_where_spans_are_chosen_by_outcome() -> None:
     assert row(found, "errors", "*").state is State.WORSE
 
 
+@pytest.mark.untraced
 def test_a_verdict_of_sampled_spans_is_recomputed_from_its_stored_counts() -> None:
     batches = merged(sampled(replace(HALF, failing=a_fifth_more_fails, declared_share=True), FAILURES_KEPT))
     judge = Judge(a_deployment())
@@ -373,6 +381,7 @@ def test_a_consumer_that_is_sampled_at_a_tenth_does_as_much_as_the_others() -> N
     assert jobs.treatment == pytest.approx(20.0, rel=0.25)
 
 
+@pytest.mark.untraced
 def test_spans_that_stand_for_themselves_change_nothing() -> None:
     silent, telling = Judge(a_deployment()), Judge(a_deployment())
     for batch in merged(replace(HALF, failing=a_fifth_more_fails, declared_share=True).batches(2)):
