@@ -44,7 +44,8 @@ def test_spans_are_stored_and_an_empty_response_is_full_success(export: Export, 
 def test_gzip_is_understood(intake: Intake, engine: Engine) -> None:
     service = a_service()
     with grpc.insecure_channel(f"127.0.0.1:{intake.grpc_port}", compression=grpc.Compression.Gzip) as channel:
-        channel.unary_unary(EXPORT)(a_payload(*[a_span() for _ in range(50)], service=service))
+        answer = channel.unary_unary(EXPORT)(a_payload(*[a_span() for _ in range(50)], service=service))
+    assert answer == b"", "full success"
     wait_until(lambda: stored(engine, service) == 50, "storing")
 
 
