@@ -21,7 +21,9 @@ UNIT := tests/benchmarks tests/stats tests/test_repository.py \
 	$(addprefix tests/verdict/test_,$(addsuffix .py,decide fingerprints judge report)) \
 	$(addprefix tests/act/test_,$(addsuffix .py,gate limits plan rollout))
 
-.PHONY: help demo serve test check bench-verdict lock docs clean
+JAVASCRIPT := tests/ingest/javascript/node_modules
+
+.PHONY: help demo serve test test-js check bench-verdict lock docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## /\1\t/' | expand -t 15
@@ -50,6 +52,9 @@ else
 	wait $$! || failed=1; cat "$$covered"; exit $$failed
 	$(BIN)/pytest $(BESIDE) -m "not alone and not covering"
 endif
+
+test-js: .venv/.dev $(JAVASCRIPT)/.package-lock.json ## OpenTelemetry's exporters from npm send to onejob; needs Node.js
+	$(BIN)/pytest tests/ingest/exporters_of_javascript.py $(ARGS)
 
 bench-verdict: .venv/.dev ## the verdict beside its peers: ARGS=--quick, ARGS="--data DIR"
 	$(BIN)/python -m bench.verdict $(ARGS)
@@ -88,6 +93,10 @@ $(UV): requirements/tools.txt
 
 .venv/.system: scripts/system.sh | .venv/.dev
 	@scripts/system.sh
+	@touch $@
+
+$(JAVASCRIPT)/.package-lock.json: tests/ingest/javascript/package-lock.json
+	@npm ci --prefix $(@D)/.. --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 install = echo "Installing requirements/$1.txt ..." \

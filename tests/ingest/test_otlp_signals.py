@@ -262,6 +262,11 @@ def test_profiles_are_refused_with_what_to_do(intake: Intake) -> None:
 
     assert answer.status_code == 404
     assert "take profiles out of this exporter" in Status.FromString(answer.content).message
+    method = "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export"
+    with grpc.insecure_channel(f"127.0.0.1:{intake.grpc_port}") as channel, pytest.raises(grpc.RpcError) as refusal:
+        channel.unary_unary(method)(b"\x0a\x00")
+    assert refusal.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert "take profiles out of this exporter" in refusal.value.details()
 
 
 def test_what_came_is_counted_by_kind(post: Post, intake: Intake, kind: Kind) -> None:
