@@ -12,10 +12,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 UV := .tools/bin/uv
 COVERAGE := --cov=onejob.stats --cov=onejob.verdict --cov-branch --cov-report=term:skip-covered --cov-fail-under=95
-# Tests wait for components now and then: one more at a time than there are cores keeps them busy, each with components
+# Tests wait for components now and then: two more at a time than there are cores keep them busy, each with components
 # of its own. A worker that is done takes tests from the one that has most left.
 CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 4)
-BESIDE := -n $(shell n=$(CORES); echo $$((n > 7 ? 8 : n + 1))) --dist worksteal
+BESIDE := -n $(shell n=$(CORES); echo $$((n > 6 ? 8 : n + 2))) --dist worksteal
 # Quick ones that start no component; `make test` runs them all.
 UNIT := tests/benchmarks tests/stats tests/test_repository.py \
 	$(addprefix tests/verdict/test_,$(addsuffix .py,decide fingerprints judge report)) \
@@ -47,7 +47,7 @@ ifdef ARGS
 else
 	@covered=$$(mktemp); trap 'kill $$! 2>/dev/null || true; rm -f "$$covered"' EXIT; failed=0; \
 	echo 'What decides verdicts is tested beside these, as far as they leave time for it; its report follows.'; \
-	nice -n 19 $(BIN)/pytest tests/stats tests/verdict $(BESIDE) -m covering $(COVERAGE) > "$$covered" 2>&1 & \
+	nice -n 19 $(BIN)/pytest tests/stats tests/verdict -n 2 -m covering $(COVERAGE) > "$$covered" 2>&1 & \
 	$(BIN)/pytest -m alone $$(grep -rl --include='test_*.py' 'mark\.alone' tests) || failed=1; \
 	wait $$! || failed=1; cat "$$covered"; exit $$failed
 	$(BIN)/pytest $(BESIDE) -m "not alone and not covering"
