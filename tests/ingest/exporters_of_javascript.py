@@ -6,7 +6,6 @@ Needs Node.js and what `make test-js` gets from npm, so it is no part of the oth
 import json
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,7 +13,7 @@ from onejob.ingest.service import Intake
 from onejob.store.engine import Engine
 from otlp_builders import a_service
 
-from .waiting import wait_until
+from .exported import Rows, check_data_points, rows_of
 
 HERE = Path(__file__).parent / "javascript"
 
@@ -29,25 +28,13 @@ def test_what_javascript_sends_arrives(intake: Intake, engine: Engine, protocol:
 
     assert (sent.returncode, sent.stderr) == (0, "")
     span = json.loads(sent.stdout)
-    rows = _Rows(engine, service)
+    rows = rows_of(engine, service)
     _check_spans(rows, span)
     _check_log_records(rows, span)
-    _check_data_points(rows)
+    check_data_points(rows)
 
 
-class _Rows:
-    def __init__(self, engine: Engine, service: str) -> None:
-        self._engine, self._service = engine, service
-
-    def __call__(self, table: str, order: str) -> list[dict[str, Any]]:
-        sql = f"SELECT * FROM {table} WHERE ServiceName = {{service:String}} ORDER BY {order}"  # noqa: S608
-        params = {"service": self._service}
-        wait_until(lambda: self._engine.query(sql, params).num_rows > 0, "storing")
-        found: list[dict[str, Any]] = self._engine.query(sql, params).to_pylist()
-        return found
-
-
-def _check_spans(rows: _Rows, span: dict[str, str]) -> None:
+def _check_spans(rows: Rows, span: dict[str, str]) -> None:
     request, query = rows("otel_traces", "SpanName")
     assert (request["TraceId"], request["SpanId"]) == (span["traceId"], span["spanId"])
     assert (request["SpanName"], request["SpanKind"], request["Operation"]) == ("GET /cart", "Server", "GET /cart")
@@ -65,7 +52,7 @@ def _check_spans(rows: _Rows, span: dict[str, str]) -> None:
     assert (exception["exception.type"], exception["exception.message"]) == ("RangeError", "no such item")
 
 
-def _check_log_records(rows: _Rows, span: dict[str, str]) -> None:
+def _check_log_records(rows: Rows, span: dict[str, str]) -> None:
     failed, placed = rows("otel_logs", "SeverityNumber DESC")
     assert (failed["Body"], failed["SeverityText"], failed["SeverityNumber"]) == ("the order failed", "WARN", 13)
     assert (failed["TraceId"], failed["SpanId"]) == (span["traceId"], span["spanId"])
@@ -73,18 +60,3 @@ def _check_log_records(rows: _Rows, span: dict[str, str]) -> None:
     assert (attributes["tenant"], json.loads(attributes["items"])) == ("t-1", [1, 2])
     assert (json.loads(placed["Body"]), placed["EventName"]) == ({"order": 7, "paid": False}, "order.placed")
     assert (placed["TraceId"], placed["Version"], placed["ScopeVersion"]) == ("", "7", "1.2")
-
-
-def _check_data_points(rows: _Rows) -> None:
-    orders, stock = rows("otel_metrics_sum", "MetricName")
-    assert (orders["Value"], orders["IsMonotonic"], orders["AggregationTemporality"]) == (3.0, True, 2)
-    assert (orders["MetricUnit"], orders["MetricDescription"]) == ("{order}", "placed")
-    assert dict(orders["Attributes"]) == {"tenant": "t-1"}
-    assert (stock["Value"], stock["IsMonotonic"]) == (-2.5, False)
-    (depth,) = rows("otel_metrics_gauge", "MetricName")
-    assert (depth["MetricName"], depth["Value"]) == ("queue.depth", 7.0)
-    (duration,) = rows("otel_metrics_histogram", "MetricName")
-    assert (duration["Count"], duration["Sum"], duration["Min"], duration["Max"]) == (1, 0.25, 0.25, 0.25)
-    assert (duration["BucketCounts"], duration["ExplicitBounds"]) == ([0, 1, 0], [0.1, 1.0])
-    (size,) = rows("otel_metrics_exponential_histogram", "MetricName")
-    assert (size["Count"], size["Sum"], size["ZeroCount"], sum(size["PositiveBucketCounts"])) == (4, 9.0, 1, 3)

@@ -1,7 +1,6 @@
 """OpenTelemetry's own SDK for Python sends logs and metrics, as any service would, over both protocols."""
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ from onejob.ingest.service import Intake
 from onejob.store.engine import Engine
 from otlp_builders import a_service
 
-from .waiting import wait_until
+from .exported import check_data_points, rows_of
 
 PROTOCOLS = ("grpc", "http")
 
@@ -42,19 +41,8 @@ def a_resource(service: str) -> Resource:
     return Resource.create({"service.name": service, "service.version": "7", "service.instance.id": "i"})
 
 
-@pytest.fixture
-def rows(engine: Engine) -> Callable[[str, str, str], list[dict[str, Any]]]:
-    def rows(table: str, service: str, order: str) -> list[dict[str, Any]]:
-        sql = f"SELECT * FROM {table} WHERE ServiceName = {{service:String}} ORDER BY {order}"  # noqa: S608
-        wait_until(lambda: engine.query(sql, {"service": service}).num_rows > 0, "storing")
-        found: list[dict[str, Any]] = engine.query(sql, {"service": service}).to_pylist()
-        return found
-
-    return rows
-
-
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_what_is_logged_arrives(intake: Intake, rows: Any, protocol: str) -> None:
+def test_what_is_logged_arrives(intake: Intake, engine: Engine, protocol: str) -> None:
     service = a_service()
     provider = LoggerProvider(resource=a_resource(service))
     provider.add_log_record_processor(BatchLogRecordProcessor(log_exporter(intake, protocol)))
@@ -68,7 +56,7 @@ def test_what_is_logged_arrives(intake: Intake, rows: Any, protocol: str) -> Non
         logger.exception("the order failed")
     provider.shutdown()
 
-    placed, failed = rows("otel_logs", service, "Timestamp")
+    placed, failed = rows_of(engine, service)("otel_logs", "Timestamp")
     assert (placed["Body"], placed["SeverityText"], placed["SeverityNumber"]) == ("order 7 placed", "INFO", 9)
     assert dict(placed["LogAttributes"])["tenant"] == "t-1"
     assert (placed["ScopeName"], placed["Version"], placed["Instance"]) == ("shop", "7", "i")
@@ -78,7 +66,7 @@ def test_what_is_logged_arrives(intake: Intake, rows: Any, protocol: str) -> Non
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_what_is_measured_arrives(intake: Intake, rows: Any, protocol: str) -> None:
+def test_what_is_measured_arrives(intake: Intake, engine: Engine, protocol: str) -> None:
     service = a_service()
     reader = PeriodicExportingMetricReader(metric_exporter(intake, protocol), export_interval_millis=3_600_000)
     finely = View(instrument_name="size", aggregation=ExponentialBucketHistogramAggregation())
@@ -94,19 +82,4 @@ def test_what_is_measured_arrives(intake: Intake, rows: Any, protocol: str) -> N
         sizes.record(size)
     provider.shutdown()
 
-    orders, stock = rows("otel_metrics_sum", service, "MetricName")
-    assert (orders["Value"], orders["IsMonotonic"], orders["AggregationTemporality"]) == (3.0, True, 2)
-    assert (orders["MetricUnit"], orders["MetricDescription"], dict(orders["Attributes"])) == (
-        "{order}",
-        "placed",
-        {"tenant": "t-1"},
-    )
-    assert (stock["Value"], stock["IsMonotonic"]) == (-2.5, False)
-    assert (orders["ScopeName"], orders["ScopeVersion"], orders["Version"]) == ("shop", "1.2", "7")
-    (depth,) = rows("otel_metrics_gauge", service, "MetricName")
-    assert (depth["MetricName"], depth["Value"]) == ("queue.depth", 7.0)
-    (duration,) = rows("otel_metrics_histogram", service, "MetricName")
-    assert (duration["Count"], duration["Sum"], duration["Min"], duration["Max"]) == (1, 0.25, 0.25, 0.25)
-    assert (duration["BucketCounts"], duration["ExplicitBounds"]) == ([0, 1, 0], [0.1, 1.0])
-    (size,) = rows("otel_metrics_exponential_histogram", service, "MetricName")
-    assert (size["Count"], size["Sum"], size["ZeroCount"], sum(size["PositiveBucketCounts"])) == (4, 9.0, 1, 3)
+    check_data_points(rows_of(engine, service))
