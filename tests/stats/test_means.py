@@ -119,7 +119,7 @@ def test_intervals_contain_the_truth_at_all_looks() -> None:
     """
     rng, missed, bar = np.random.default_rng(7), 0, np.log(2 / 0.05)
     level = 10 + 5 * np.sin(np.arange(300) / 40)
-    for _ in range(50):
+    for _ in range(60):
         test, is_missed = PairedMeans(), False
         for look, at in enumerate(level):
             test.add(1.2 * at + rng.normal(), at + rng.normal(), rng.uniform(0.5, 1.5))

@@ -80,7 +80,7 @@ def test_intervals_of_the_ratio_contain_it_at_all_looks_while_share_and_base_rat
     rng, missed, widths = np.random.default_rng(4), 0, []
     e = np.stack([np.full(120, 9.0), np.where(np.arange(120) < 60, 1.0, 9.0)])
     base = np.linspace(1, 4, 120)
-    for _ in range(40):
+    for _ in range(60):
         pairs, is_missed = PairedCounts(), False
         counts = rng.poisson(np.stack([base * e[0], 0.7 * base * e[1]])).astype(float)
         for t in range(120):
