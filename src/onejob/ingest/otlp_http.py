@@ -1,5 +1,5 @@
-"""OTLP over HTTP: POST /v1/traces, /v1/logs and /v1/metrics, protobuf or JSON, gzip, zstd or neither, as a plain ASGI
-application.
+"""Telemetry over HTTP, as a plain ASGI application: OTLP (POST /v1/traces, /v1/logs and /v1/metrics), Prometheus'
+remote write and Loki's push, each as its dialect says.
 
 Small protobuf bodies are parsed on the event loop; large ones and JSON in a thread, so that one client cannot hold up
 the others.
@@ -13,34 +13,26 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf import json_format
-from google.protobuf.message import Message
-
-from onejob.ingest.answers import NO_PROFILES, failure, success
-from onejob.ingest.bodies import DECOMPRESS, too_large
+from onejob.ingest import otlp_dialect
+from onejob.ingest.bodies import too_large
+from onejob.ingest.dialect import Dialect, Refusal, Reply, Way, head_of, status_of
 from onejob.ingest.door import INLINE_BYTES, Door
-from onejob.ingest.errors import BadRequest, IntakeError, TooLarge, TryLater
-from onejob.ingest.validate import JSON_CHECKS, PROTOBUF_CHECKS, Accepted, Check
-from onejob.model.telemetry import Kind
+from onejob.ingest.errors import BadRequest, IntakeError, TryLater
+from onejob.ingest.loki import http as loki
+from onejob.ingest.remote_write import http as remote_write
+from onejob.ingest.validate import Accepted
 
-PROTOBUF = "application/x-protobuf"
-JSON = "application/json"
-_PATHS: dict[str, Kind] = {"/v1/traces": "traces", "/v1/logs": "logs", "/v1/metrics": "metrics"}
-_PROFILES = "/v1development/profiles"
+_DIALECTS: dict[str, Dialect] = {
+    **dict.fromkeys((*otlp_dialect.PATHS, otlp_dialect.PROFILES), otlp_dialect),
+    remote_write.PATH: remote_write,
+    loki.PATH: loki,
+}
+_TAKEN = ", ".join(path for path in _DIALECTS if path != otlp_dialect.PROFILES)
 _BODY_TIMEOUT_S = 30.0
 _MAX_HELD_BYTES = 256 * 2**20
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Refusal(Exception):  # noqa: N818
-    """An answer that is about HTTP rather than about telemetry."""
-
-    status: int
-    message: str
-    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 @dataclass(slots=True)
@@ -65,30 +57,33 @@ class OtlpHttpApp:
         if scope["type"] != "http":
             raise RuntimeError(f"OTLP/HTTP does not speak {scope['type']}.")
         headers = dict(scope["headers"])
-        media = headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
+        head = head_of(scope["method"], scope["path"], headers)
+        dialect = _DIALECTS.get(head.path, otlp_dialect)
         try:
-            check = _check_of(scope["method"], scope["path"], media)
-            accepted = await self._accept(check, media, headers, receive)
-        except _Refusal as refusal:
-            await _answer(send, refusal.status, failure(BadRequest(refusal.message)), media, refusal.headers)
+            if head.path not in _DIALECTS:
+                raise Refusal(404, f"There is nothing at {head.path[:200]}: onejob takes POST {_TAKEN}.")
+            way = dialect.way(head, self._door.max_request_bytes)
+            accepted = await self._accept(way, headers, receive)
+        except Refusal as refusal:
+            reply = dialect.refuse(head, refusal.status, BadRequest(refusal.message), refusal.headers)
         except IntakeError as error:
             retry = ((b"retry-after", str(error.retry_after_s).encode()),) if isinstance(error, TryLater) else ()
-            await _answer(send, _status(error), failure(error), media, retry)
+            reply = dialect.refuse(head, status_of(error), error, retry)
         else:
-            await _answer(send, 200, success(accepted), media)
+            reply = dialect.answer(head, accepted)
+        await _send(send, reply)
 
-    async def _accept(self, check: Check, media: str, headers: dict[bytes, bytes], receive: Receive) -> Accepted:
-        limit = self._door.max_request_bytes
-        decompress = _decompressing(headers.get(b"content-encoding", b""))
+    async def _accept(self, way: Way, headers: dict[bytes, bytes], receive: Receive) -> Accepted:
+        limit, decompress = self._door.max_request_bytes, way.decompress
         held = _Held()
         try:
             body = await self._read(receive, limit, int(headers.get(b"content-length", b"0") or 0), held)
 
             def work() -> tuple[Accepted, Any]:
-                return self._door.check_and_spool(decompress(body, limit) if decompress else body, check)
+                return self._door.check_and_spool(decompress(body, limit) if decompress else body, way.check)
 
-            if media == JSON or decompress or len(body) > INLINE_BYTES:
-                threads = self._json_thread if media == JSON else self._threads
+            if way.is_slow or decompress or len(body) > INLINE_BYTES:
+                threads = self._json_thread if way.is_slow else self._threads
                 accepted, waiting = await asyncio.get_running_loop().run_in_executor(threads, work)
             else:
                 accepted, waiting = work()
@@ -108,7 +103,7 @@ class OtlpHttpApp:
                 while more:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise _Refusal(400, "The connection ended before the body did.")
+                        raise Refusal(400, "The connection ended before the body did.")
                     piece = message.get("body", b"")
                     held.size += len(piece)
                     self._held_bytes += len(piece)
@@ -119,51 +114,13 @@ class OtlpHttpApp:
                     pieces.append(piece)
                     more = message.get("more_body", False)
         except TimeoutError:
-            raise _Refusal(408, f"The body took longer than {_BODY_TIMEOUT_S:.0f} s.") from None
+            raise Refusal(408, f"The body took longer than {_BODY_TIMEOUT_S:.0f} s.") from None
         return b"".join(pieces)
 
 
-def _check_of(method: str, path: str, media: str) -> Check:
-    """What the body must pass."""
-    if path == _PROFILES:
-        raise _Refusal(404, NO_PROFILES)
-    if path not in _PATHS:
-        raise _Refusal(404, f"There is nothing at {path[:200]}: onejob takes POST {', '.join(_PATHS)}.")
-    if method != "POST":
-        raise _Refusal(405, f"Send {_PATHS[path]} with POST.", ((b"allow", b"POST"),))
-    if media not in (PROTOBUF, JSON):
-        raise _Refusal(415, f"The content type is {media[:100]!r}; OTLP/HTTP is {PROTOBUF} or {JSON}.")
-    return (JSON_CHECKS if media == JSON else PROTOBUF_CHECKS)[_PATHS[path]]
-
-
-def _decompressing(encoding: bytes) -> Callable[[bytes, int], bytes] | None:
-    name = encoding.decode("latin-1").strip().lower()
-    if name in ("", "identity"):
-        return None
-    if name not in DECOMPRESS:
-        known = ", ".join(DECOMPRESS)
-        raise _Refusal(
-            415,
-            f"The content encoding is {name[:100]!r}; use {known} or none.",
-            ((b"accept-encoding", known.encode()),),
-        )
-    return DECOMPRESS[name]
-
-
-def _status(error: IntakeError) -> int:
-    if isinstance(error, TryLater):
-        return 429 if error.is_overload else 503
-    return 413 if isinstance(error, TooLarge) else 400
-
-
-async def _answer(
-    send: Send, status: int, message: Message, media: str, headers: tuple[tuple[bytes, bytes], ...] = ()
-) -> None:
-    """As the client sent it, as OTLP asks for; JSON where that is neither."""
-    if media == PROTOBUF:
-        body = message.SerializeToString()
-    else:
-        media, body = JSON, json_format.MessageToJson(message, indent=None).encode()
-    head = [(b"content-type", media.encode()), (b"content-length", str(len(body)).encode()), *headers]
-    await send({"type": "http.response.start", "status": status, "headers": head})
-    await send({"type": "http.response.body", "body": body})
+async def _send(send: Send, reply: Reply) -> None:
+    head = [(b"content-type", reply.media.encode()), (b"content-length", str(len(reply.body)).encode())]
+    if reply.status == 204:  # which has no body (RFC 9110, 8.6)
+        head = []
+    await send({"type": "http.response.start", "status": reply.status, "headers": [*head, *reply.headers]})
+    await send({"type": "http.response.body", "body": reply.body})

@@ -71,7 +71,7 @@ def accept_protobuf(rules: Rules, body: bytes) -> Accepted:
 def accept_json(rules: Rules, body: bytes) -> Accepted:
     """OTLP/JSON: ids in hex, integers as strings or numbers, enums as integers. Raises BadRequest."""
     try:
-        document = json.loads(body, object_hook=_Bounded(_SOME + len(body) // _LEAST_OBJECT_BYTES))
+        document = json.loads(body, object_hook=Bounded(len(body)))
         rules.hex_to_base64(document)
         request = json_format.ParseDict(
             document, rules.request(), ignore_unknown_fields=True, max_recursion_depth=_MAX_JSON_DEPTH
@@ -83,14 +83,16 @@ def accept_json(rules: Rules, body: bytes) -> Accepted:
     found = rules.look(request)
     if not found.items:
         _refuse_other(rules, kind_by_key(document))
+        if "streams" in document:
+            raise BadRequest("This is what Loki is pushed, not OTLP: send it to /loki/api/v1/push.")
     return _accepted(rules, request, payload, found)
 
 
-class _Bounded:
-    """Lets so many JSON objects pass. Raises BadRequest."""
+class Bounded:
+    """Lets as many JSON objects pass as mean anything in so many bytes. Raises BadRequest."""
 
-    def __init__(self, most: int) -> None:
-        self._left = most
+    def __init__(self, size: int) -> None:
+        self._left = _SOME + size // _LEAST_OBJECT_BYTES
 
     def __call__(self, found: dict[str, Any]) -> dict[str, Any]:
         self._left -= 1
@@ -110,8 +112,13 @@ def _refuse_other(rules: Rules, kind: Kind | None) -> None:
 
 def _refuse_hollow(rules: Rules, request: Any, payload: bytes) -> None:
     """Raises BadRequest."""
-    most = _SOME + len(payload) // rules.least_item_bytes
-    if any(size > most for size in rules.sizes(request)):
+    for size in rules.sizes(request):
+        refuse_more(size, len(payload), rules.least_item_bytes)
+
+
+def refuse_more(messages: int, size: int, least_bytes: int) -> None:
+    """Than mean anything in a body of that size. Raises BadRequest."""
+    if messages > _SOME + size // least_bytes:
         raise BadRequest(_HOLLOW.format("messages"))
 
 
