@@ -1,5 +1,6 @@
 #!/bin/sh
-# What the tests need from the system: a real Chromium for the pages, strace to see the disk before the reply.
+# What the tests need from the system: a real Chromium for the pages, strace to see the disk before the reply, a real
+# Prometheus that writes to us.
 # Find it, install it if we may, else say how.
 set -eu
 
@@ -13,6 +14,7 @@ has() {
 missing() {
     has chromium chromium-browser google-chrome || printf 'chromium '
     [ "$(uname)" != Linux ] || has strace || printf 'strace '
+    [ "$(uname)" != Linux ] || has prometheus || printf 'prometheus '
 }
 
 [ -n "$(missing)" ] || exit 0

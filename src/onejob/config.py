@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from onejob.model.kpi import Kpi, Tolerance
+from onejob.model.scrape import ScrapeTarget
 
 Seconds = Annotated[float, Field(gt=0, le=1e9)]
 
@@ -58,7 +59,7 @@ class Settings(BaseSettings):
         16 * 2**20,
         gt=0,
         le=2**30,
-        description="Largest OTLP request after decompression, in bytes; larger ones are refused.",
+        description="Largest request after decompression, in bytes; larger ones are refused.",
     )
     spool_max_bytes: int = Field(
         2 * 2**30,
@@ -81,6 +82,14 @@ class Settings(BaseSettings):
         40_000, gt=0, le=10**9, description="Spans, log records or data points at which a flush happens at once."
     )
     retry_digest_s: Seconds = Field(900.0, description="How long a retried request is recognised and not stored twice.")
+    scrape_targets: tuple[ScrapeTarget, ...] = Field(
+        (),
+        description="Pages of metrics to fetch: a JSON list of `{url, job, instance, interval_s, timeout_s, labels}`. "
+        "See [Metrics from Prometheus](how-to-prometheus.md).",
+    )
+    scrape_max_bytes: int = Field(
+        8 * 2**20, gt=0, le=2**30, description="Largest such page, in bytes; a larger one counts as down."
+    )
     traces_retention_days: int = Field(
         14, gt=0, le=_MOST_DAYS, description="How long spans are kept; ten years at most."
     )
@@ -158,6 +167,19 @@ class Settings(BaseSettings):
     @classmethod
     def _only_keys_of_a_tolerance(cls, value: Any) -> Any:
         return _known_keys(Tolerance, value)
+
+    @field_validator("scrape_targets", mode="before")
+    @classmethod
+    def _only_keys_of_a_target(cls, value: Any) -> Any:
+        return _known_keys(ScrapeTarget, value)
+
+    @field_validator("scrape_targets")
+    @classmethod
+    def _targets_differ(cls, targets: tuple[ScrapeTarget, ...]) -> tuple[ScrapeTarget, ...]:
+        twice = [name for name, times in Counter(target.name for target in targets).items() if times > 1]
+        if twice:
+            raise ValueError(f"two targets have the job and instance {twice[0]!r}; give one another `instance`")
+        return targets
 
     @field_validator("kpis")
     @classmethod

@@ -111,12 +111,15 @@ def test_status_says_what_is_stored(onejob: Run, replay: Replay) -> None:
     full = "The disk of /data/spool is full: free at least 5 MB."
     logs = {"accepted_requests": 3, "accepted": 2000, "rejected": 0, "spooled": 500, "stored": 1500}
     metrics = dict.fromkeys(logs, 0)
+    failing = {"checkout 10.0.0.7:8080": "it answers with HTTP status 500"}
     document = {
         "version": "0.1.0",
         "engine": {"kind": "embedded", "up": True},
         "state": state,
         "spans_stored": 12345,
-        "intake": intake | {"logs": logs, "metrics": metrics, "refused": {"TryLater": 2}, "trouble": full},
+        "intake": intake
+        | {"logs": logs, "metrics": metrics, "refused": {"TryLater": 2}, "trouble": full}
+        | {"failing_targets": failing},
     }
     replay.on("GET", "/api/v1/status", (200, document))
     result = onejob("status", url=replay.url)
@@ -133,6 +136,7 @@ def test_status_says_what_is_stored(onejob: Run, replay: Replay) -> None:
         "log records": "2,000 accepted, 1,500 stored, 500 on their way",
         "on their way": "7 spans, 1.5 kB, the oldest for 4 s",
         "refused": "2 requests, to be sent again later",
+        "not scraped": "checkout 10.0.0.7:8080: it answers with HTTP status 500",
         "trouble": full,
     }
     assert json.loads(onejob("status", "--json", url=replay.url).stdout) == document

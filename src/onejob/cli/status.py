@@ -66,6 +66,7 @@ def _intake(intake: Document) -> list[tuple[str, object]]:
         ("rejected spans", _count(intake.get("rejected_spans") or None)),
         *(("refused", sentence) for sentence in refused),
         ("dead letters", _count(intake.get("dead_letters") or None)),
+        *(("not scraped", f"{name}: {why}") for name, why in (intake.get("failing_targets") or {}).items()),
         ("trouble", intake.get("trouble")),
     ]
 

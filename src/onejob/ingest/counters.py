@@ -27,7 +27,8 @@ class IntakeStats:
     """Requests of all kinds, and spans; `logs` and `metrics` count log records and data points.
 
     `spooled_*` wait to be stored; `lag_s` is the age of the oldest of them; `refused` counts requests by reason.
-    `trouble` is why nothing is taken or stored now, and what to do.
+    `failing_targets` are those that are not scraped, and why; `trouble` is why nothing is taken or stored now, and what
+    to do.
     """
 
     accepted_requests: int
@@ -45,6 +46,7 @@ class IntakeStats:
     lag_s: float
     first_span_at: datetime | None
     last_span_at: datetime | None
+    failing_targets: dict[str, str]
     trouble: str
 
 

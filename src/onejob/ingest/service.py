@@ -1,4 +1,4 @@
-"""The intake as a whole: two doors, the spool behind them, and the flusher that empties it into the engine."""
+"""The intake as a whole: doors, a scraper, the spool behind them, and the flusher that empties it into the engine."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from onejob.ingest.flusher import Flusher, FlushPolicy
 from onejob.ingest.http_server import HttpServer
 from onejob.ingest.otlp_grpc import GrpcServer
 from onejob.ingest.otlp_http import OtlpHttpApp
+from onejob.ingest.scrape.scraper import Scraper
 from onejob.ingest.spool import Spool, SpoolLimits
 from onejob.model.telemetry import KINDS, Kind
 
@@ -40,6 +41,7 @@ class Intake:
             self._grpc = GrpcServer(door, settings.listen_host, settings.otlp_grpc_port)
             undo.callback(self._grpc.stop)
             self._http = HttpServer(OtlpHttpApp(door), settings.listen_host, settings.otlp_http_port)
+            self._scraper = Scraper(settings.scrape_targets, door, settings.scrape_max_bytes)
             undo.pop_all()
         self._flusher = Flusher(self._spool, engine, FlushPolicy(settings.flush_interval_s, settings.flush_max_spans))
 
@@ -58,12 +60,14 @@ class Intake:
         self._flusher.start()
         self._grpc.start()
         self._http.start()
+        self._scraper.start()
 
     def stop(self) -> None:
         """Doors first, so that everything acknowledged is in the spool when it closes."""
         if self._is_stopped:
             return
         self._is_stopped = True
+        self._scraper.stop()
         self._grpc.stop()
         self._http.stop()
         self._flusher.stop()
@@ -101,6 +105,7 @@ class Intake:
             lag_s=max(0.0, time.time() - oldest) if oldest is not None else 0.0,
             first_span_at=_utc(traces.first_at),
             last_span_at=_utc(traces.last_at),
+            failing_targets=dict(self._scraper.failing),
             trouble=" ".join(filter(None, (spool.trouble(), self._flusher.trouble))),
         )
 
