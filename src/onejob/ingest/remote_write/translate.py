@@ -3,7 +3,7 @@
     job, instance, service_version... -> resource      __name__ -> metric      what is left -> attributes
 
 Each series is stored by itself, under its own name: the parts of a classic histogram or summary may come in requests of
-their own, so they are not put together (docs/decisions/013).
+their own, so they are not put together (docs/decisions/014).
 """
 
 from __future__ import annotations
