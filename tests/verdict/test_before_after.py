@@ -1,109 +1,49 @@
 """A deployment that replaced the old version at once is judged against the service's own past."""
 
-import json
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from onejob.config import Settings
 from onejob.model.calibration import Calibration
 from onejob.model.deployment import Deployment, Status, Strategy
+from onejob.model.rollout import Mode, Rollout, RolloutPlan, RolloutState, Step
 from onejob.model.verdict import FalseAlarms, Reason, State, Verdict
 from onejob.state.calibrations import Calibrations
 from onejob.state.database import Database
 from onejob.state.deployments import Deployments
 from onejob.state.evidence import Evidences
+from onejob.state.rollouts import Rollouts
 from onejob.state.verdicts import Verdicts
 from onejob.store.engine import Engine, open_engine
 from onejob.verdict.recompute import recompute
 from onejob.web.pages.sure import view
 from otlp_builders import a_payload, a_service, a_span
 from verdict.judge_loops import a_loop
+from verdict.rollups import BEGAN, MINUTE, OPERATIONS, Service, moment, store
 from verdict.traffic import a_deployment
 
-MINUTE, HOUR, DAY = 60, 3_600, 86_400
-BEGAN = int(time.time()) // DAY * DAY - DAY + 9 * HOUR  # yesterday at nine, in the morning's rise
-OPERATIONS = ("GET /cart", "POST /orders")
 # Minutes after the deployment at which it is looked at: seldom where only the last verdict is asked for, the hour's.
 SELDOM, OFTEN = (1, 16, 40, 68), range(1, 70, 3)
 
 
-@dataclass(frozen=True)
-class Service:
-    """Requests a minute with a day in it; what `change` makes of (requests, errors, seconds) from `since` on."""
-
-    days: float = 1.2
-    per_minute: float = 150.0
-    error_rate: float = 0.01
-    since: int = 0  # seconds after the deployment
-    lasts: int = DAY
-    requests: float = 1.0
-    errors: float = 1.0
-    slower: float = 1.0
-    is_deployed: bool = True
-
-    def rows(self, service: str, seed: int, environment: str = "production") -> Iterator[str]:
-        """Cells of a minute each, as lines of JSON."""
-        rng = np.random.default_rng(seed)
-        for at in range(BEGAN - int(self.days * DAY), BEGAN + 70 * MINUTE, MINUTE):
-            day = 1 + 0.6 * np.sin(2 * np.pi * (at % DAY) / DAY - np.pi / 2)
-            requests, errors, slower = (
-                (self.requests, self.errors, self.slower)
-                if 0 <= at - BEGAN - self.since < self.lasts
-                else (1.0, 1.0, 1.0)
-            )
-            for operation in OPERATIONS:
-                n = int(rng.poisson(self.per_minute * day * requests))
-                failed = int(rng.binomial(n, min(1.0, self.error_rate * errors)))
-                seconds = 0.03 * slower * (0.8 + 0.2 * day) * np.exp(rng.normal(0, 0.4, n))
-                version = "2" if at >= BEGAN and self.is_deployed else "1"
-                if n:
-                    row = a_row(service, operation, version, at, failed, seconds)
-                    yield json.dumps(row | {"Environment": environment})
-
-
 def a_calibration(service: str, false_alarms: FalseAlarms) -> Calibration:
-    moment = datetime.fromtimestamp(BEGAN, UTC)
+    began = moment(0)
     return Calibration(
         service=service,
         environment="production",
-        measured_at=moment,
-        since=moment,
-        until=moment,
+        measured_at=began,
+        since=began,
+        until=began,
         placebo_s=3_600.0,
         target=0.01,
         phi_factor=2.0,
         false_alarms=false_alarms,
     )
-
-
-def a_row(service: str, operation: str, version: str, at: int, failed: int, seconds: np.ndarray) -> dict[str, object]:
-    index, count = np.unique(np.ceil(np.log2(seconds) * 32).astype(int) - 1, return_counts=True)
-    return {
-        "ServiceName": service,
-        "Environment": "production",
-        "Operation": operation,
-        "SpanKind": "Server",
-        "Version": version,
-        "VersionSource": "service.version",
-        "Instance": f"i-{version}",
-        "Bin": at,
-        "Count": len(seconds),
-        "Errors": failed,
-        "Buckets": dict(zip(index.tolist(), count.tolist(), strict=True)),
-    }
-
-
-def store(engine: Engine, rows: Iterable[str]) -> None:
-    if lines := list(rows):
-        engine.execute("INSERT INTO operation_rollup FORMAT JSONEachRow " + "\n".join(lines))
 
 
 def store_again(engine: Engine, service: str, others: Sequence[str]) -> None:
@@ -159,18 +99,19 @@ def ship(engine: Engine, database: Database, settings: Settings) -> Ship:
     def shipped(
         of: Service, seed: int = 1, name: str | None = None, at: Iterable[int] = SELDOM, **changes: object
     ) -> tuple[Deployment, list[Verdict]]:
-        name = name or a_service()
+        name, rollout = name or a_service(), changes.pop("rollout", None)
         store(engine, of.rows(name, seed, str(changes.get("environment", "production"))))
         deployment = a_deployment(
             id=f"dep_{name}",
             service=name,
-            strategy=Strategy.ALL_AT_ONCE,
-            started_at=datetime.fromtimestamp(BEGAN, UTC),
-            **changes,
+            started_at=moment(0),
+            **({"strategy": Strategy.ALL_AT_ONCE} | changes),
         )
         Deployments(database).add(deployment)
+        if isinstance(rollout, Rollout):
+            Rollouts(database).add(rollout)
         loop = a_loop(engine, database, settings)
-        times = [datetime.fromtimestamp(BEGAN + minute * MINUTE + 5, UTC) for minute in at]
+        times = [moment(minute * MINUTE + 5) for minute in at]
         return deployment, [look.verdict for now in times for look in loop.tick(now)]
 
     return shipped
@@ -310,8 +251,65 @@ def test_with_an_hour_of_past_only_gross_damage_shows_and_the_verdict_says_what_
 
 @pytest.mark.untraced
 def test_it_is_looked_at_for_an_hour_and_not_longer(ship: Ship, database: Database) -> None:
-    deployment, verdicts = ship(
-        Service(days=0.5), at=OFTEN, status=Status.FINISHED, finished_at=datetime.fromtimestamp(BEGAN + 30, UTC)
-    )
+    deployment, verdicts = ship(Service(days=0.5), at=OFTEN, status=Status.FINISHED, finished_at=moment(30))
     assert (verdicts[-1].judged_at.timestamp() - BEGAN) / MINUTE == pytest.approx(64, abs=3)
     assert deployment.id not in {found.id for found in Deployments(database).open()}
+
+
+@pytest.mark.untraced
+def test_requests_that_the_next_version_takes_over_are_not_missed(ship: Ship) -> None:
+    _, verdicts = ship(Service(replaced=30 * MINUTE), status=Status.FINISHED, finished_at=moment(60))
+    assert State.WORSE not in {verdict.state for verdict in verdicts}
+
+
+@pytest.mark.parametrize("errors", [1.0, 5.0])
+def test_a_finished_one_with_too_little_overlap_to_tell_is_compared_with_the_past_for_an_hour_more(
+    ship: Ship, database: Database, errors: float
+) -> None:
+    finished = {"strategy": Strategy.ROLLING, "status": Status.FINISHED, "finished_at": moment(90)}
+    deployment, verdicts = ship(Service(errors=errors), **finished)
+    last = verdicts[-1]
+    assert last.control is not None
+    assert last.control.kind == "before_after"
+    assert last.state is (State.WORSE if errors > 1 else State.UNDECIDED)
+    assert any("With no old version beside it any more" in line for line in last.left_out)
+    assert deployment.id not in {found.id for found in Deployments(database).open()}
+    assert last == recompute(deployment, Evidences(database).read(deployment.id))
+
+
+def test_a_change_of_the_configuration_alone_is_compared_with_the_past(ship: Ship) -> None:
+    of_the_same = {"strategy": Strategy.ROLLING, "version": "1", "previous_version": None}
+    _, verdicts = ship(Service(errors=5.0, is_deployed=False), **of_the_same)
+    assert verdicts[-1].state is State.WORSE
+    assert "errors rose" in verdicts[-1].sentence
+
+
+def test_a_taken_back_one_is_not_looked_at_any_further(ship: Ship, database: Database) -> None:
+    taken_back = {"strategy": Strategy.ROLLING, "status": Status.ROLLED_BACK, "finished_at": moment(90)}
+    deployment, verdicts = ship(Service(days=0.5, errors=5.0), **taken_back)
+    assert verdicts[-1].state is State.UNDECIDED
+    assert deployment.id not in {found.id for found in Deployments(database).open()}
+
+
+def test_steps_of_a_rollout_are_not_decided_by_the_past(ship: Ship, database: Database) -> None:
+    name = a_service()
+    rollout = Rollout(
+        id=f"rol_{name}",
+        deployment_id=f"dep_{name}",
+        plan=RolloutPlan(
+            driver="envoy",
+            settings={},
+            steps=(Step(share=0.5, hold_s=60, error_limit=0.3, latency_limit=3, timeout_s=600),),
+            mode=Mode.ACT,
+        ),
+        state=RolloutState.HOLDING,
+        step=0,
+        share=0.5,
+        step_started_at=moment(0),
+    )
+    of_a_canary = {"strategy": Strategy.CANARY, "rollout": rollout}
+    _, verdicts = ship(Service(days=0.5, errors=5.0), name=name, **of_a_canary)
+    assert {(verdict.reason, verdict.control) for verdict in verdicts} <= {
+        (Reason.NO_CONTROL, None),
+        (Reason.NO_DATA, None),
+    }

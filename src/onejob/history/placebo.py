@@ -156,7 +156,7 @@ class _Relabelled:
     def judge_settings(self, deployment: Deployment) -> JudgeSettings:
         return self._told
 
-    def expectations(self, deployment: Deployment) -> None:
+    def expectations(self, deployment: Deployment, judged_from: int) -> None:
         """None are asked for: the rest of the instances serve beside."""
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from onejob.model.deployment import Deployment
+from onejob.model.deployment import Deployment, Strategy
 from onejob.model.evidence import (
     Cell,
     ControlCell,
@@ -128,13 +128,23 @@ class PastSource:
     def judge_settings(self, deployment: Deployment) -> JudgeSettings:
         return self.told
 
-    def expectations(self, deployment: Deployment) -> Expectations:
+    @property
+    def follows(self) -> bool:
+        """Is a version compared with the past when an old one ceased to serve beside it? Of somebody's spans two weeks
+        would have to be counted for each.
+        """
+        return not self.past.table
+
+    def expectations(self, deployment: Deployment, judged_from: int) -> Expectations | None:
+        if not self.follows and deployment.strategy is not Strategy.ALL_AT_ONCE:
+            return None
         return past.read(
             self.past.engine,
             deployment,
             default_environment=self.past.default_environment,
             bin_width_s=self.past.bin_width_s,
             warm_up_s=self.told.warm_up_s,
+            judged_from=judged_from,
             relation=self.past.relation,
             untouched=self._untouched(deployment),
         )

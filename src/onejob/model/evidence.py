@@ -238,6 +238,7 @@ class Expectations:
     heft: float = 1.0
     starts: tuple[int, ...] = ()
     controls: tuple[ControlService, ...] = ()
+    gap: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,7 +250,8 @@ class EvidenceBatch:
     treatment was meant to get all through the batch, if anybody said so. `settings` come with the first batch only;
     `expectations` once, where no old version serves beside the new one.
     `finished` marks the last batch: the arms no longer serve side by side. `values`, `vitals` and `novelties` are what
-    spans said beyond requests. `controls` are counts of the services named in the expectations.
+    spans said beyond requests. `controls` are counts of the services named in the expectations
+    and, where `cells` are of the new version only, of other versions of the deployed service itself.
     """
 
     deployment_id: str

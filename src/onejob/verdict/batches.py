@@ -26,11 +26,13 @@ from onejob.model.evidence import (
 )
 from onejob.model.kpi import Kpi, matches
 from onejob.model.rollout import Rollout, RolloutState
+from onejob.state.rollouts import ENDED
 from onejob.verdict import past
 from onejob.verdict.arms import arm_of
 from onejob.verdict.before_after import HORIZON_S
 from onejob.verdict.judge import Judge
 from onejob.verdict.said import Said
+from onejob.verdict.untouched import tally
 
 # Control's past that thresholds are frozen on and instances' ages are read from.
 BASELINE_S = 600
@@ -70,8 +72,8 @@ class Source(Protocol):
     def judge_settings(self, deployment: Deployment) -> JudgeSettings:
         """What a new judge is told."""
 
-    def expectations(self, deployment: Deployment) -> Expectations | None:
-        """What the service's past lets expect, where no old version serves beside the new one."""
+    def expectations(self, deployment: Deployment, judged_from: int) -> Expectations | None:
+        """What the service's past lets expect of the time since, where no old version serves beside the new one."""
 
 
 class Batches:
@@ -84,7 +86,7 @@ class Batches:
     def following(self, deployment: Deployment, judge: Judge, now: datetime) -> EvidenceBatch | None:
         """What the judge is to consume next; None while no further bin is complete. The last one is `finished`."""
         width = self._settings.bin_width_s
-        end = end_of(deployment, self._settings)
+        end = judged_until(deployment, judge, self._settings)
         complete = now - timedelta(seconds=self._settings.watermark_s)
         is_over = end is not None and complete >= end
         first = judge.bins_to if judge.bins_to is not None else self._first_bin(deployment)
@@ -98,10 +100,12 @@ class Batches:
     def _batch(
         self, deployment: Deployment, judge: Judge, bins: tuple[int, int], now: datetime, finished: bool
     ) -> EvidenceBatch:
-        cells = self._cells(deployment, *bins)
+        cells, others = self._cells(deployment, *bins)
         settings = self._source.judge_settings(deployment) if judge.next_seq == 0 else None
         said = self._said(deployment, (settings or judge.settings).kpis, bins, is_first=settings is not None)
-        expectations = self._source.expectations(deployment) if judge.lacks_past else None
+        expectations = self._expectations(deployment, judge, (*bins, finished), now)
+        if expectations is not None and expectations.series and _goes_on(deployment):
+            finished = False
         known = judge.controls if expectations is None else expectations.controls
         return EvidenceBatch(
             deployment_id=deployment.id,
@@ -120,16 +124,43 @@ class Batches:
             values=said.values,
             vitals=said.vitals,
             novelties=said.novelties,
-            controls=tuple(self._source.controls(deployment, known, *bins)) if known and bins[0] < bins[1] else (),
+            controls=(*others, *self._controls(deployment, known, bins)),
         )
 
-    def _cells(self, deployment: Deployment, since: int, until: int) -> Sequence[Cell]:
+    def _expectations(
+        self, deployment: Deployment, judge: Judge, bins: tuple[int, int, bool], now: datetime
+    ) -> Expectations | None:
+        """From this batch on where the past is all there is; from the next on where an old version served until now.
+
+        None while a rollout is under way: its steps are decided by two versions side by side, also where they wait.
+        """
+        since, until, finished = bins
+        is_left = finished and judge.may_go_on and _goes_on(deployment)
+        if not (is_left or judge.lacks_past):
+            return None
+        rollout = self._source.rollout(deployment, now)
+        if rollout is not None and rollout.state not in ENDED:
+            return None
+        return self._source.expectations(deployment, since if judge.lacks_past else until)
+
+    def _cells(self, deployment: Deployment, since: int, until: int) -> tuple[Sequence[Cell], Sequence[ControlCell]]:
+        """Cells to compare, and what of the service is not compared and answers requests nevertheless."""
         if until <= since:
-            return []
+            return [], []
         cells = self._source.cells(deployment, since, until)
-        if deployment.strategy is Strategy.ALL_AT_ONCE:  # what overlaps while old processes drain is no control
-            return [cell for cell in cells if arm_of(deployment, cell) is Arm.TREATMENT]
-        return cells
+        if deployment.strategy is not Strategy.ALL_AT_ONCE:
+            return cells, []
+        # What overlaps while old processes drain is no control, nor is the next version that takes over.
+        mine = [cell for cell in cells if arm_of(deployment, cell) is Arm.TREATMENT]
+        started = deployment.started_at.timestamp()
+        others = [c for c in cells if c.bin_start >= started and arm_of(deployment, c) is not Arm.TREATMENT]
+        nothing = ControlService(service=deployment.service, version="", edges={}, rates={})
+        return mine, tally(nothing, others)
+
+    def _controls(
+        self, deployment: Deployment, known: Sequence[ControlService], bins: tuple[int, int]
+    ) -> Sequence[ControlCell]:
+        return self._source.controls(deployment, known, *bins) if known and bins[0] < bins[1] else ()
 
     def _said(self, deployment: Deployment, kpis: Sequence[Kpi], bins: tuple[int, int], *, is_first: bool) -> Said:
         """Nothing of what has no control beside it: against the past, requests are all that is compared."""
@@ -160,12 +191,28 @@ class Batches:
 
 def is_due(deployment: Deployment, judge: Judge | None, now: datetime, settings: Settings) -> bool:
     """Is it time for the next look at a deployment whose traffic onejob does not move? At old ones it is seldom."""
-    end = end_of(deployment, settings)
-    if judge is None or judge.bins_to is None or (end is not None and now >= end):
+    if judge is None or judge.bins_to is None:
+        return True
+    end = judged_until(deployment, judge, settings)
+    if end is not None and now >= end:
         return True
     age_s = (now - deployment.started_at).total_seconds()
     unseen_s = now.timestamp() - settings.watermark_s - judge.bins_to
-    return unseen_s >= min(age_s / _LOOKS_OF_ITS_AGE, _LONGEST_PAUSE_S)
+    pause_s = min(age_s / _LOOKS_OF_ITS_AGE, _LONGEST_PAUSE_S)
+    return unseen_s >= (pause_s if judge.goes_on_until is None else max(pause_s, past.STEP_S))
+
+
+def judged_until(deployment: Deployment, judge: Judge, settings: Settings) -> datetime | None:
+    """The end, or when the hour after it is over in which the new version is compared with the past alone."""
+    end, goes_on_until = end_of(deployment, settings), judge.goes_on_until
+    if end is None or goes_on_until is None or not _goes_on(deployment):
+        return end
+    return max(end, datetime.fromtimestamp(goes_on_until, UTC))
+
+
+def _goes_on(deployment: Deployment) -> bool:
+    """Is it in production for good, with an old version that may have served beside it?"""
+    return deployment.status is Status.FINISHED and deployment.strategy is not Strategy.ALL_AT_ONCE
 
 
 def end_of(deployment: Deployment, settings: Settings) -> datetime | None:

@@ -58,6 +58,7 @@ class BeforeAfter:
         self._errors: Floats = np.zeros(shape)
         self._durations: Ints = np.zeros((*shape, histogram.SIZE), dtype=np.int64)
         self.controls = ControlCounts(expectations, self._steps)
+        self._of_others: Floats = np.zeros(self._steps)  # requests that other versions of the service answered
         self.elapsed = 0  # judged steps that have ended
         self.looked: dict[tuple[str, str], Looked] = {}  # of (operation, signal)
         self._beside: dict[str, Beside | None] = {}  # of a signal, at the last look
@@ -76,6 +77,13 @@ class BeforeAfter:
                 if (number := self._operations.get(name)) is not None:
                     self._add(cell, number, step)
         self.elapsed = min(self._steps, max(0, (bins_to - first) // width))
+
+    def consume_others(self, answered: Iterable[tuple[int, float]]) -> None:
+        """Add (bin, requests) that other versions answered: nobody misses those."""
+        for bin_start, requests in answered:
+            step = (bin_start - self.expectations.first) // self.expectations.step_s
+            if 0 <= step < self._steps:
+                self._of_others[step] += requests
 
     def _add(self, cell: Cell, number: int, step: int) -> None:
         self._requests[number, step] += cell.count
@@ -169,7 +177,7 @@ class BeforeAfter:
         rate = np.array(one.rate)
         more_noise = 1.0
         if one.signal == "shortfall":
-            requests = self._behind[0, :horizon] * is_past
+            requests = (self._behind[0] + self._of_others)[:horizon] * is_past
             events, expected = requests, rate * is_past
             more_noise = max(1.0, self._heft / self.expectations.heft)
         else:

@@ -114,6 +114,8 @@ def _began(past: BeforeAfter, row: Row, side: int, settings: JudgeSettings) -> O
 
 def _gap(past: BeforeAfter, settings: JudgeSettings) -> int:
     """Steps after the deployment that are not judged, as many as were left out of what is expected."""
+    if past.expectations.gap is not None:
+        return past.expectations.gap
     return math.ceil(settings.warm_up_s / past.expectations.step_s)
 
 

@@ -16,13 +16,13 @@ from onejob.verdict import counts, past_side, report, signals
 from onejob.verdict.arms import arm_of, bystanders
 from onejob.verdict.clean import Cleaner
 from onejob.verdict.counts import CONTROL, TREATMENT, Counts, InstanceKey, instance_key
-from onejob.verdict.decide import Decision, decide_some, overall
+from onejob.verdict.decide import decide_some, overall
 from onejob.verdict.evidence import Evidence
 from onejob.verdict.fold import fold
 from onejob.verdict.further import Further
 from onejob.verdict.intervals import LatencyIntervals
 from onejob.verdict.operations import OTHER, Operations
-from onejob.verdict.past_side import PastSide
+from onejob.verdict.past_side import Found, PastSide
 from onejob.verdict.progress import Progress
 from onejob.verdict.router import RouterEvidence, ShareEvidence
 from onejob.verdict.sampling import Sampling
@@ -51,6 +51,7 @@ class Judge:
         self._further = Further(self.settings)
         self._sampling = Sampling()
         self._past = PastSide(self.settings)
+        self._is_of_past = self._is_at_once  # is the verdict one against the past?
         self._left_out: dict[str, str] = {}
         self._verdict: Verdict | None = None
 
@@ -68,7 +69,7 @@ class Judge:
         self._register(batch)
         rows = self._place(batch)
         fold(rows, self._evidence, self._intervals)
-        if batch.finished:
+        if batch.finished or batch.expectations is not None:  # the old version serves beside it no longer
             self._intervals.close(self._evidence)
         self._router.consume(batch.router, is_load_alike=self._evidence.load.is_alike)
         self._progress.consume(rows, batch)
@@ -81,7 +82,19 @@ class Judge:
     @property
     def lacks_past(self) -> bool:
         """Is there no control but the past, and has it not been given yet?"""
-        return self._is_before_after and not self._past.is_given
+        return self.may_go_on and (self._is_at_once or self._progress.is_left)
+
+    @property
+    def may_go_on(self) -> bool:
+        """Does the past say more, once no old version serves beside the new one any more?"""
+        is_worse = self._verdict is not None and self._verdict.state is State.WORSE
+        return not self._past.is_given and (self._is_at_once or not is_worse)
+
+    @property
+    def goes_on_until(self) -> int | None:
+        """Unix s up to which it is compared with the past after an old version served beside it; None if it is not."""
+        is_worse = self._verdict is not None and self._verdict.state is State.WORSE
+        return None if self._is_at_once or (is_worse and not self._is_of_past) else self._past.until
 
     @property
     def controls(self) -> tuple[ControlService, ...]:
@@ -155,20 +168,17 @@ class Judge:
 
     def _consume_beyond(self, rows: Counts, batch: EvidenceBatch) -> None:
         """Beside an old version, all that spans say; against the past, requests are all that is compared."""
-        if not self._is_before_after:
+        if not self._is_at_once:
             self._further.consume(self.deployment, batch, rows, len(self._operations.names), self._sampling.heft)
         if batch.expectations is not None:
             self._past.expect(batch.expectations)
-        mine = (cell for cell in batch.cells if self._is_treatment(cell))
-        self._past.consume(mine, batch.controls, batch.bins_to)
+        self._past.consume(self.deployment, batch)
 
     def _look(self, batch: EvidenceBatch) -> Verdict:
-        rows = self._rows()
-        decision = self._decide(rows)
-        state = overall(rows, decision.states)
-        if self._is_void and state is not State.WORSE:
-            state = State.UNDECIDED
-        if self._verdict is not None and self._verdict.state is State.WORSE:
+        found = self._found()
+        rows, decision, state = found.rows, found.decision, found.state
+        was_worse = self._verdict is not None and self._verdict.state is State.WORSE
+        if was_worse:
             state = State.WORSE  # a crossing is a crossing, whenever it is looked at again
         reason = self._reason() if state is State.UNDECIDED else None
         results = self._results(rows, decision.states, batch)
@@ -181,11 +191,28 @@ class Judge:
         verdict = self._document(batch, state, reason, tuple(results), decision.log_e[signals.WORSE])
         return replace(verdict, sentence=report.sentence(self.deployment, verdict, is_final=batch.finished))
 
-    def _decide(self, rows: list[Row]) -> Decision:
-        if not self._is_before_after:
-            return decide_some(rows, [self._holds(row) for row in rows], self.settings.alpha, self._further.budget())
-        was_worse = self._verdict is not None and self._verdict.state is State.WORSE
-        return self._past.decide(rows, was_worse=was_worse)
+    def _found(self) -> Found:
+        """What the comparison shows that the verdict is about: with the version beside it, or with the past."""
+        before = self._verdict.state if self._verdict is not None else None
+        of_past = self._past.found(was_worse=before is State.WORSE and self._is_of_past)
+        if self._is_at_once:
+            return of_past
+        beside = self._found_beside()
+        has_both = bool(self._progress.requests[TREATMENT] and self._evidence.requests[CONTROL].sum())
+        is_of_past = self._past.until is not None and (
+            self._is_of_past if before is State.WORSE else past_side.says_more(beside, of_past, has_both=has_both)
+        )
+        if is_of_past is not self._is_of_past:
+            self._progress.forget()
+        self._is_of_past = is_of_past
+        return of_past if is_of_past else beside
+
+    def _found_beside(self) -> Found:
+        rows = self._rows()
+        held = [self._holds(row) for row in rows]
+        decision = decide_some(rows, held, self.settings.alpha, self._further.budget())
+        state = overall(rows, decision.states)
+        return Found(rows, decision, State.UNDECIDED if self._is_void and state is not State.WORSE else state)
 
     def _holds(self, row: Row) -> bool:
         """Can anything be said of the row? Of errors that the arms' samplers treat unlike, sizes still hold."""
@@ -201,15 +228,13 @@ class Judge:
     @property
     def _is_void(self) -> bool:
         """Do the arms not get the same requests, or do their spans not show the same of them?"""
-        return not self._is_before_after and (self._further.split.is_void or self._sampling.why is not None)
+        return self._further.split.is_void or self._sampling.why is not None
 
     @property
-    def _is_before_after(self) -> bool:
+    def _is_at_once(self) -> bool:
         return self.deployment.strategy is Strategy.ALL_AT_ONCE
 
     def _rows(self) -> list[Row]:
-        if self._is_before_after:
-            return self._past.rows()
         seen = [
             (op, name, self._operations.weight(name))
             for op, name in enumerate(self._operations.names)
@@ -246,12 +271,12 @@ class Judge:
         return self._progress.rate_per_s(operation) if row.rate_per_s is None else row.rate_per_s
 
     def _lacking(self, waiting: list[Row], rates: list[float]) -> list[Missing]:
-        if self._is_before_after:
+        if self._is_of_past:
             return past_side.lacking(waiting)
         return signals.lacking(waiting, self.settings, rates)
 
     def _reason(self) -> Reason:
-        if self._is_before_after:
+        if self._is_of_past:
             return self._past.reason(self._progress.requests[TREATMENT])
         if not self._progress.requests[TREATMENT]:
             return Reason.NO_DATA
@@ -292,26 +317,29 @@ class Judge:
             engine_version=f"onejob {__version__}",
             mix=() if self._sampling.is_chosen else self._further.mix(),
             false_alarms=self._false_alarms,
-            past=self._past.course,
+            past=self._past.course if self._is_of_past else None,
         )
 
     @property
     def _false_alarms(self) -> FalseAlarms | None:
         """What placebos of a version beside another showed says nothing of judging against the past."""
-        if not self._is_before_after:
+        if not self._is_of_past:
             return self.settings.false_alarms
         return self._past.false_alarms
 
     def _said_left_out(self) -> tuple[str, ...]:
-        by_others = (self._cleaner, self._progress, self._evidence.load, self._further, self._past)
-        if self._is_before_after:
+        by_others = (self._cleaner, self._progress, self._evidence.load, self._further)
+        if self._is_of_past:
             sampled = self._sampling.noticed()
         else:
             sampled = self._sampling.left_out(self._operations.names, self._progress.spans, self._progress.requests)
-        return (*self._left_out.values(), *sampled, *(line for one in by_others for line in one.left_out()))
+        of_past = self._past.left_out() if self._is_of_past else []
+        if not self._is_at_once:
+            of_past += self._past.goes_on(is_told=self._is_of_past)
+        return (*self._left_out.values(), *sampled, *(line for one in by_others for line in one.left_out()), *of_past)
 
     def _arm(self, arm: int) -> ArmSummary | None:
-        if arm == CONTROL and self._is_before_after:
+        if arm == CONTROL and self._is_of_past:
             return self._past.arm()
         if not self._progress.requests[arm]:
             return None

@@ -242,7 +242,7 @@ class LiveSource:
         known = self.calibrations.get(deployment.service, deployment.environment) if self.calibrations else None
         return judge_settings(self.settings, deployment.service, known)
 
-    def expectations(self, deployment: Deployment) -> Expectations:
+    def expectations(self, deployment: Deployment, judged_from: int) -> Expectations:
         others = self.deployments.of_service(deployment.service, deployment.environment)
         return past.read(
             self.engine,
@@ -250,6 +250,7 @@ class LiveSource:
             default_environment=self.settings.default_environment,
             bin_width_s=self.settings.bin_width_s,
             warm_up_s=self.settings.warm_up_s,
+            judged_from=judged_from,
             disturbed=[span for other in others if (span := self._disturbed(other)) is not None],
             untouched=untouched.find(self.engine, deployment, default_environment=self.settings.default_environment),
         )

@@ -36,6 +36,8 @@ _MOST_OPERATIONS = 20
 _OF_A_CONTROL = 5
 # With less of a past nothing is expected of the future.
 _LEAST_PAST_S, _LEAST_REQUESTS = 600, 100
+# Longer after the change, the level of the two hours before it says little of now.
+_LONGEST_WAIT_S = 6 * 3_600
 _DECIMALS = 4
 _OF_OPERATIONS = ("errors", "latency_p50", "latency_p95")
 _SIGNALS = (*_OF_OPERATIONS, "shortfall")
@@ -48,12 +50,14 @@ def read(
     default_environment: str,
     bin_width_s: int,
     warm_up_s: float,
+    judged_from: int = 0,
     disturbed: Moments = (),
     relation: str = ROLLUP,
     untouched: Sequence[Untouched] = (),
 ) -> Expectations:
     """What is expected of the hour after the change, from up to two weeks before it.
 
+    Judged is the hour after `judged_from` (Unix s), where that is later, and after the start-up time of new instances.
     `disturbed` are spans [from, to) of Unix seconds that show damage, and so say nothing of how a service without a
     change strays. Without a usable past there are no series. `relation` has ROLLUP's columns. `untouched` are services
     to compare with too. Raises StoreError like any query.
@@ -69,8 +73,11 @@ def read(
         step=step,
         relation=relation,
     )
+    waits_s = max(judged_from - at, 0) + warm_up_s
+    gap, horizon = math.ceil(waits_s / step), HORIZON_S // step
+    if waits_s > _LONGEST_WAIT_S:
+        return _nothing(at + gap * step, step, gap)
     past = read_counts(engine, deployment.service, of_what, _MOST_OPERATIONS)
-    gap, horizon = math.ceil(warm_up_s / step), HORIZON_S // step
     known_s = ((at - since) // step - past.first) * step
     is_usable = known_s >= _LEAST_PAST_S and float(past.requests.sum()) >= _LEAST_REQUESTS
     where = _frame(past, gap, horizon, step, [((a - since) // step, (b - since) // step + 1) for a, b in disturbed])
@@ -90,6 +97,22 @@ def read(
         versions=past.versions,
         series=tuple(_all_series(past, where, traffic, beside)) if is_usable else (),
         controls=tuple(_control(*one) for one in found),
+        gap=gap,
+    )
+
+
+def _nothing(first: int, step: int, gap: int) -> Expectations:
+    """Nothing is expected."""
+    return Expectations(
+        first=first,
+        step_s=step,
+        independent=0.0,
+        is_adjacent=False,
+        days_back=(),
+        requests=0,
+        versions=(),
+        series=(),
+        gap=gap,
     )
 
 

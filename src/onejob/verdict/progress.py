@@ -11,7 +11,7 @@ from onejob.verdict.signals import WORSE, Row
 
 _RATE_WINDOW_S = 60
 # A control that was not seen for so long, while treatment was, is gone: longer than quiet spells at low traffic.
-_SILENT_S = 120
+SILENT_S = 120
 
 
 class Progress:
@@ -82,7 +82,19 @@ class Progress:
     def is_alone(self) -> bool:
         """Has control ceased to serve beside treatment?"""
         control, treatment = self._last_answer
-        return control is not None and treatment is not None and treatment - control >= _SILENT_S
+        return control is not None and treatment is not None and treatment - control >= SILENT_S
+
+    @property
+    def is_left(self) -> bool:
+        """Does treatment serve with no control beside it: has it ceased to, or never been seen?"""
+        treatment, first = self._last_answer[TREATMENT], self.window[0]
+        if self._last_answer[CONTROL] is not None or treatment is None or first is None:
+            return self.is_alone
+        return treatment - first >= SILENT_S
+
+    def forget(self) -> None:
+        """Look for first signs anew: rows are of another comparison from now on."""
+        self._lowest.clear()
 
     def left_out(self) -> list[str]:
         """Sentences about what was not compared."""
@@ -95,6 +107,6 @@ class Progress:
         if self.is_alone and control is not None:
             since = datetime.fromtimestamp(control, UTC)
             sentences.append(
-                f"The old version has not answered since {since:%H:%M:%S} UTC; nothing is compared since then."
+                f"The old version has not answered since {since:%H:%M:%S} UTC; the two are not compared since then."
             )
         return sentences

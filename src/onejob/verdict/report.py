@@ -127,7 +127,7 @@ def _undecided(deployment: Deployment, verdict: Verdict, is_final: bool) -> str:
         return f"no old version {served} beside it, so there is nothing to compare with"
     if verdict.reason is Reason.NO_DATA:
         return "no request to it was seen" if is_final else "no request to it has been seen yet"
-    if verdict.reason is Reason.NOT_COMPARABLE and deployment.strategy is Strategy.ALL_AT_ONCE:
+    if verdict.reason is Reason.NOT_COMPARABLE and verdict.control is not None and verdict.control.kind == BEFORE_AFTER:
         return _changed_before(deployment, verdict)
     if verdict.reason is Reason.NOT_COMPARABLE:
         why = [line.removeprefix(NOT_COMPARABLE).rstrip(".") for line in verdict.left_out if NOT_COMPARABLE in line]

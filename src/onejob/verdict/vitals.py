@@ -87,7 +87,7 @@ class _Vital:
         self._evidence.grow(len(self._pages.names), len(self._groups))
         self._intervals.grow(len(self._pages.names))
         fold(self._place(deployment, batch), self._evidence, self._intervals)
-        if batch.finished:
+        if batch.finished or batch.expectations is not None:
             self._intervals.close(self._evidence)
 
     def rows(self) -> list[Row]:
