@@ -20,6 +20,7 @@ from onejob.state.evidence import Evidences
 from onejob.state.rollouts import Rollouts
 from onejob.state.verdicts import Verdicts
 from onejob.store.engine import Engine, open_engine
+from onejob.verdict import past
 from onejob.verdict.recompute import recompute
 from onejob.web.pages.sure import view
 from otlp_builders import a_payload, a_service, a_span
@@ -309,7 +310,16 @@ def test_steps_of_a_rollout_are_not_decided_by_the_past(ship: Ship, database: Da
     )
     of_a_canary = {"strategy": Strategy.CANARY, "rollout": rollout}
     _, verdicts = ship(Service(days=0.5, errors=5.0), name=name, **of_a_canary)
-    assert {(verdict.reason, verdict.control) for verdict in verdicts} <= {
-        (Reason.NO_CONTROL, None),
-        (Reason.NO_DATA, None),
-    }
+    assert {verdict.state for verdict in verdicts} == {State.UNDECIDED}
+    assert "before_after" not in {verdict.control.kind for verdict in verdicts if verdict.control}
+
+
+@pytest.mark.untraced
+def test_errors_of_operations_beyond_the_busiest_are_judged_together(
+    ship: Ship, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(past, "_MOST_OPERATIONS", 1)
+    _, verdicts = ship(Service(errors=5.0))
+    signals = {(signal.operation, signal.signal): signal.state for signal in verdicts[-1].signals}
+    assert signals["other", "errors"] is State.WORSE
+    assert ("other", "latency_p50") not in signals

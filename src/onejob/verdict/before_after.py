@@ -24,11 +24,11 @@ from onejob.stats import held_out, histogram, scan
 from onejob.stats.expectation import Beside, Residuals
 from onejob.verdict.control_counts import ControlCounts
 from onejob.verdict.false_alarms import rate_of
+from onejob.verdict.operations import OTHER
 from onejob.verdict.signals import BETTER, EVERYWHERE, WORSE, Row
 from onejob.verdict.window_rows import ROWS, Seen, Size
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 HORIZON_S = 3_600
 KIND = "before_after"  # of the control
@@ -56,7 +56,8 @@ class BeforeAfter:
         self._requests: Floats = np.zeros(shape)
         self._behind: Floats = np.zeros((2, self._steps))  # requests that all spans stand for, and sum of squares
         self._errors: Floats = np.zeros(shape)
-        self._durations: Ints = np.zeros((*shape, histogram.SIZE), dtype=np.int64)
+        # The largest part of a judge's memory; no operation has 2^31 requests a minute.
+        self._durations: NDArray[np.int32] = np.zeros((*shape, histogram.SIZE), dtype=np.int32)
         self.controls = ControlCounts(expectations, self._steps)
         self._of_others: Floats = np.zeros(self._steps)  # requests that other versions of the service answered
         self.elapsed = 0  # judged steps that have ended
@@ -73,7 +74,8 @@ class BeforeAfter:
                 continue
             requests, _, squares = cell.stands_for
             self._behind[:, step] += requests, squares
-            for name in (cell.operation, EVERYWHERE):
+            named = cell.operation if cell.operation in self._operations else OTHER
+            for name in (named, EVERYWHERE):
                 if (number := self._operations.get(name)) is not None:
                     self._add(cell, number, step)
         self.elapsed = min(self._steps, max(0, (bins_to - first) // width))

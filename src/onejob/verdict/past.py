@@ -20,6 +20,7 @@ from onejob.store.engine import Reader
 from onejob.store.errors import StoreError
 from onejob.store.rollup import ROLLUP
 from onejob.verdict.before_after import HORIZON_S
+from onejob.verdict.operations import OTHER
 from onejob.verdict.past_counts import PastCounts, Where, read_counts
 from onejob.verdict.signals import EVERYWHERE
 from onejob.verdict.untouched import Untouched
@@ -147,6 +148,10 @@ def _all_series(
     past: PastCounts, where: Frame, traffic: Series, beside: Mapping[str, Beside | None]
 ) -> Iterable[ExpectedSeries]:
     yield _expected(EVERYWHERE, "shortfall", None, traffic, where, beside)
+    requests, failed, *_ = past.columns[""]
+    if requests.any():  # how slow they are says little of operations as different as a page and a picture
+        series = _series(failed, requests, where.gap + where.horizon, where.step_s)
+        yield _expected(OTHER, "errors", None, series, where, beside)
     for name, (p50, p95) in past.edges.items():
         requests, *events = past.columns[name]
         for signal, edge, seen in zip(_OF_OPERATIONS, (None, p50, p95), events, strict=True):

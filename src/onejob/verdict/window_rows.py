@@ -17,7 +17,6 @@ from onejob.verdict.counts import CONTROL, TREATMENT
 from onejob.verdict.signals import Row
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 _Pair = tuple[float, float]
 # Traffic has its own ups and downs that no deployment makes: only half of it missing is damage.
 _TOLERATED_SHORTFALL = 0.5
@@ -31,7 +30,7 @@ class Seen:
     scale: Floats
     requests: Floats
     events: Floats
-    durations: Ints
+    durations: NDArray[np.int32]
     sides: tuple[int, int]
 
 
