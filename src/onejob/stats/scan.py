@@ -97,13 +97,22 @@ def heights(residuals: Residuals, scale: Floats, step_s: int) -> Floats:
 
 def peak(residuals: Residuals, scale: Floats, step_s: int, side: int, elapsed: int) -> Peak:
     """The highest window of a single moment among those that have ended with step `elapsed`; of width 0 if none has."""
+    return peaks(residuals, scale, step_s, (side,), elapsed)[0]
+
+
+def peaks(residuals: Residuals, scale: Floats, step_s: int, sides: Sequence[int], elapsed: int) -> list[Peak]:
+    """The highest window of each of some sides; see `peak`."""
     _, horizon = residuals.r.shape
-    best = Peak(0.0, 0, 0, 0.0)
+    best = [Peak(0.0, 0, 0, 0.0) for _ in sides]
     for i, width in enumerate(widths(step_s, horizon)):
-        z = sums(residuals, width).z[0, : max(0, elapsed - width + 1)] * (1 if side == UP else -1)
-        if len(z) and (not best.width or z.max() / scale[side, i] > best.height):
+        if width > elapsed:
+            break  # they rise
+        ended = sums(residuals, width).z[0, : elapsed - width + 1]
+        for number, side in enumerate(sides):
+            z = ended if side == UP else -ended
             at = int(np.argmax(z))
-            best = Peak(max(0.0, float(z[at] / scale[side, i])), at, width, float(z[at]))
+            if not best[number].width or z[at] / scale[side, i] > best[number].height:
+                best[number] = Peak(max(0.0, float(z[at] / scale[side, i])), at, width, float(z[at]))
     return best
 
 

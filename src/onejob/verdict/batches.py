@@ -41,6 +41,8 @@ _MOST_BINS = 600  # of one batch: catching up after an outage must not need a da
 # ages spread over a day that is a sixth of the looks, and no damage is noticed later than by that part of its age.
 _LOOKS_OF_ITS_AGE = 360.0
 _LONGEST_PAUSE_S = 300.0
+# What goes on against the past: as long as the shortest window of which that says anything.
+_PAUSE_ON_PAST_S = 300.0
 
 
 class Source(Protocol):
@@ -199,7 +201,7 @@ def is_due(deployment: Deployment, judge: Judge | None, now: datetime, settings:
     age_s = (now - deployment.started_at).total_seconds()
     unseen_s = now.timestamp() - settings.watermark_s - judge.bins_to
     pause_s = min(age_s / _LOOKS_OF_ITS_AGE, _LONGEST_PAUSE_S)
-    return unseen_s >= (pause_s if judge.goes_on_until is None else max(pause_s, past.STEP_S))
+    return unseen_s >= (pause_s if judge.goes_on_until is None else max(pause_s, _PAUSE_ON_PAST_S))
 
 
 def judged_until(deployment: Deployment, judge: Judge, settings: Settings) -> datetime | None:

@@ -63,6 +63,7 @@ class BeforeAfter:
         self.elapsed = 0  # judged steps that have ended
         self.looked: dict[tuple[str, str], Looked] = {}  # of (operation, signal)
         self._beside: dict[str, Beside | None] = {}  # of a signal, at the last look
+        self._thresholds: dict[tuple[int, float], float] = {}
 
     def consume(self, cells: Iterable[Cell], controls: Iterable[ControlCell], bins_to: int) -> None:
         """Add cells of the new version and of controls; everything before `bins_to` (Unix s) has been seen then."""
@@ -137,9 +138,7 @@ class BeforeAfter:
 
     def _row(self, one: ExpectedSeries, settings: JudgeSettings) -> Row | None:
         seen = self._seen(one)
-        worse, better = (
-            scan.peak(seen.residuals, seen.scale, self.expectations.step_s, s, self.elapsed) for s in seen.sides
-        )
+        worse, better = scan.peaks(seen.residuals, seen.scale, self.expectations.step_s, seen.sides, self.elapsed)
         peaks = (worse, better)
         if not worse.width:
             return None
@@ -161,8 +160,8 @@ class BeforeAfter:
             return of_past
         beyond, scale = replace(seen.residuals, beside=beside), np.array(one.scale_beside)
         found = []
-        for side in (WORSE, BETTER):
-            peak = scan.peak(beyond, scale, self.expectations.step_s, seen.sides[side], self.elapsed)
+        peaks = scan.peaks(beyond, scale, self.expectations.step_s, seen.sides, self.elapsed)
+        for side, peak in zip((WORSE, BETTER), peaks, strict=True):
             heights, independent = self._heights_beside[side], self.expectations.independent
             found.append(-float(np.log(scan.exceedance(heights, independent, peak.height))))
         return tuple(min(pair) for pair in zip(of_past, found, strict=True))
@@ -206,11 +205,17 @@ class BeforeAfter:
         width = scan.widths(self.expectations.step_s, self._steps).index(window.width)
         sd = scan.sums(seen.residuals, window.width).sd[0, window.first]
         found = {
-            scan_side: scan.threshold(self._heights[side], self.expectations.independent, alpha / 2)
-            * float(seen.scale[scan_side, width] * sd)
+            scan_side: self._threshold(side, alpha / 2) * float(seen.scale[scan_side, width] * sd)
             for side, scan_side in zip((WORSE, BETTER), seen.sides, strict=True)
         }
         return found[scan.UP], found[scan.DOWN]
+
+    def _threshold(self, side: int, alpha: float) -> float:
+        """Found once: it is asked for by every series at every look."""
+        if (side, alpha) not in self._thresholds:
+            found = scan.threshold(self._heights[side], self.expectations.independent, alpha)
+            self._thresholds[side, alpha] = found
+        return self._thresholds[side, alpha]
 
     def _exceedance(self, side: int, height: float) -> float:
         return scan.exceedance(self._heights[side], self.expectations.independent, height)
