@@ -128,7 +128,7 @@ def _p_values(
 
 def _p_value(now: Residuals, one: replay.Replay, where: Frame) -> float:
     height = float(scan.heights(now, one.scale, STEP_S)[scan.UP, 0])
-    return scan.exceedance(one.heights[scan.UP], where.independent, height)
+    return scan.null(one.heights[scan.UP], where.independent).exceedance(height)
 
 
 def _slow(rng: np.random.Generator, steps: int) -> Floats:

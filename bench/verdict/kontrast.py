@@ -87,7 +87,7 @@ def probability(case: Case, at: int | None = None) -> float:
     where = replay.frame(allowed, season, at=change, gap=0, horizon=horizon, step_s=STEP_S)
     one = replay.replay(series, where)
     height = float(scan.heights(replay.since(one, where), one.scale, STEP_S).max())
-    return scan.exceedance(one.heights.max(axis=0), where.independent, height)
+    return scan.null(one.heights.max(axis=0), where.independent).exceedance(height)
 
 
 def _judges(cases: list[Case]) -> dict[str, Callable[[], Floats]]:

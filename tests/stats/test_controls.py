@@ -39,7 +39,7 @@ def p_values(series: Series, beside: list[Series], where: Frame) -> tuple[float,
             events, expected = (np.array(rows)[:, None, :] for rows in since)
             now = replace(now, beside=controls.beside(events, expected, scan.widths(STEP_S, HORIZON)))
         height = float(scan.heights(now, one.scale, STEP_S)[scan.UP, 0])
-        found.append(scan.exceedance(one.heights[scan.UP], where.independent, height))
+        found.append(scan.null(one.heights[scan.UP], where.independent).exceedance(height))
     return found[0], found[1]
 
 

@@ -30,7 +30,7 @@ def test_alarms_come_about_as_often_as_they_were_said_to(alpha: float) -> None:
 def test_a_stretch_that_is_unlike_all_others_alarms_although_it_is_part_of_the_past() -> None:
     heights, starts = moments(2)
     heights[:160] += 30.0
-    inside = scan.threshold(heights, scan.independent(starts, HORIZON), 0.01)
+    inside = scan.null(heights, scan.independent(starts, HORIZON)).threshold(0.01)
     assert held_out.alarms(heights, starts, HORIZON, 0.01)[0] == 40 > 4 * (heights[::HORIZON] >= inside).sum()
 
 

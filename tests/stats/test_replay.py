@@ -35,7 +35,7 @@ def judged(series: Series, gap: int = 0) -> float:
     where = replay.frame(allowed, expectation.seasonal(series), at=at, gap=gap, horizon=HORIZON, step_s=STEP_S)
     one = replay.replay(series, where)
     height = scan.heights(replay.since(one, where), one.scale, STEP_S)[scan.UP, 0]
-    return scan.exceedance(one.heights[scan.UP], where.independent, height)
+    return scan.null(one.heights[scan.UP], where.independent).exceedance(height)
 
 
 def test_the_season_is_the_same_time_on_other_days() -> None:
@@ -111,7 +111,7 @@ def test_without_a_day_of_history_it_takes_more_to_alarm() -> None:
     one = replay.replay(short, where)
     height = scan.heights(replay.since(one, where), one.scale, STEP_S)[scan.UP, 0]
     assert where.independent <= 2
-    assert scan.exceedance(one.heights[scan.UP], where.independent, height) > judged(long)
+    assert scan.null(one.heights[scan.UP], where.independent).exceedance(height) > judged(long)
 
 
 def test_correlated_noise_alarms_as_often_as_it_was_told_to() -> None:
@@ -133,15 +133,15 @@ def test_correlated_noise_alarms_as_often_as_it_was_told_to() -> None:
 @settings(deadline=None, max_examples=100)
 def test_the_threshold_is_reached_as_seldom_as_it_says(heights: list[float], independent: float, alpha: float) -> None:
     placebos = np.array(heights)
-    at = scan.threshold(placebos, independent, alpha)
-    assert scan.exceedance(placebos, independent, at) <= alpha * (1 + 1e-9)
+    at = scan.null(placebos, independent).threshold(alpha)
+    assert scan.null(placebos, independent).exceedance(at) <= alpha * (1 + 1e-9)
 
 
 @given(st.lists(st.floats(0, 20), min_size=1, max_size=100), st.floats(0, 300), st.floats(0, 30), st.floats(0, 30))
 @settings(deadline=None, max_examples=100)
 def test_a_greater_height_is_never_likelier(heights: list[float], independent: float, one: float, more: float) -> None:
     placebos = np.array(heights)
-    low, high = (scan.exceedance(placebos, independent, h) for h in (one, one + more))
+    low, high = (scan.null(placebos, independent).exceedance(h) for h in (one, one + more))
     assert 0 < high <= low <= 1 or high == low == 0
 
 

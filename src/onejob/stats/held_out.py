@@ -36,5 +36,5 @@ def _of_stretch(heights: Floats, starts: Ints, mine: Ints, horizon: int, alpha: 
     if not len(mine):
         return 0
     is_other = (starts <= starts[mine[0]] - horizon) | (starts >= starts[mine[-1]] + horizon)
-    bar = scan.threshold(heights[is_other], scan.independent(starts[is_other], horizon), alpha)
+    bar = scan.null(heights[is_other], scan.independent(starts[is_other], horizon)).threshold(alpha)
     return int((heights[mine] >= bar).sum())

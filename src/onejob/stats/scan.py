@@ -14,6 +14,7 @@ Symbols: z = sum of r / sqrt(sum of v + least) of a window; scale_w = the 0.9 qu
 windows of width w; height = largest z / scale_w. A height of 1 is what one placebo in ten reaches.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -116,39 +117,49 @@ def peaks(residuals: Residuals, scale: Floats, step_s: int, sides: Sequence[int]
     return best
 
 
-def exceedance(placebos: Floats, independent: float, height: float) -> float:
-    """How often a moment without a change reaches `height`: in (0, 1].
-
-    From the share of placebos that do; beyond the highest few, an exponential tail of their mean excess, widened by two
-    standard errors. `placebos`: their heights, overlapping; `independent`: how many of them count.
+@dataclass(frozen=True, slots=True)
+class Null:
+    """How high moments without a change reach: `placebos`, rising; beyond `start`, which is reached with the frequency
+    `at_start`, an exponential tail of mean `excess`. `independent`: how many of the placebos count.
     """
-    start, at_start, excess = _tail(placebos, independent)
-    if height >= start:
-        return at_start * float(np.exp(-(height - start) / excess))
-    share = float((placebos >= height).mean()) if len(placebos) else 1.0
-    return max(at_start, min(1.0, (share * independent + 1) / (independent + 1)))
+
+    placebos: Floats
+    independent: float
+    start: float
+    at_start: float
+    excess: float
+
+    def exceedance(self, height: float) -> float:
+        """How often a moment without a change reaches `height`: in (0, 1].
+
+        From the share of placebos that do; beyond the highest few, the tail.
+        """
+        if height >= self.start:
+            return self.at_start * math.exp(-(height - self.start) / self.excess)
+        count = len(self.placebos)
+        share = 1 - np.searchsorted(self.placebos, height) / count if count else 1.0
+        return max(self.at_start, min(1.0, (float(share) * self.independent + 1) / (self.independent + 1)))
+
+    def threshold(self, alpha: float) -> float:
+        """The least height that moments without a change reach with a frequency of at most alpha."""
+        if alpha <= self.at_start:
+            return self.start + self.excess * math.log(self.at_start / alpha)
+        share = max(0.0, (alpha * (self.independent + 1) - 1) / self.independent)
+        reached = float(np.quantile(self.placebos, 1 - share, method="higher"))
+        return max(0.0, min(self.start, float(np.nextafter(reached, np.inf))))
 
 
-def threshold(placebos: Floats, independent: float, alpha: float) -> float:
-    """The least height that moments without a change reach with a frequency of at most alpha."""
-    start, at_start, excess = _tail(placebos, independent)
-    if alpha <= at_start:
-        return start + excess * float(np.log(at_start / alpha))
-    share = max(0.0, (alpha * (independent + 1) - 1) / independent)
-    reached = float(np.quantile(placebos, 1 - share, method="higher"))
-    return max(0.0, min(start, float(np.nextafter(reached, np.inf))))
-
-
-def _tail(placebos: Floats, independent: float) -> tuple[float, float, float]:
-    """Where the tail starts, how often it is reached, and the mean excess over it."""
+def null(placebos: Floats, independent: float) -> Null:
+    """Of heights of overlapping placebos, of which `independent` count. The tail is widened by two standard errors."""
     if not len(placebos) or independent < 1:
-        return 1.0, 1 - _TYPICAL, _PRIOR_EXCESS
+        return Null(np.sort(placebos), independent, 1.0, 1 - _TYPICAL, _PRIOR_EXCESS)
     share = min(_MOST_TAIL_SHARE, max(_TAIL_SHARE, _TAIL_COUNT / independent))
     start = float(np.quantile(placebos, 1 - share))
     over = placebos[placebos > start] - start
     count = max(1.0, share * independent)
     mean = (float(over.sum()) + _PRIOR_EXCESS) / (len(over) + 1)
-    return start, (share * independent + 1) / (independent + 1), mean * (1 + _TAIL_ERRORS / np.sqrt(count))
+    excess = mean * (1 + _TAIL_ERRORS / math.sqrt(count))
+    return Null(np.sort(placebos), independent, start, (share * independent + 1) / (independent + 1), excess)
 
 
 def _extremes(z: Floats) -> Floats:

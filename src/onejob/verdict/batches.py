@@ -199,9 +199,12 @@ def is_due(deployment: Deployment, judge: Judge | None, now: datetime, settings:
     if end is not None and now >= end:
         return True
     age_s = (now - deployment.started_at).total_seconds()
-    unseen_s = now.timestamp() - settings.watermark_s - judge.bins_to
+    seen_to = now.timestamp() - settings.watermark_s
     pause_s = min(age_s / _LOOKS_OF_ITS_AGE, _LONGEST_PAUSE_S)
-    return unseen_s >= (pause_s if judge.goes_on_until is None else max(pause_s, _PAUSE_ON_PAST_S))
+    if judge.goes_on_until is not None:
+        pause_s = max(pause_s, _PAUSE_ON_PAST_S)
+    step = past.step_s(settings.bin_width_s) if deployment.strategy is Strategy.ALL_AT_ONCE else settings.bin_width_s
+    return seen_to - judge.bins_to >= pause_s and seen_to // step > judge.bins_to // step
 
 
 def judged_until(deployment: Deployment, judge: Judge, settings: Settings) -> datetime | None:

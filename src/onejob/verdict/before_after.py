@@ -10,10 +10,11 @@ to an alarm.
 The past is in the first batch, as `Expectations`; what comes later are counts. So this is a fold like the rest.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,22 +64,22 @@ class BeforeAfter:
         self.elapsed = 0  # judged steps that have ended
         self.looked: dict[tuple[str, str], Looked] = {}  # of (operation, signal)
         self._beside: dict[str, Beside | None] = {}  # of a signal, at the last look
-        self._thresholds: dict[tuple[int, float], float] = {}
 
     def consume(self, cells: Iterable[Cell], controls: Iterable[ControlCell], bins_to: int) -> None:
         """Add cells of the new version and of controls; everything before `bins_to` (Unix s) has been seen then."""
         self.controls.consume(controls)
         width, first = self.expectations.step_s, self.expectations.first
+        placed: list[tuple[int, int, Cell]] = []
         for cell in cells:
             step = (cell.bin_start - first) // width
             if not 0 <= step < self._steps:
                 continue
             requests, _, squares = cell.stands_for
             self._behind[:, step] += requests, squares
-            named = cell.operation if cell.operation in self._operations else OTHER
-            for name in (named, EVERYWHERE):
-                if (number := self._operations.get(name)) is not None:
-                    self._add(cell, number, step)
+            number = self._operations.get(cell.operation, self._operations.get(OTHER))
+            if number is not None:
+                placed.append((number, step, cell))
+        self._place(placed)
         self.elapsed = min(self._steps, max(0, (bins_to - first) // width))
 
     def consume_others(self, answered: Iterable[tuple[int, float]]) -> None:
@@ -88,16 +89,21 @@ class BeforeAfter:
             if 0 <= step < self._steps:
                 self._of_others[step] += requests
 
-    def _add(self, cell: Cell, number: int, step: int) -> None:
-        self._requests[number, step] += cell.count
-        self._errors[number, step] += cell.errors
-        at = histogram.position(np.array([histogram.LOWEST, *cell.buckets], dtype=np.int64))
-        np.add.at(self._durations[number, step], at, [cell.zeros, *cell.buckets.values()])
-
-    @property
-    def is_over(self) -> bool:
-        """Has the hour passed?"""
-        return self.elapsed >= self._steps
+    def _place(self, placed: Sequence[tuple[int, int, Cell]]) -> None:
+        """Add counts of (operation, step, cell), all at once: numpy's overhead is that of many cells."""
+        for number, step, cell in placed:
+            self._requests[number, step] += cell.count
+            self._errors[number, step] += cell.errors
+        sizes = [len(cell.buckets) + 1 for _, _, cell in placed]
+        index, count = (
+            np.fromiter(chain.from_iterable(values), dtype=np.int64, count=sum(sizes))
+            for values in (
+                ((histogram.LOWEST, *cell.buckets) for _, _, cell in placed),
+                ((cell.zeros, *cell.buckets.values()) for _, _, cell in placed),
+            )
+        )
+        number, step = (np.repeat(np.array([one[i] for one in placed], dtype=np.int64), sizes) for i in (0, 1))
+        np.add.at(self._durations, (number, step, histogram.position(index)), count)
 
     @property
     def requests(self) -> int:
@@ -109,7 +115,7 @@ class BeforeAfter:
         if not self.expectations.is_adjacent or not self.expectations.series:
             return False
         before = np.array([one.heights[WORSE][-1] for one in self.expectations.series]).max()
-        return self._exceedance(WORSE, float(before)) <= alpha
+        return self._null[WORSE].exceedance(float(before)) <= alpha
 
     def false_alarms(self, alpha: float) -> FalseAlarms | None:
         """How often hours of the past without a change rise above the bar that the others set, tolerances aside.
@@ -142,7 +148,7 @@ class BeforeAfter:
         peaks = (worse, better)
         if not worse.width:
             return None
-        of_past = tuple(-float(np.log(self._exceedance(side, peaks[side].height))) for side in (WORSE, BETTER))
+        of_past = tuple(-float(np.log(self._null[side].exceedance(peaks[side].height))) for side in (WORSE, BETTER))
         log_e = self._beyond_controls(one, seen, of_past)
         bar = float(np.log(1 / settings.alpha))
         is_elsewhere = log_e[WORSE] < bar <= of_past[WORSE]
@@ -162,8 +168,7 @@ class BeforeAfter:
         found = []
         peaks = scan.peaks(beyond, scale, self.expectations.step_s, seen.sides, self.elapsed)
         for side, peak in zip((WORSE, BETTER), peaks, strict=True):
-            heights, independent = self._heights_beside[side], self.expectations.independent
-            found.append(-float(np.log(scan.exceedance(heights, independent, peak.height))))
+            found.append(-float(np.log(self._null_beside[side].exceedance(peak.height))))
         return tuple(min(pair) for pair in zip(of_past, found, strict=True))
 
     def _latest(self, known: scan.Peak) -> scan.Peak:
@@ -205,20 +210,10 @@ class BeforeAfter:
         width = scan.widths(self.expectations.step_s, self._steps).index(window.width)
         sd = scan.sums(seen.residuals, window.width).sd[0, window.first]
         found = {
-            scan_side: self._threshold(side, alpha / 2) * float(seen.scale[scan_side, width] * sd)
+            scan_side: self._null[side].threshold(alpha / 2) * float(seen.scale[scan_side, width] * sd)
             for side, scan_side in zip((WORSE, BETTER), seen.sides, strict=True)
         }
         return found[scan.UP], found[scan.DOWN]
-
-    def _threshold(self, side: int, alpha: float) -> float:
-        """Found once: it is asked for by every series at every look."""
-        if (side, alpha) not in self._thresholds:
-            found = scan.threshold(self._heights[side], self.expectations.independent, alpha)
-            self._thresholds[side, alpha] = found
-        return self._thresholds[side, alpha]
-
-    def _exceedance(self, side: int, height: float) -> float:
-        return scan.exceedance(self._heights[side], self.expectations.independent, height)
 
     @cached_property
     def _heights(self) -> tuple[Floats, Floats]:
@@ -226,9 +221,17 @@ class BeforeAfter:
         return _highest(one.heights for one in self.expectations.series)
 
     @cached_property
-    def _heights_beside(self) -> tuple[Floats, Floats]:
+    def _null(self) -> tuple[scan.Null, scan.Null]:
+        """What those say of heights."""
+        worse, better = (scan.null(side, self.expectations.independent) for side in self._heights)
+        return worse, better
+
+    @cached_property
+    def _null_beside(self) -> tuple[scan.Null, scan.Null]:
         """The same of what was beyond controls; where a signal has none, of the past alone."""
-        return _highest(one.heights_beside or one.heights for one in self.expectations.series)
+        heights = _highest(one.heights_beside or one.heights for one in self.expectations.series)
+        worse, better = (scan.null(side, self.expectations.independent) for side in heights)
+        return worse, better
 
 
 def _highest(heights: Iterable[tuple[tuple[float, ...], ...]]) -> tuple[Floats, Floats]:

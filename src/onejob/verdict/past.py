@@ -63,7 +63,7 @@ def read(
     change strays. Without a usable past there are no series. `relation` has ROLLUP's columns. `untouched` are services
     to compare with too. Raises StoreError like any query.
     """
-    step = bin_width_s * math.ceil(STEP_S / bin_width_s)
+    step = step_s(bin_width_s)
     at = math.floor(deployment.started_at.timestamp() / step) * step
     since = at - (DAYS_BACK[-1] * DAY_S + LEVEL_S + HORIZON_S) // step * step
     of_what = Where(
@@ -100,6 +100,11 @@ def read(
         controls=tuple(_control(*one) for one in found),
         gap=gap,
     )
+
+
+def step_s(bin_width_s: int) -> int:
+    """In what steps the past is compared with: in between, nothing of what is found changes."""
+    return bin_width_s * math.ceil(STEP_S / bin_width_s)
 
 
 def _nothing(first: int, step: int, gap: int) -> Expectations:
