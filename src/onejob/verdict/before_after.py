@@ -102,8 +102,8 @@ class BeforeAfter:
                 ((cell.zeros, *cell.buckets.values()) for _, _, cell in placed),
             )
         )
-        number, step = (np.repeat(np.array([one[i] for one in placed], dtype=np.int64), sizes) for i in (0, 1))
-        np.add.at(self._durations, (number, step, histogram.position(index)), count)
+        row, column = (np.repeat(np.array([one[i] for one in placed], dtype=np.int64), sizes) for i in (0, 1))
+        np.add.at(self._durations, (row, column, histogram.position(index)), count)
 
     @property
     def requests(self) -> int:
