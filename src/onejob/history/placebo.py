@@ -130,7 +130,7 @@ class _Relabelled:
         self._said = _said(placebo, past, told.kpis)
         self._told = told
 
-    def cells(self, deployment: Deployment, since: int, until: int) -> Sequence[Cell]:
+    def cells(self, deployment: Deployment, told: JudgeSettings, since: int, until: int) -> Sequence[Cell]:
         return self._cells[bisect_left(self._starts, since) : bisect_left(self._starts, until)]
 
     def said(self, deployment: Deployment, kpis: Sequence[Kpi], since: int, until: int) -> Said:
@@ -156,7 +156,7 @@ class _Relabelled:
     def judge_settings(self, deployment: Deployment) -> JudgeSettings:
         return self._told
 
-    def expectations(self, deployment: Deployment, judged_from: int) -> None:
+    def expectations(self, deployment: Deployment, told: JudgeSettings, judged_from: int) -> None:
         """None are asked for: the rest of the instances serve beside."""
 
 

@@ -21,6 +21,7 @@ from onejob.store.engine import Reader
 from onejob.store.past import Past
 from onejob.verdict import past
 from onejob.verdict.reading import read_known, read_said
+from onejob.verdict.request_source import choose, relation_of
 from onejob.verdict.said import Said, Scope
 from onejob.verdict.untouched import Untouched, find, tally
 from onejob.verdict.warm_up import warmed_instances
@@ -51,14 +52,15 @@ class PastSource:
     _said_bins: tuple[int, int] = (0, 0)
     _said: Said = field(default_factory=Said)
 
-    def cells(self, deployment: Deployment, since: int, until: int) -> Sequence[Cell]:
+    def cells(self, deployment: Deployment, told: JudgeSettings, since: int, until: int) -> Sequence[Cell]:
         low, high = self._bins
         if not low <= since <= until <= high:
-            self._read(deployment, since, max(until, since + _AHEAD_BINS * self.past.bin_width_s))
+            self._read(deployment, told, since, max(until, since + _AHEAD_BINS * self.past.bin_width_s))
         return self._cells[bisect_left(self._starts, since) : bisect_left(self._starts, until)]
 
-    def _read(self, deployment: Deployment, since: int, until: int) -> None:
-        self._cells = self.past.cells(deployment.service, deployment.environment, since, until)
+    def _read(self, deployment: Deployment, told: JudgeSettings, since: int, until: int) -> None:
+        past = self.past if told.metrics is None else replace(self.past, metrics_bin_s=told.metrics.bin_width_s)
+        self._cells = past.cells(deployment.service, deployment.environment, since, until)
         self._starts = [cell.bin_start for cell in self._cells]
         self._bins = (since, until)
 
@@ -126,7 +128,10 @@ class PastSource:
         )
 
     def judge_settings(self, deployment: Deployment) -> JudgeSettings:
-        return self.told
+        if self.past.table:
+            return self.told
+        chosen = choose(self.past.engine, deployment, self.past.default_environment, self.past.bin_width_s)
+        return replace(self.told, metrics=chosen)
 
     @property
     def follows(self) -> bool:
@@ -135,17 +140,17 @@ class PastSource:
         """
         return not self.past.table
 
-    def expectations(self, deployment: Deployment, judged_from: int) -> Expectations | None:
+    def expectations(self, deployment: Deployment, told: JudgeSettings, judged_from: int) -> Expectations | None:
         if not self.follows and deployment.strategy is not Strategy.ALL_AT_ONCE:
             return None
         return past.read(
             self.past.engine,
             deployment,
             default_environment=self.past.default_environment,
-            bin_width_s=self.past.bin_width_s,
+            bin_width_s=self.past.bin_width_s if told.metrics is None else told.metrics.bin_width_s,
             warm_up_s=self.told.warm_up_s,
             judged_from=judged_from,
-            relation=self.past.relation,
+            relation=self.past.relation if told.metrics is None else relation_of(told),
             untouched=self._untouched(deployment),
         )
 

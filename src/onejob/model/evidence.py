@@ -155,13 +155,26 @@ class SignalHistory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RequestMetrics:
+    """Requests are counted by the service's own histograms, as spans tell of `share_of_spans` of them only.
+
+    Their bins are `bin_width_s` wide; `edges` are indices of the buckets that end where theirs do, if not all of them.
+    """
+
+    bin_width_s: int
+    share_of_spans: float
+    edges: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeSettings:
     """What the judge was told; kept with the first batch, so that a later change of settings changes no old verdict.
 
     `tolerance_errors` is a difference of rates, the other tolerances are ratios above 1. `phi_factor` makes every
     design effect larger, by what placebo deployments of the service needed; `history` is what its past says of noise,
     and `false_alarms` what was measured with both. `kpis` and `tolerances` are those of the deployment's service; of
-    the tolerances, the first that covers a signal and its operation holds.
+    the tolerances, the first that covers a signal and its operation holds. `metrics` where requests are not those of
+    spans.
     """
 
     alpha: float = 0.01
@@ -176,6 +189,7 @@ class JudgeSettings:
     kpis: tuple[Kpi, ...] = ()
     tolerances: tuple[Tolerance, ...] = ()
     false_alarms: FalseAlarms | None = None
+    metrics: RequestMetrics | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

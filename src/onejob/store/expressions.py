@@ -16,7 +16,7 @@ _HEALTH_AGENTS = (
     "^(kube-probe|ELB-HealthChecker|GoogleHC|GoogleStackdriverMonitoring-UptimeChecks|Envoy/HC|Amazon-Route53-Health-Check"
     "|Consul Health Check|HAProxy|Blackbox Exporter|Blackbox-Exporter|Pingdom|UptimeRobot)"
 )
-_HEALTH_ROUTES = "^/(healthz|health|livez|readyz|ready|live|ping|-/healthy|-/ready)/?([?].*)?$"
+HEALTH_ROUTES = "^/(healthz|health|livez|readyz|ready|live|ping|-/healthy|-/ready)/?([?].*)?$"
 
 # Span attributes that say whether a span is a request, of what, and how it ended.
 ENTRY_ATTRIBUTES = (
@@ -111,7 +111,7 @@ def span_columns(
     serves_http = f"SpanKind = 'Server' AND {method} != ''"
     probe = (
         f"{_span('user_agent.synthetic.type')} != '' OR match({agent}, '{_HEALTH_AGENTS}') "
-        f"OR match({path}, '{_HEALTH_ROUTES}') OR {method} = 'OPTIONS' "
+        f"OR match({path}, '{HEALTH_ROUTES}') OR {method} = 'OPTIONS' "
         f"OR {_span('rpc.service')} = 'grpc.health.v1.Health'"
     )
     return {

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from onejob.model.evidence import Cell
 from onejob.store.engine import Reader, Scalar
+from onejob.store.request_metrics import rollup_of_metrics
 from onejob.store.rollup import ROLLUP, SPANS, read_all, read_cells, scope
 from onejob.store.spans_relation import named, rollup_of, spans_of
 from onejob.store.sql import read_query
@@ -64,7 +65,8 @@ class InstanceSeen:
 class Past:
     """Counts of the past. `table` is the spans to compute them from; empty for onejob's own rollup.
 
-    `has_events`: do the spans come with their events and ids, as ours and the collector's do?
+    `has_events`: do the spans come with their events and ids, as ours and the collector's do? `metrics_bin_s`: count
+    requests by the service's own histograms instead, in bins so wide.
     """
 
     engine: Reader
@@ -73,6 +75,7 @@ class Past:
     table: str = ""
     timeout_s: float | None = None
     has_events: bool = True
+    metrics_bin_s: int | None = None
 
     @property
     def spans(self) -> str:
@@ -82,6 +85,8 @@ class Past:
     @property
     def relation(self) -> str:
         """What to select from."""
+        if self.metrics_bin_s is not None:
+            return rollup_of_metrics(self.metrics_bin_s)
         return rollup_of(self.table, self.bin_width_s) if self.table else ROLLUP
 
     def services(self, since: int, until: int) -> list[str]:

@@ -48,8 +48,8 @@ _PAUSE_ON_PAST_S = 300.0
 class Source(Protocol):
     """Where counts come from. Bins start in [since, until), Unix seconds."""
 
-    def cells(self, deployment: Deployment, since: int, until: int) -> Sequence[Cell]:
-        """Every version's requests of the deployment's service."""
+    def cells(self, deployment: Deployment, told: JudgeSettings, since: int, until: int) -> Sequence[Cell]:
+        """Every version's requests of the deployment's service, in bins as wide as `told` has them."""
 
     def said(self, deployment: Deployment, kpis: Sequence[Kpi], since: int, until: int) -> Said:
         """What its spans say beyond requests."""
@@ -74,7 +74,7 @@ class Source(Protocol):
     def judge_settings(self, deployment: Deployment) -> JudgeSettings:
         """What a new judge is told."""
 
-    def expectations(self, deployment: Deployment, judged_from: int) -> Expectations | None:
+    def expectations(self, deployment: Deployment, told: JudgeSettings, judged_from: int) -> Expectations | None:
         """What the service's past lets expect of the time since, where no old version serves beside the new one."""
 
 
@@ -87,25 +87,32 @@ class Batches:
 
     def following(self, deployment: Deployment, judge: Judge, now: datetime) -> EvidenceBatch | None:
         """What the judge is to consume next; None while no further bin is complete. The last one is `finished`."""
-        width = self._settings.bin_width_s
+        told = judge.settings if judge.next_seq else self._source.judge_settings(deployment)
+        width = bin_width_s(told, self._settings)
         end = judged_until(deployment, judge, self._settings)
         complete = now - timedelta(seconds=self._settings.watermark_s)
         is_over = end is not None and complete >= end
-        first = judge.bins_to if judge.bins_to is not None else self._first_bin(deployment)
+        first = judge.bins_to if judge.bins_to is not None else _floor(deployment.started_at, width) - BASELINE_S
         until = _floor(min(complete, end) if end is not None else complete, width)
         last = min(max(first, until), first + _MOST_BINS * width)
         finished = is_over and last >= until
         if last <= first and not finished:
             return None
-        return self._batch(deployment, judge, (first, last), now, finished)
+        return self._batch(deployment, judge, told, (first, last), now, finished)
 
     def _batch(
-        self, deployment: Deployment, judge: Judge, bins: tuple[int, int], now: datetime, finished: bool
+        self,
+        deployment: Deployment,
+        judge: Judge,
+        told: JudgeSettings,
+        bins: tuple[int, int],
+        now: datetime,
+        finished: bool,
     ) -> EvidenceBatch:
-        cells, others = self._cells(deployment, *bins)
-        settings = self._source.judge_settings(deployment) if judge.next_seq == 0 else None
-        said = self._said(deployment, (settings or judge.settings).kpis, bins, is_first=settings is not None)
-        expectations = self._expectations(deployment, judge, (*bins, finished), now)
+        cells, others = self._cells(deployment, told, *bins)
+        settings = told if judge.next_seq == 0 else None
+        said = self._said(deployment, told, bins, is_first=settings is not None)
+        expectations = self._expectations(deployment, judge, told, (*bins, finished), now)
         if expectations is not None and expectations.series and _goes_on(deployment):
             finished = False
         known = judge.controls if expectations is None else expectations.controls
@@ -115,7 +122,7 @@ class Batches:
             judged_at=now,
             bins_from=bins[0],
             bins_to=bins[1],
-            bin_width_s=self._settings.bin_width_s,
+            bin_width_s=bin_width_s(told, self._settings),
             cells=tuple(cells),
             router=tuple(self._source.router(deployment, datetime.fromtimestamp(bins[1], UTC))),
             warmed=self._warmed(deployment, judge, cells, bins),
@@ -130,7 +137,7 @@ class Batches:
         )
 
     def _expectations(
-        self, deployment: Deployment, judge: Judge, bins: tuple[int, int, bool], now: datetime
+        self, deployment: Deployment, judge: Judge, told: JudgeSettings, bins: tuple[int, int, bool], now: datetime
     ) -> Expectations | None:
         """From this batch on where the past is all there is; from the next on where an old version served until now.
 
@@ -143,13 +150,15 @@ class Batches:
         rollout = self._source.rollout(deployment, now)
         if rollout is not None and rollout.state not in ENDED:
             return None
-        return self._source.expectations(deployment, since if judge.lacks_past else until)
+        return self._source.expectations(deployment, told, since if judge.lacks_past else until)
 
-    def _cells(self, deployment: Deployment, since: int, until: int) -> tuple[Sequence[Cell], Sequence[ControlCell]]:
+    def _cells(
+        self, deployment: Deployment, told: JudgeSettings, since: int, until: int
+    ) -> tuple[Sequence[Cell], Sequence[ControlCell]]:
         """Cells to compare, and what of the service is not compared and answers requests nevertheless."""
         if until <= since:
             return [], []
-        cells = self._source.cells(deployment, since, until)
+        cells = self._source.cells(deployment, told, since, until)
         if deployment.strategy is not Strategy.ALL_AT_ONCE:
             return cells, []
         # What overlaps while old processes drain is no control, nor is the next version that takes over.
@@ -164,11 +173,13 @@ class Batches:
     ) -> Sequence[ControlCell]:
         return self._source.controls(deployment, known, *bins) if known and bins[0] < bins[1] else ()
 
-    def _said(self, deployment: Deployment, kpis: Sequence[Kpi], bins: tuple[int, int], *, is_first: bool) -> Said:
-        """Nothing of what has no control beside it: against the past, requests are all that is compared."""
+    def _said(self, deployment: Deployment, told: JudgeSettings, bins: tuple[int, int], *, is_first: bool) -> Said:
+        """Nothing of what has no control beside it: against the past, requests are all that is compared. No KPIs of
+        spans that do not tell of all requests.
+        """
         if bins[1] <= bins[0] or deployment.strategy is Strategy.ALL_AT_ONCE:
             return Said()
-        said = self._source.said(deployment, kpis, *bins)
+        said = self._source.said(deployment, told.kpis if told.metrics is None else (), *bins)
         if not is_first:
             return said
         return replace(said, novelties=self._source.known(deployment, bins[0]) + said.novelties)
@@ -187,9 +198,6 @@ class Batches:
             return deployment.traffic_share
         return rollout.share if _is_steady(rollout, since) else None
 
-    def _first_bin(self, deployment: Deployment) -> int:
-        return _floor(deployment.started_at, self._settings.bin_width_s) - BASELINE_S
-
 
 def is_due(deployment: Deployment, judge: Judge | None, now: datetime, settings: Settings) -> bool:
     """Is it time for the next look at a deployment whose traffic onejob does not move? At old ones it is seldom."""
@@ -203,8 +211,15 @@ def is_due(deployment: Deployment, judge: Judge | None, now: datetime, settings:
     pause_s = min(age_s / _LOOKS_OF_ITS_AGE, _LONGEST_PAUSE_S)
     if judge.goes_on_until is not None:
         pause_s = max(pause_s, _PAUSE_ON_PAST_S)
-    step = past.step_s(settings.bin_width_s) if deployment.strategy is Strategy.ALL_AT_ONCE else settings.bin_width_s
+    step = bin_width_s(judge.settings, settings)
+    if deployment.strategy is Strategy.ALL_AT_ONCE:
+        step = past.step_s(step)
     return seen_to - judge.bins_to >= pause_s and seen_to // step > judge.bins_to // step
+
+
+def bin_width_s(told: JudgeSettings, settings: Settings) -> int:
+    """Of the counts that the judge is given."""
+    return settings.bin_width_s if told.metrics is None else told.metrics.bin_width_s
 
 
 def judged_until(deployment: Deployment, judge: Judge, settings: Settings) -> datetime | None:

@@ -38,11 +38,17 @@ _NONE = -1
 
 
 class LatencyIntervals:
-    """Which shifts are refuted, per operation, reported quantile, shift and side; grows with the operations."""
+    """Which shifts are refuted, per operation, reported quantile, shift and side; grows with the operations.
 
-    def __init__(self, alpha: float, reported: tuple[float, ...] = REPORTED) -> None:
+    `coarse_edges`: see `RequestMetrics.edges`.
+    """
+
+    def __init__(
+        self, alpha: float, reported: tuple[float, ...] = REPORTED, coarse_edges: tuple[int, ...] = ()
+    ) -> None:
         self._alpha = alpha
         self.reported = reported
+        self.coarse_edges = coarse_edges
         self.columns = tuple(QUANTILES.index(q) for q in reported)
         quantiles, shifts = len(reported), len(SHIFTS)
         self.edges: Ints = np.full((0, quantiles), _NONE, dtype=np.int64)
@@ -98,9 +104,18 @@ class LatencyIntervals:
         """(low, high) of the ratio; None where nothing is refuted on that side yet."""
         low, high = self._ends(self._refuted[:, operation, row])
         return (
-            float(2.0 ** (SHIFTS[low] / histogram.PER_OCTAVE)) if low >= 0 else None,
+            self._lowest(int(self.edges[operation, row]), int(SHIFTS[low])) if low >= 0 else None,
             float(2.0 ** (SHIFTS[high] / histogram.PER_OCTAVE)) if high < len(SHIFTS) else None,
         )
+
+    def _lowest(self, edge: int, shift: int) -> float:
+        """The ratio that a shift refuted as too low leaves. Durations put at the upper edges of coarse buckets may have
+        been anywhere in the bucket of rho c.
+        """
+        at = edge + shift
+        if self.coarse_edges and at + histogram.LOWEST not in self.coarse_edges:
+            at = int(histogram.below(self.coarse_edges)[np.clip(at, 0, histogram.SIZE - 1)])
+        return float(2.0 ** ((at - edge) / histogram.PER_OCTAVE))
 
     @staticmethod
     def _ends(refuted: Bools) -> tuple[Ints, Ints]:

@@ -24,6 +24,7 @@ from onejob.verdict.intervals import LatencyIntervals
 from onejob.verdict.operations import OTHER, Operations
 from onejob.verdict.past_side import Found, PastSide
 from onejob.verdict.progress import Progress
+from onejob.verdict.request_source import said_of
 from onejob.verdict.router import RouterEvidence, ShareEvidence
 from onejob.verdict.sampling import Sampling
 from onejob.verdict.signals import Row
@@ -114,7 +115,8 @@ class Judge:
         self.settings = settings
         self._operations = Operations(settings.max_operations)
         self._evidence = Evidence(settings)
-        self._intervals = LatencyIntervals(settings.alpha)
+        edges = settings.metrics.edges if settings.metrics is not None else ()
+        self._intervals = LatencyIntervals(settings.alpha, coarse_edges=edges)
         self._further = Further(settings)
         self._past = PastSide(settings)
 
@@ -336,7 +338,8 @@ class Judge:
         of_past = self._past.left_out() if self._is_of_past else []
         if not self._is_at_once:
             of_past += self._past.goes_on(is_told=self._is_of_past)
-        return (*self._left_out.values(), *sampled, *(line for one in by_others for line in one.left_out()), *of_past)
+        others = (line for one in by_others for line in one.left_out())
+        return (*said_of(self.settings), *self._left_out.values(), *sampled, *others, *of_past)
 
     def _arm(self, arm: int) -> ArmSummary | None:
         if arm == CONTROL and self._is_of_past:

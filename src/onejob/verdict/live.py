@@ -37,14 +37,15 @@ from onejob.state.rollouts import Rollouts
 from onejob.state.verdicts import Explanations, Verdicts
 from onejob.store.engine import Engine
 from onejob.store.errors import StoreError
-from onejob.store.rollup import read_cells
+from onejob.store.rollup import ROLLUP, read_cells
 from onejob.verdict import past, untouched
 from onejob.verdict.arms import arm_of
-from onejob.verdict.batches import Batches, arms_of, is_due, judge_settings
+from onejob.verdict.batches import Batches, arms_of, bin_width_s, is_due, judge_settings
 from onejob.verdict.before_after import HORIZON_S
 from onejob.verdict.judge import Judge
 from onejob.verdict.reading import read_known, read_said
 from onejob.verdict.recompute import explained, refold
+from onejob.verdict.request_source import choose, relation_of
 from onejob.verdict.said import Said, Scope
 from onejob.verdict.warm_up import warmed_instances
 
@@ -194,7 +195,10 @@ class LiveSource:
     settings: Settings
     calibrations: Calibrations | None = None
 
-    def cells(self, deployment: Deployment, since: int, until: int) -> list[Cell]:
+    def cells(self, deployment: Deployment, told: JudgeSettings, since: int, until: int) -> list[Cell]:
+        return self._cells(deployment, relation_of(told), since, until)
+
+    def _cells(self, deployment: Deployment, relation: str, since: int, until: int) -> list[Cell]:
         return read_cells(
             self.engine,
             service=deployment.service,
@@ -202,6 +206,7 @@ class LiveSource:
             default_environment=self.settings.default_environment,
             since=since,
             until=until,
+            relation=relation,
         )
 
     def said(self, deployment: Deployment, kpis: Sequence[Kpi], since: int, until: int) -> Said:
@@ -226,7 +231,9 @@ class LiveSource:
         return [
             cell
             for one in known
-            for cell in untouched.tally(one, self.cells(replace(deployment, service=one.service), since, until))
+            for cell in untouched.tally(
+                one, self._cells(replace(deployment, service=one.service), ROLLUP, since, until)
+            )
         ]
 
     def router(self, deployment: Deployment, until: datetime) -> list[RouterCount]:
@@ -240,17 +247,20 @@ class LiveSource:
 
     def judge_settings(self, deployment: Deployment) -> JudgeSettings:
         known = self.calibrations.get(deployment.service, deployment.environment) if self.calibrations else None
-        return judge_settings(self.settings, deployment.service, known)
+        told = judge_settings(self.settings, deployment.service, known)
+        chosen = choose(self.engine, deployment, self.settings.default_environment, self.settings.bin_width_s)
+        return replace(told, metrics=chosen)
 
-    def expectations(self, deployment: Deployment, judged_from: int) -> Expectations:
+    def expectations(self, deployment: Deployment, told: JudgeSettings, judged_from: int) -> Expectations:
         others = self.deployments.of_service(deployment.service, deployment.environment)
         return past.read(
             self.engine,
             deployment,
             default_environment=self.settings.default_environment,
-            bin_width_s=self.settings.bin_width_s,
+            bin_width_s=bin_width_s(told, self.settings),
             warm_up_s=self.settings.warm_up_s,
             judged_from=judged_from,
+            relation=relation_of(told),
             disturbed=[span for other in others if (span := self._disturbed(other)) is not None],
             untouched=untouched.find(self.engine, deployment, default_environment=self.settings.default_environment),
         )

@@ -163,8 +163,9 @@ def duration_row(
     """
     op, i = place
     column, q = 1 + intervals.columns[i], intervals.reported[i]
-    control, treatment = (histogram.quantile_s(evidence.histogram[arm, op], q) for arm in (CONTROL, TREATMENT))
-    effect = _ratio_at(evidence, op, int(intervals.edges[op, i]))
+    likely = [_likely(evidence.histogram[arm, op], intervals.coarse_edges) for arm in (CONTROL, TREATMENT)]
+    control, treatment = (histogram.quantile_s(durations, q) for durations in likely)
+    effect = _ratio_at(evidence, op, int(intervals.edges[op, i]), likely[TREATMENT])
     low, high = _around(effect, *intervals.bounds(op, i))
     phi, log_theta_0 = (float(values[column]) for values in noise)
     return Row(
@@ -406,9 +407,13 @@ def _around(effect: float | None, low: float | None, high: float | None) -> tupl
     return None if low is None else min(low, effect), None if high is None else max(high, effect)
 
 
-def _ratio_at(evidence: Evidence, op: int, edge: int) -> float | None:
+def _likely(durations: NDArray[np.int64], coarse_edges: Sequence[int]) -> histogram.Counts | Floats:
+    return histogram.spread(durations, coarse_edges) if coarse_edges else durations
+
+
+def _ratio_at(evidence: Evidence, op: int, edge: int, treatment: histogram.Counts | Floats) -> float | None:
     """Estimate of rho in P(treatment > rho c) = P(control > c)."""
-    control, treatment = evidence.histogram[:, op]
+    control = evidence.histogram[CONTROL, op]
     n0, n1 = int(control.sum()), int(treatment.sum())
     if edge < 0 or not n0 or not n1:
         return None

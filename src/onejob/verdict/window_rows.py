@@ -84,12 +84,16 @@ def _latency_row(one: ExpectedSeries, size: Size, log_e: _Pair, settings: JudgeS
     durations = size.seen.durations[size.where].sum(axis=0)
     n, edge_s = float(durations.sum()), histogram.upper_edge_s(edge)
 
-    def ratio(beyond: float) -> float | None:
+    def ratio(beyond: float, held: histogram.Counts | Floats) -> float | None:
         """Of the duration that so many requests exceed now to the one that as many exceeded before."""
-        at = histogram.quantile_s(durations, 1 - beyond / n) if 0.5 <= beyond <= n - 0.5 else None
+        at = histogram.quantile_s(held, 1 - beyond / n) if 0.5 <= beyond <= n - 0.5 else None
         return None if at is None else at / edge_s
 
-    effect, low, high = (ratio(size.expected + more) for more in (0.0, size.rise, -size.fall))
+    least = likely = durations
+    if settings.metrics is not None and settings.metrics.edges:
+        least, likely = (put(durations, settings.metrics.edges) for put in (histogram.lowest, histogram.spread))
+    effect = ratio(size.expected, likely)
+    low, high = ratio(size.expected + size.rise, least), ratio(size.expected - size.fall, durations)
     return _row(
         one,
         size,
