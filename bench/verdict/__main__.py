@@ -33,7 +33,8 @@ def main() -> int:
         found.rows.sort(key=lambda row: list(results.Measure).index(row.measure))
         results.write(found.rows, chosen.json)
         if chosen.page is not None:
-            chosen.page.write_text(report.page(found, _command(), (time.monotonic() - began) / 60))
+            minutes = (time.monotonic() - began) / 60
+            chosen.page.write_text(report.page(found, _command(), minutes, workers.cpu_s() / 60))
 
     say = partial(console.print, markup=False)
     found = benches.run({n: run for n, run in known.items() if n in chosen.only}, chosen.data, chosen.quick, say, keep)

@@ -33,17 +33,19 @@ PROMISES = {
 }
 
 
-def page(found: Found, command: str, minutes: float) -> str:
-    """The whole page."""
+def page(found: Found, command: str, minutes: float, cpu_minutes: float) -> str:
+    """The whole page; the minutes are the run's and its processes' together."""
     rows = found.rows
     lines = [
         "# What the verdict was measured to do",
         "",
-        f"`{command}` on {date.today().isoformat()}, {minutes:.0f} minutes on {machine()}.",
+        f"`{command}` on {date.today().isoformat()}, {minutes:.0f} minutes ({cpu_minutes:.0f} of processor time) on "
+        f"{machine()}.",
         "",
         "Intervals are two-sided 95 %: exact (Clopper-Pearson) for shares, from order statistics or bootstrap for the",
         "rest. A bound in a target is an end of that interval. What each row means is said in the module that measures",
-        "it, in this folder. No parameter is chosen by data set or by row.",
+        "it, in this folder. No parameter is chosen by data set or by row. Why targets are missed, and what was tried:",
+        "[MISSED.md](MISSED.md).",
         "",
         "| measure | promised | rows that meet it | furthest from it |",
         "|---|---|---|---|",

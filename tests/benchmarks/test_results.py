@@ -67,7 +67,7 @@ def test_an_absent_data_set_and_a_broken_benchmark_cost_nothing_but_themselves(t
 
 def test_what_is_left_out_is_said_on_the_page() -> None:
     found = benches.Found([results.share(Measure.TEMPLATES, "found", 9, 10)], ["kontrast"], ["nezha"])
-    page = report.page(found, "make bench-verdict", 1.0)
+    page = report.page(found, "make bench-verdict", 1.0, 2.0)
     assert "as the data was absent: kontrast." in page
     assert "as the benchmark failed: nezha." in page
     assert "| found | onejob | 90 % |" in page
