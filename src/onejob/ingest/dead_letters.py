@@ -11,10 +11,16 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from google.protobuf.message import DecodeError, Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from onejob.model.telemetry import Kind
 
@@ -24,6 +30,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_KEPT = 1000
+REQUESTS: Mapping[Kind, type[Message]] = {
+    "traces": ExportTraceServiceRequest,
+    "logs": ExportLogsServiceRequest,
+    "metrics": ExportMetricsServiceRequest,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +103,38 @@ def listed(connection: sqlite3.Connection) -> list[DeadLetter]:
 
 def count(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT count(*) FROM dead_letters").fetchone()[0])
+
+
+def forget(connection: sqlite3.Connection, attribute: str, value: str) -> int:
+    """Delete those in which the attribute has the value, or that cannot be read; how many."""
+    rows = connection.execute("SELECT id, kind, payload FROM dead_letters").fetchall()
+    naming = [(letter_id,) for letter_id, kind, payload in rows if _names(kind, payload, attribute, value)]
+    connection.executemany("DELETE FROM dead_letters WHERE id = ?", naming)
+    return len(naming)
+
+
+def _names(kind: Kind, payload: bytes, attribute: str, value: str) -> bool:
+    if attribute.encode() not in payload:
+        return False
+    try:
+        request = REQUESTS[kind].FromString(payload)
+    except DecodeError:
+        return True
+    return any(pair.key == attribute and _text(pair.value) == value for pair in _pairs(request))
+
+
+def _pairs(message: Message) -> Iterator[KeyValue]:
+    """All attributes in it, however deep."""
+    if isinstance(message, KeyValue):
+        yield message
+    for field, held in message.ListFields():
+        if field.message_type is not None:
+            for inner in held if isinstance(held, Sequence) else (held,):
+                yield from _pairs(inner)
+
+
+def _text(value: AnyValue) -> str:
+    """As the tables have a value that is no array, map or bytes."""
+    member = value.WhichOneof("value")
+    held = getattr(value, member) if member else ""
+    return str(held).lower() if isinstance(held, bool) else str(held)

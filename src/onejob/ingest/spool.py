@@ -308,9 +308,22 @@ class Spool:
         row = self._reader.execute(sql, (kind,)).fetchone()
         return float(row[0]) if row else None
 
+    def last_request(self) -> int:
+        """The number of what came last of all that waits; 0 where nothing does."""
+        return int(self._reader.execute("SELECT ifnull(max(id), 0) FROM requests").fetchone()[0])
+
+    def has_stored(self, up_to: int) -> bool:
+        """Whether nothing waits any more that had such a number or a smaller one."""
+        return self._reader.execute("SELECT 1 FROM requests WHERE id <= ? LIMIT 1", (up_to,)).fetchone() is None
+
     def dead_letters(self) -> list[DeadLetter]:
         """The oldest first."""
         return dead_letters.listed(self._reader)
+
+    def forget_dead_letters(self, attribute: str, value: str) -> int:
+        """Delete those that name it; how many. Raises TryLater."""
+        self._refuse_if_closed()
+        return int(self._submit(partial(dead_letters.forget, attribute=attribute, value=value)).result())
 
     def dead_letter_count(self) -> int:
         return dead_letters.count(self._reader)

@@ -118,3 +118,11 @@ class CommandBody(_Body):
         False,
         description="With `abort` only, and while the router does not answer: end the rollout without it, for good.",
     )
+
+
+class ForgetBody(_Body):
+    """Whose telemetry is to be deleted."""
+
+    attribute: StrictStr = Field(min_length=1, max_length=200, examples=["enduser.id"])
+    value: StrictStr = Field(min_length=1, max_length=10_000, description="The whole value, as it was sent.")
+    actor: StrictStr | None = Field(None, max_length=200, description="Who asks; for the log.")

@@ -1,0 +1,64 @@
+"""Deletion by customer: everything that was stored with one attribute value, wherever it is.
+
+What waits in the spool is stored first, so that nothing comes after the deletion that was there before it. Requests
+that the engine refused are kept as they were sent, many customers in one: those that name the value go as a whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from typing import Protocol
+
+from onejob.state.database import Database
+from onejob.state.forgetting import forget_explained
+from onejob.store.engine import Engine
+from onejob.store.forgetting import forget_rows
+
+log = logging.getLogger(__name__)
+
+DELETE_TIMEOUT_S = 3600.0
+_SETTLE_S = 60.0
+
+
+class SpoolControl(Protocol):
+    """What of the intake this needs."""
+
+    def settle(self, timeout_s: float) -> bool:
+        """Wait until what is in the spool now is stored; False if that takes longer."""
+
+    def forget_dead_letters(self, attribute: str, value: str) -> int:
+        """Delete those that name it; how many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten:
+    """What is gone. `is_complete` is False when what waits in the spool could not be stored first: ask again then."""
+
+    spans: int
+    logs: int
+    data_points: int
+    dead_letters: int
+    explanations: int
+    is_complete: bool
+
+
+def forget(
+    engine: Engine, database: Database, intake: SpoolControl | None, attribute: str, value: str, actor: str, key: str
+) -> Forgotten:
+    """Delete all that has `attribute` = `value`. `key` is that of the hashes, in hex. Raises StoreError."""
+    is_complete = intake is None or intake.settle(_SETTLE_S)
+    rows = forget_rows(engine, attribute, (value,), DELETE_TIMEOUT_S)
+    forgotten = Forgotten(
+        spans=rows.pop("otel_traces"),
+        logs=rows.pop("otel_logs"),
+        data_points=sum(rows.values()),
+        dead_letters=intake.forget_dead_letters(attribute, value) if intake else 0,
+        explanations=forget_explained(database, attribute, (value,)),
+        is_complete=is_complete,
+    )
+    # Without the value: a log outlives what it is about.
+    what = hashlib.blake2b(value.encode(), key=bytes.fromhex(key), digest_size=8).hexdigest()
+    log.warning("audit: %s had %s = [hash:%s] forgotten: %s", actor, attribute, what, forgotten)
+    return forgotten

@@ -1,0 +1,50 @@
+"""Deletion by customer. There is no login yet: whoever reaches the API may ask for it, as for everything else."""
+
+from dataclasses import asdict
+
+from fastapi import APIRouter, Response
+
+from onejob.changes.errors import InvalidReportError
+from onejob.changes.texts import read_text
+from onejob.ingest.errors import TryLater
+from onejob.ingest.forgetting import forget
+from onejob.store.hash_key import hash_key
+from onejob.web.api.answers import answer
+from onejob.web.api.parameters import Uses
+from onejob.web.api.problems import ProblemRoute, problem
+from onejob.web.api.requests import ForgetBody
+from onejob.web.api.schemas import ForgottenDocument, Problem
+
+router = APIRouter(tags=["server"], route_class=ProblemRoute)
+
+
+@router.post("/api/v1/forget", responses={200: {"model": ForgottenDocument}, 503: {"model": Problem}})
+def forget_value(services: Uses, body: ForgetBody) -> Response:
+    """Delete all spans, logs and data points that have an attribute with this value, for good.
+
+    Answers once they are gone from disk, which takes as long as rewriting the parts that held them. Counts per
+    operation and version have no attributes in them, and stay.
+    """
+    if services.engine is None:
+        return problem(503, "No telemetry is kept here", "Ask the server that telemetry is sent to.")
+    actor = read_text(body.actor, "actor") if body.actor else ""
+    try:
+        forgotten = forget(
+            services.engine,
+            services.database,
+            services.intake,
+            read_text(body.attribute, "attribute"),
+            _whole(body.value),
+            actor or "somebody over the API",
+            hash_key(services.settings.data_dir),
+        )
+    except TryLater as error:
+        return problem(503, "The spool cannot be written", str(error))
+    return answer(asdict(forgotten))
+
+
+def _whole(value: str) -> str:
+    """As it was sent, spaces and all."""
+    if not value.isprintable() and any("\ud800" <= char <= "\udfff" for char in value):
+        raise InvalidReportError("value", "value holds broken Unicode: telemetry cannot have it.")
+    return value

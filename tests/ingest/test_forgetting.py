@@ -1,0 +1,170 @@
+"""Deletion by customer, over the API of a whole server: what is gone, what stays, and what the deletion leaves."""
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from onejob.model.explanation import AttributeValue
+from onejob.model.telemetry import POINTS
+from onejob.model.verdict import State
+from onejob.state.deployments import Deployments
+from onejob.state.verdicts import Explanations, Verdicts
+from onejob.store.engine import Engine
+from otlp_builders import a_log_request, a_metric_request, a_payload, a_record, a_span, attributes_of
+from servers import RunningServer, running_server
+from state.builders import NOW, a_deployment, a_verdict, an_explanation
+
+from .spools import a_spool
+
+PROTOBUF = {"content-type": "application/x-protobuf"}
+TABLES = ("otel_traces", "otel_logs", *(f"otel_metrics_{kind}" for kind in POINTS))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with running_server(tmp_path_factory.mktemp("server"), flush_interval_s=0.1) as server:
+        yield server
+
+
+def send(server: RunningServer, kind: str, body: bytes) -> None:
+    intake = server.services.intake
+    assert intake is not None
+    answer = httpx.post(f"http://127.0.0.1:{intake.http_port}/v1/{kind}", content=body, headers=PROTOBUF)
+    assert answer.status_code == 200, answer.text
+
+
+def send_all(server: RunningServer, attribute: str, value: str) -> None:
+    """A span, an event of another one, a log record, and a point in each table of metrics."""
+    named = attributes_of({attribute: value})
+    span, other = a_span(), a_span()
+    span.attributes.extend(named)
+    other.events.add(name="e", attributes=named)
+    send(server, "traces", a_payload(span, other, resource={"host.name": "h"}))
+    record = a_record()
+    record.attributes.extend(named)
+    send(server, "logs", a_log_request(record).SerializeToString())
+    metrics = a_metric_request()
+    for metric in metrics.resource_metrics[0].scope_metrics[0].metrics:
+        for point in getattr(metric, metric.WhichOneof("data")).data_points:
+            point.attributes.extend(named)
+    send(server, "metrics", metrics.SerializeToString())
+
+
+def forget(server: RunningServer, attribute: str, value: str) -> dict[str, Any]:
+    body = {"attribute": attribute, "value": value, "actor": "the officer"}
+    answer = httpx.post(f"{server.url}/api/v1/forget", json=body, timeout=120)
+    assert answer.status_code == 200, answer.text
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+def engine_of(server: RunningServer) -> Engine:
+    assert server.services.engine is not None
+    return server.services.engine
+
+
+def stored(server: RunningServer) -> str:
+    rows = [engine_of(server).query(f"SELECT * FROM {table}").to_pylist() for table in TABLES]  # noqa: S608
+    return json.dumps(rows, default=str)
+
+
+def test_all_telemetry_of_one_customer_is_gone_and_no_others(
+    server: RunningServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    for value in ("customer-77", "customer-78"):
+        send_all(server, "enduser.name", value)
+
+    with caplog.at_level(logging.WARNING):
+        gone = forget(server, "enduser.name", "customer-77")
+
+    assert gone == {
+        "spans": 2, "logs": 1, "data_points": 5, "dead_letters": 0, "explanations": 0, "is_complete": True
+    }  # fmt: skip
+    assert "customer-77" not in stored(server)
+    assert stored(server).count("customer-78") == 8
+    assert forget(server, "enduser.name", "customer-77")["spans"] == 0
+
+    (said, *_) = [record.getMessage() for record in caplog.records if "audit" in record.getMessage()]
+    assert "the officer had enduser.name = [hash:" in said
+    assert "customer-77" not in said
+
+
+def test_the_value_is_in_no_statement_that_the_engine_keeps(server: RunningServer) -> None:
+    send_all(server, "enduser.name", "customer-99")
+    forget(server, "enduser.name", "customer-99")
+
+    engine = engine_of(server)
+    (kept,) = engine.query("SELECT groupArray(command) AS c FROM system.mutations").to_pylist()
+    assert kept["c"]
+    files = [file.read_bytes() for file in server.services.settings.data_dir.rglob("mutation_*.txt")]
+    assert files
+    assert not [text for text in (*map(str.encode, kept["c"]), *files) if b"customer-99" in text]
+    left = engine.query("SELECT name FROM system.tables WHERE startsWith(name, 'forgetting_')").to_pylist()
+    assert left == []
+
+
+def test_explanations_and_the_sentences_that_quote_them_forget_it_too(server: RunningServer) -> None:
+    database = server.services.database
+    deployment = a_deployment()
+    Deployments(database).add(deployment)
+    found = {
+        "operation": "o",
+        "signal": "errors",
+        "lift": 2.0,
+        "coverage": 1.0,
+        "rest_share": 0.0,
+        "bad": 1,
+        "total": 1,
+    }
+    attributes = (
+        AttributeValue(name="enduser.name & region", value="customer-33 & eu", **found),
+        AttributeValue(name="region", value="eu", **found),
+    )
+    Explanations(database).save(an_explanation(deployment.id, attributes=attributes))
+    sentence = "It is worse, for enduser.name customer-33."
+    Verdicts(database).record(
+        a_verdict(deployment.id, state=State.WORSE, reason=None, sentence=sentence, decided_at=NOW)
+    )
+
+    assert forget(server, "enduser.name", "customer-33")["explanations"] == 1
+
+    explanation = Explanations(database).get(deployment.id)
+    assert explanation is not None
+    assert [one.name for one in explanation.attributes] == ["region"]
+    told = httpx.get(f"{server.url}/api/v1/deployments/{deployment.id}").text
+    told += httpx.get(f"{server.url}/api/v1/deployments/{deployment.id}/verdicts").text
+    assert "customer-33" not in told
+    assert "[forgotten]" in told
+
+
+@pytest.mark.parametrize("value", ["customer-1", 4711, True])
+def test_dead_letters_that_name_it_are_deleted_and_no_others(tmp_path: Any, value: Any) -> None:
+    others = {"enduser.id": "customer-12"}, {"enduser.id": "other", "order": value}
+    payloads = [a_payload(a_span(), resource={"enduser.id": value})]
+    for attributes in others:
+        span = a_span()
+        span.attributes.extend(attributes_of(attributes))
+        payloads.append(a_payload(span))
+    with a_spool(tmp_path) as spool:
+        for payload in payloads:
+            spool.append(payload, 1).result()
+        spool._submit(
+            lambda c: c.execute(
+                "INSERT INTO dead_letters (died_at, spans, error, payload) SELECT 0, 1, '', payload FROM requests"
+            )
+        ).result()
+
+        assert spool.forget_dead_letters("enduser.id", str(value).replace("True", "true")) == 1
+        assert spool.dead_letter_count() == len(others)
+
+
+def test_the_spools_files_are_their_owners_alone(tmp_path: Any) -> None:
+    with a_spool(tmp_path) as spool:
+        spool.append(b"x", 1).result()
+        files = [file for file in tmp_path.rglob("*") if file.is_file()]
+        assert len(files) == 3
+        assert {file.stat().st_mode & 0o077 for file in files} == {0}

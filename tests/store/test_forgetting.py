@@ -1,0 +1,42 @@
+"""Deletion of one attribute value on both engines, whatever is in its name and in it."""
+
+import pytest
+
+from onejob.store.engine import Engine
+from onejob.store.forgetting import forget_rows
+from otlp_builders import a_payload, a_span, attributes_of
+
+ODD = (
+    "o'neill", '"quoted"', "100%", "%s %(value)s %d", "back\\slash", "back\\", "a\tb\nc", "{value:String}", "{}", "$1",
+    "'; DROP TABLE otel_traces; --", "日本語 ü", "?", "", " spaced ", "a" * 5000, "\x00nul",
+)  # fmt: skip
+
+
+def left(engine: Engine, service: str) -> list[str]:
+    sql = "SELECT SpanAttributes['number'] AS n FROM otel_traces WHERE ServiceName = {service:String} ORDER BY n"
+    return [row["n"] for row in engine.query(sql, {"service": service}).to_pylist()]
+
+
+def store(engine: Engine, service: str, attributes: list[dict[str, str]]) -> None:
+    spans = []
+    for number, named in enumerate(attributes):
+        span = a_span()
+        span.attributes.extend(attributes_of({"number": str(number), **named}))
+        spans.append(span)
+    engine.insert_traces(a_payload(*spans, service=service), service)
+
+
+def test_any_value_is_forgotten_and_no_other(engine: Engine) -> None:
+    store(engine, "odd-values", [{"customer": value} for value in ODD])
+    assert forget_rows(engine, "customer", ODD[::2], 60)["otel_traces"] == len(ODD[::2])
+    assert left(engine, "odd-values") == sorted(str(n) for n in range(1, len(ODD), 2))
+    assert forget_rows(engine, "customer", ODD[1::2], 60)["otel_traces"] == len(ODD[1::2])
+    assert left(engine, "odd-values") == []
+
+
+@pytest.mark.parametrize("name", ["o'neill", "100%s", "{value:String}", "back\\slash", "a`b"])
+def test_so_is_a_value_of_any_attribute(engine: Engine, name: str) -> None:
+    store(engine, f"odd-{name}", [{name: "same"}, {"other": "same"}, {}])
+    assert forget_rows(engine, name, ["same"], 60)["otel_traces"] == 1
+    assert left(engine, f"odd-{name}") == ["1", "2"]
+    assert engine.query("SELECT name FROM system.tables WHERE startsWith(name, 'forgetting_')").to_pylist() == []
