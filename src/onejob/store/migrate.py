@@ -50,6 +50,11 @@ def migrate(engine: Engine, settings: Settings) -> None:
     _promote_attributes(engine, definitions["otel_traces"], settings.promoted_attributes)
 
 
+def newest_schema() -> int:
+    """The number of the last script of this release."""
+    return max(_scripts())
+
+
 def promoted_column(attribute: str) -> str:
     """The column of `otel_traces` that a promoted span attribute is kept in."""
     return "attr_" + re.sub(r"[^A-Za-z0-9]", "_", attribute)

@@ -71,6 +71,15 @@ class ClockSkew:
     latest_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampledService:
+    """A service of whose requests only some are sent; `each_stands_for` so many, where spans say it."""
+
+    service: str
+    is_tail_sampled: bool
+    each_stands_for: float
+
+
 def read_cells(
     engine: Reader,
     *,
@@ -122,6 +131,11 @@ def series(
 def clock_skew(engine: Engine, *, since: int) -> list[ClockSkew]:
     """Instances that sent impossible times since then (Unix seconds, whole hours)."""
     return read_all(ClockSkew, engine, "clock_skew", {"since": since - since % 3600})
+
+
+def sampled_services(engine: Engine, *, since: int, until: int) -> list[SampledService]:
+    """Those that say so in bins that start in [since, until), Unix seconds."""
+    return read_all(SampledService, engine, "sampled_services", {"since": since, "until": until})
 
 
 def environment_filter(environment: str, default_environment: str) -> str:
