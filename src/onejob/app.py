@@ -172,6 +172,7 @@ def _services(settings: Settings, engine: Engine, database: Database, intake: In
         controller=controller,
         history=history,
         events=events,
+        tick_durations=cycle.durations,
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from onejob.durations import Durations
 from onejob.model.deployment import Deployment
 from onejob.model.explanation import Explanation
 from onejob.model.verdict import State, Verdict
@@ -62,6 +63,7 @@ class Cycle:
     """Call `start` and `stop` once each. Only the process that holds the lease judges; all of them serve.
 
     `holder` names this process for as long as its data directory lives, so that a restart takes its own lease up again.
+    `durations` are those of whole looks.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Cycle:
         self._unexplained: dict[str, Look] = {}  # the latest of each, or an old verdict would be stored again
         self._empty: dict[str, tuple[int, int]] = {}  # requests when it was last found empty, and how often remade
         self._seldom = Seldom(log)
+        self.durations = Durations()
         self._stopping = threading.Event()
         self._hurry = threading.Event()
         self._threads = [
@@ -188,7 +191,9 @@ class Cycle:
     def _look_if_ours(self) -> None:
         self._leased_at = None
         if self._is_ours():
+            started = time.monotonic()
             self.look(self._clock())
+            self.durations.add(time.monotonic() - started)
         else:
             self._unexplained.clear()  # who judges now explains too
 

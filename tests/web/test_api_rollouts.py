@@ -120,6 +120,8 @@ def test_every_route_is_described(api: Api) -> None:
         "/api/v1/status",
         "/api/v1/dead-letters",
         "/api/v1/dead-letters/replay",
+        "/api/v1/doctor",
+        "/api/v1/forget",
         "/api/v1/backtests",
         "/api/v1/backtests/{backtest_id}",
         "/api/v1/calibrations",

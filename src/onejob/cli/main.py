@@ -13,6 +13,8 @@ from onejob.cli import (
     dead_letters,
     demo,
     deployment,
+    doctor,
+    forget,
     gate,
     importing,
     rollout,
@@ -30,6 +32,8 @@ app.command("gate")(gate.gate)
 app.command("status")(status.status)
 app.command("backtest")(backtest.backtest)
 app.command("calibrate")(calibrate.calibrate)
+app.command("doctor")(doctor.doctor)
+app.command("forget")(forget.forget)
 app.command("import")(importing.import_)
 app.add_typer(deployment.app, name="deployment")
 app.add_typer(verdict.app, name="verdict")

@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from onejob.durations import Durations
 from onejob.ingest.dead_letters import Refusal
 from onejob.ingest.errors import IntakeError
 from onejob.ingest.spool import Batch, Spool, SpooledRequest
@@ -70,6 +71,7 @@ class Flusher:
         self._thread: threading.Thread | None = None
         self._turns = list(KINDS)  # whose turn it is first: so that a flood of one kind keeps no other waiting
         self.stored: dict[Kind, int] = dict.fromkeys(KINDS, 0)
+        self.insert_durations: dict[Kind, Durations] = {kind: Durations() for kind in KINDS}
         self.last_stored_at: float | None = None
         self.trouble = ""
 
@@ -122,8 +124,11 @@ class Flusher:
         for place, table in enumerate(TABLES_OF[batch.kind]):
             into = _Into(table.name, 1 << place, ONE_OF[batch.kind])
             requests = [request for request in batch.requests if request.tables & into.bit]
+            started = time.monotonic()
             if not self._insert(into, requests, batch.token, refused):
                 return
+            if requests:
+                self.insert_durations[batch.kind].add(time.monotonic() - started)
         while not self._stop.is_set():
             try:
                 self._spool.finish(batch, refused)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from onejob.durations import Durations
 from onejob.ingest.backfill import Backfill, Retention, Taken
 from onejob.ingest.counters import Counters, IntakeStats, KindStats
 from onejob.ingest.dead_letters import DeadLetter
@@ -23,6 +24,8 @@ from onejob.model.telemetry import KINDS, Kind
 if TYPE_CHECKING:
     from onejob.config import Settings
     from onejob.store.engine import Engine
+
+_LOOK_EVERY_S = 0.05
 
 
 class Intake:
@@ -52,6 +55,11 @@ class Intake:
     @property
     def http_port(self) -> int:
         return self._http.port
+
+    @property
+    def insert_durations(self) -> Mapping[Kind, Durations]:
+        """Of storing a batch in a table, tries and waits included."""
+        return self._flusher.insert_durations
 
     def start(self) -> None:
         if self._is_running or self._is_stopped:
@@ -84,6 +92,19 @@ class Intake:
     def replay_dead_letters(self, ids: Collection[int] | None = None) -> int:
         """All of them, or these, are tried once more; how many. Raises TryLater."""
         return self._spool.replay(ids)
+
+    def settle(self, timeout_s: float) -> bool:
+        """Wait until what is in the spool now is stored; False if that takes longer, or it is stopped."""
+        last, until = self._spool.last_request(), time.monotonic() + timeout_s
+        while not self._is_stopped and time.monotonic() < until:
+            if self._spool.has_stored(last):
+                return True
+            time.sleep(_LOOK_EVERY_S)
+        return False
+
+    def forget_dead_letters(self, attribute: str, value: str) -> int:
+        """Delete those that name it; how many."""
+        return self._spool.forget_dead_letters(attribute, value)
 
     def stats(self) -> IntakeStats:
         counters, spool = self._counters, self._spool

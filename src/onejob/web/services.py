@@ -3,7 +3,7 @@
 The judge and the intake are known here by what is asked of them only.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -12,11 +12,13 @@ from onejob import __version__
 from onejob.act.controller import RolloutController
 from onejob.changes.reported import Reports
 from onejob.config import Settings
+from onejob.durations import Durations
 from onejob.history.service import History
 from onejob.ingest.backfill import Taken
 from onejob.ingest.dead_letters import DeadLetter
 from onejob.model.deployment import Deployment
 from onejob.model.evidence import EvidenceBatch
+from onejob.model.telemetry import Kind
 from onejob.model.verdict import Verdict
 from onejob.state.backtests import Backtests
 from onejob.state.calibrations import Calibrations
@@ -44,6 +46,9 @@ class IntakeControl(Protocol):
     @property
     def http_port(self) -> int: ...
 
+    @property
+    def insert_durations(self) -> Mapping[Kind, Durations]: ...
+
     def stats(self) -> object:
         """A dataclass or mapping of counts: what was spooled, stored, refused."""
 
@@ -52,6 +57,12 @@ class IntakeControl(Protocol):
 
     def dead_letters(self) -> Sequence[DeadLetter]:
         """Acknowledged requests that the engine refuses, the oldest first."""
+
+    def settle(self, timeout_s: float) -> bool:
+        """Wait until what waits now is stored; False if that takes longer."""
+
+    def forget_dead_letters(self, attribute: str, value: str) -> int:
+        """Delete those that name it; how many."""
 
     def replay_dead_letters(self, ids: Collection[int] | None = None) -> int:
         """All of them, or these, are tried once more; how many. Raises TryLater."""
@@ -81,6 +92,7 @@ class Services:
     recompute: Recompute | None
     controller: RolloutController | None
     history: History | None
+    tick_durations: Durations | None = None
     clock: Callable[[], datetime] = utc_now
     version: str = __version__
 
@@ -102,6 +114,7 @@ def assemble(
     controller: RolloutController | None = None,
     history: History | None = None,
     events: Events | None = None,
+    tick_durations: Durations | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> Services:
     """Services over a migrated database."""
@@ -126,5 +139,6 @@ def assemble(
         recompute=recompute,
         controller=controller,
         history=history,
+        tick_durations=tick_durations,
         clock=clock,
     )

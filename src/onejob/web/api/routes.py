@@ -3,7 +3,18 @@
 from fastapi import APIRouter, Request, Response
 from starlette.routing import Match
 
-from onejob.web.api import dead_letters, deployments, gate, history, imports, rollouts, status
+from onejob.web.api import (
+    dead_letters,
+    deployments,
+    doctor,
+    forgetting,
+    gate,
+    history,
+    imports,
+    metrics,
+    rollouts,
+    status,
+)
 from onejob.web.api.problems import ProblemRoute, problem
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -15,6 +26,9 @@ _PARTS = (
     imports.router,
     status.router,
     dead_letters.router,
+    forgetting.router,
+    doctor.router,
+    metrics.router,
 )
 
 router = APIRouter()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from onejob.doctor.finding import Finding
 from onejob.ingest.dead_letters import DeadLetter
 from onejob.model.backtest import Backtest
 from onejob.model.calibration import Calibration
@@ -216,6 +217,26 @@ class ReplayedDocument:
     """How many are tried once more."""
 
     replayed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgottenDocument:
+    """What was deleted. With `is_complete` false, telemetry still waited to be stored: ask again once it is."""
+
+    spans: int
+    logs: int
+    data_points: int
+    dead_letters: int
+    explanations: int
+    is_complete: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorDocument:
+    """What was looked at. Not `healthy` if there is a problem; warnings: what onejob could know, and does not."""
+
+    healthy: bool
+    findings: list[Finding]
 
 
 @dataclass(frozen=True, kw_only=True)

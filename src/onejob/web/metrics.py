@@ -1,0 +1,104 @@
+"""onejob's own numbers, as Prometheus reads them: made when somebody asks, of what the parts count anyway."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from onejob.durations import STEPS_S, Counted
+from onejob.ingest.counters import IntakeStats
+from onejob.store.chdb import ChdbEngine
+from onejob.web.services import Services
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def text_of_metrics(services: Services) -> bytes:
+    """The text format, version 0.0.4."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Numbers(services))
+    return generate_latest(registry)
+
+
+class _Numbers(Collector):
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def collect(self) -> Iterable[Metric]:
+        services = self._services
+        yield _gauge("onejob_build_info", "The release that runs.", {(services.version,): 1}, ("version",))
+        if services.intake is not None:
+            stats = services.intake.stats()
+            if isinstance(stats, IntakeStats):
+                yield from _of_intake(stats)
+            by_signal = services.intake.insert_durations.items()
+            inserts: dict[str, Counted] = {kind: durations.counted() for kind, durations in by_signal}
+            yield _histogram("onejob_engine_insert_seconds", "Storing one batch in one table.", inserts, "signal")
+        if services.engine is not None:
+            yield _gauge("onejob_engine_up", "Whether the telemetry store answers.", {(): services.engine.is_up()})
+        if services.tick_durations is not None:
+            ticks = {"all": services.tick_durations.counted()}
+            yield _histogram("onejob_judge_tick_seconds", "One look at everything that is judged.", ticks, "service")
+        yield _gauge(
+            "onejob_resident_memory_bytes", "Memory in use, by process.", dict(_memory(services)), ("process",)
+        )
+
+
+def _of_intake(stats: IntakeStats) -> Iterator[Metric]:
+    accepted = {"traces": stats.accepted_spans, "logs": stats.logs.accepted, "metrics": stats.metrics.accepted}
+    rejected = {"traces": stats.rejected_spans, "logs": stats.logs.rejected, "metrics": stats.metrics.rejected}
+    stored = {"traces": stats.stored_spans, "logs": stats.logs.stored, "metrics": stats.metrics.stored}
+    spooled = {"traces": stats.spooled_spans, "logs": stats.logs.spooled, "metrics": stats.metrics.spooled}
+    what = "Spans, log records or data points"
+    yield _counter("onejob_acknowledged_items", f"{what} that were taken.", accepted, "signal")
+    yield _counter("onejob_rejected_items", f"{what} left out of a request, as they were wrong.", rejected, "signal")
+    yield _counter("onejob_stored_items", f"{what} stored.", stored, "signal")
+    yield _counter("onejob_refused_requests", "Requests that were not taken, by reason.", stats.refused, "reason")
+    yield _counter("onejob_repeated_requests", "Requests that were here already.", {"all": stats.repeated_requests})
+    yield _gauge(
+        "onejob_spool_items", f"{what} that wait to be stored.", {(k,): v for k, v in spooled.items()}, ("signal",)
+    )
+    yield _gauge("onejob_spool_bytes", "Size of what waits to be stored.", {(): stats.spooled_bytes})
+    yield _gauge("onejob_spool_requests", "Requests that wait to be stored.", {(): stats.spooled_requests})
+    yield _gauge("onejob_spool_oldest_seconds", "How long the oldest of them waits.", {(): stats.lag_s})
+    yield _gauge("onejob_failing_targets", "Targets that are not scraped.", {(): len(stats.failing_targets)})
+    yield _gauge("onejob_dead_letters", "Acknowledged requests that the engine refuses.", {(): stats.dead_letters})
+
+
+def _gauge(name: str, what: str, values: dict[tuple[str, ...], float], labels: tuple[str, ...] = ()) -> Metric:
+    family = GaugeMetricFamily(name, what, labels=labels)
+    for label_values, value in values.items():
+        family.add_metric(label_values, value)
+    return family
+
+
+def _counter(name: str, what: str, values: dict[str, int], label: str = "") -> Metric:
+    family = CounterMetricFamily(name, what, labels=(label,) if label else ())
+    for label_value, value in values.items():
+        family.add_metric((label_value,) if label else (), value)
+    return family
+
+
+def _histogram(name: str, what: str, values: dict[str, Counted], label: str) -> Metric:
+    family = HistogramMetricFamily(name, what, labels=(label,))
+    for label_value, counted in values.items():
+        buckets = [(f"{step:g}", float(count)) for step, count in zip(STEPS_S, counted.at_most, strict=True)]
+        family.add_metric((label_value,), [*buckets, ("+Inf", float(counted.count))], counted.sum_s)
+    return family
+
+
+def _memory(services: Services) -> Iterator[tuple[tuple[str, ...], float]]:
+    """Where the system says it (Linux)."""
+    pids = {"server": os.getpid()}
+    if isinstance(services.engine, ChdbEngine) and services.engine.pid is not None:
+        pids["engine"] = services.engine.pid
+    for name, pid in pids.items():
+        try:
+            yield (name,), int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+        except OSError:
+            continue

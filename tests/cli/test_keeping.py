@@ -1,0 +1,54 @@
+"""The commands about what is kept: forget and doctor."""
+
+import json
+from typing import Any
+
+import pytest
+
+from .conftest import Replay, Run
+
+GONE = {
+    "spans": 2, "logs": 1, "data_points": 5, "dead_letters": 0, "explanations": 1, "is_complete": True
+}  # fmt: skip
+
+
+def test_forget_says_how_much_is_gone_and_who_asked(onejob: Run, replay: Replay) -> None:
+    replay.on("POST", "/api/v1/forget", (200, GONE))
+    result = onejob("forget", "--attribute", "enduser.id", "--value", "4711", url=replay.url)
+    assert result.returncode == 0, result.stderr
+    assert {line.rpartition(" ")[0].strip(): line.split()[-1] for line in result.stdout.splitlines()} == {
+        "spans": "2", "logs": "1", "data points": "5", "dead letters": "0", "explanations": "1"
+    }  # fmt: skip
+    ((_, _, asked),) = replay.requests
+    assert (asked["attribute"], asked["value"]) == ("enduser.id", "4711")
+    assert asked["actor"].endswith("the command line")
+
+
+def test_forget_says_when_there_is_more_to_do(onejob: Run, replay: Replay) -> None:
+    replay.on("POST", "/api/v1/forget", (200, GONE | {"is_complete": False}))
+    result = onejob("forget", "--attribute", "a", "--value", "b", url=replay.url)
+    assert "say this again" in result.stderr
+
+
+def a_finding(health: str) -> dict[str, Any]:
+    return {"check": "disk", "health": health, "says": "it is full", "remedy": "free some space"}
+
+
+@pytest.mark.parametrize(("health", "code"), [("ok", 0), ("warning", 0), ("problem", 1)])
+def test_doctor_fails_where_there_is_a_problem(onejob: Run, replay: Replay, health: str, code: int) -> None:
+    document = {"healthy": health != "problem", "findings": [a_finding(health)]}
+    replay.on("GET", "/api/v1/doctor", (200, document))
+    result = onejob("doctor", url=replay.url)
+    assert result.returncode == code
+    assert "free some space" in result.stdout
+    as_json = onejob("doctor", "--json", url=replay.url)
+    assert (as_json.returncode, json.loads(as_json.stdout)) == (code, document)
+
+
+def test_doctor_looks_here_where_no_server_answers(onejob: Run) -> None:
+    result = onejob("doctor", "--json", url="http://127.0.0.1:1")
+    document = json.loads(result.stdout)
+    assert (result.returncode, document["healthy"]) == (1, False)
+    found = {finding["check"]: finding for finding in document["findings"]}
+    assert "onejob serve" in found["server"]["remedy"]
+    assert found["data directory"]["health"] == "problem"
