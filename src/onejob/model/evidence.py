@@ -167,6 +167,19 @@ class RequestMetrics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PastStarts:
+    """How quick a service's new instances were: `instances` that were seen to begin in the days before a deployment.
+
+    `slower` is the share of requests in their start-up time that took longer than their operation's median.
+    `settled_s` is the age from which on they were shown to be as quick as later; None where that was not shown.
+    """
+
+    instances: int
+    slower: float
+    settled_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeSettings:
     """What the judge was told; kept with the first batch, so that a later change of settings changes no old verdict.
 
@@ -174,7 +187,7 @@ class JudgeSettings:
     design effect larger, by what placebo deployments of the service needed; `history` is what its past says of noise,
     and `false_alarms` what was measured with both. `kpis` and `tolerances` are those of the deployment's service; of
     the tolerances, the first that covers a signal and its operation holds. `metrics` where requests are not those of
-    spans.
+    spans. `warm_up_s` is the shorter of what was set and what `starts` showed.
     """
 
     alpha: float = 0.01
@@ -190,6 +203,7 @@ class JudgeSettings:
     tolerances: tuple[Tolerance, ...] = ()
     false_alarms: FalseAlarms | None = None
     metrics: RequestMetrics | None = None
+    starts: PastStarts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

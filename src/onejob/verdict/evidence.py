@@ -50,7 +50,7 @@ class Evidence:
         self.histogram: Ints = np.zeros((2, 0, histogram.SIZE), dtype=np.int64)
         self.edges: Ints = np.full((0, len(QUANTILES)), -1, dtype=np.int64)
         self.control_seen = 0
-        self._control_histogram: Ints = np.zeros((0, histogram.SIZE), dtype=np.int64)
+        self.control_durations: Ints = np.zeros((0, histogram.SIZE), dtype=np.int64)  # of all its bins
         self._frozen_at = 0
         self._costs = core_test.Costs()
 
@@ -65,7 +65,7 @@ class Evidence:
         self.adjusted = _pad(self.adjusted, 2, more)
         self.histogram = _pad(self.histogram, 1, more)
         self.edges = _pad(self.edges, 0, more, fill=-1)
-        self._control_histogram = _pad(self._control_histogram, 0, more)
+        self.control_durations = _pad(self.control_durations, 0, more)
 
     @property
     def operations(self) -> int:
@@ -90,7 +90,7 @@ class Evidence:
         if self.control_seen < self._due_at():
             return False
         self._frozen_at = self.control_seen
-        summed = self._control_histogram.cumsum(axis=1)
+        summed = self.control_durations.cumsum(axis=1)
         total = summed[:, -1]
         for column, q in enumerate(QUANTILES):
             enough = total * (1 - q) >= _LEAST_BEYOND
@@ -138,7 +138,7 @@ class Evidence:
         everything = counts.histograms(rows, self.operations)
         alone = counts.histograms(rows, self.operations, ~both_timed[rows.operation, rows.bin])
         self.histogram += everything - alone
-        self._control_histogram += everything[CONTROL]
+        self.control_durations += everything[CONTROL]
         self.control_seen += int(n[CONTROL].sum())
 
     def _adjusted(self, rows: Counts, both: NDArray[np.bool_]) -> Floats:

@@ -29,6 +29,7 @@ from onejob.verdict.router import RouterEvidence, ShareEvidence
 from onejob.verdict.sampling import Sampling
 from onejob.verdict.signals import Row
 from onejob.verdict.split import STILL_HOLD
+from onejob.verdict.start_up import StartUp
 
 
 class Judge:
@@ -49,6 +50,7 @@ class Judge:
         self._router = RouterEvidence()
         self._share = ShareEvidence()
         self._progress = Progress()
+        self._start_up = StartUp()
         self._further = Further(self.settings)
         self._sampling = Sampling()
         self._past = PastSide(self.settings)
@@ -74,6 +76,8 @@ class Judge:
             self._intervals.close(self._evidence)
         self._router.consume(batch.router, is_load_alike=self._evidence.load.is_alike)
         self._progress.consume(rows, batch)
+        young = (c for c in batch.cells if self._is_treatment(c) and self.wonders_about(c))
+        self._start_up.consume(rows, young, self._operations.numbers, self._operations.numbers.get(OTHER, 0))
         self._sampling.consume(rows, self._operations.names, batch.router)
         self._consume_share(rows, batch.share)
         self._consume_beyond(rows, batch)
@@ -338,7 +342,8 @@ class Judge:
         of_past = self._past.left_out() if self._is_of_past else []
         if not self._is_at_once:
             of_past += self._past.goes_on(is_told=self._is_of_past)
-        others = (line for one in by_others for line in one.left_out())
+        others = [line for one in by_others for line in one.left_out()]
+        others += self._start_up.left_out(self._evidence.control_durations, self.settings)
         return (*said_of(self.settings), *self._left_out.values(), *sampled, *others, *of_past)
 
     def _arm(self, arm: int) -> ArmSummary | None:

@@ -38,7 +38,7 @@ from onejob.state.verdicts import Explanations, Verdicts
 from onejob.store.engine import Engine
 from onejob.store.errors import StoreError
 from onejob.store.rollup import ROLLUP, read_cells
-from onejob.verdict import past, untouched
+from onejob.verdict import past, start_up, untouched
 from onejob.verdict.arms import arm_of
 from onejob.verdict.batches import Batches, arms_of, bin_width_s, is_due, judge_settings
 from onejob.verdict.before_after import HORIZON_S
@@ -249,7 +249,15 @@ class LiveSource:
         known = self.calibrations.get(deployment.service, deployment.environment) if self.calibrations else None
         told = judge_settings(self.settings, deployment.service, known)
         chosen = choose(self.engine, deployment, self.settings.default_environment, self.settings.bin_width_s)
-        return replace(told, metrics=chosen)
+        told = replace(told, metrics=chosen)
+        return start_up.learn(
+            self.engine,
+            deployment,
+            told,
+            default_environment=self.settings.default_environment,
+            bin_width_s=bin_width_s(told, self.settings),
+            relation=relation_of(told),
+        )
 
     def expectations(self, deployment: Deployment, told: JudgeSettings, judged_from: int) -> Expectations:
         others = self.deployments.of_service(deployment.service, deployment.environment)
@@ -258,7 +266,7 @@ class LiveSource:
             deployment,
             default_environment=self.settings.default_environment,
             bin_width_s=bin_width_s(told, self.settings),
-            warm_up_s=self.settings.warm_up_s,
+            warm_up_s=told.warm_up_s,
             judged_from=judged_from,
             relation=relation_of(told),
             disturbed=[span for other in others if (span := self._disturbed(other)) is not None],

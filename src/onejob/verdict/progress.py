@@ -25,7 +25,6 @@ class Progress:
         self.window: tuple[int | None, int | None] = (None, None)
         self.has_answered_before = False
         self._last_answer: list[int | None] = [None, None]  # end of the last bin with requests
-        self._untimed = 0
         self._recent: deque[tuple[int, int, dict[int, int]]] = deque()
         self._rates: Counter[int] = Counter()  # the sum of the recent ones
         self._lowest: dict[tuple[str, str, str], tuple[float, int]] = {}
@@ -43,7 +42,6 @@ class Progress:
             if mine.any():
                 self._last_answer[arm] = batch.bins_from + (int(rows.bin[mine].max()) + 1) * batch.bin_width_s
         treatment = rows.arm == TREATMENT
-        self._untimed += round(float(((rows.count - rows.timed) * rows.per_span)[treatment].sum()))
         if treatment.any():
             at = batch.bins_from + rows.bin[treatment] * batch.bin_width_s
             first = self.window[0] if self.window[0] is not None else int(at.min())
@@ -99,10 +97,6 @@ class Progress:
     def left_out(self) -> list[str]:
         """Sentences about what was not compared."""
         sentences = []
-        if self._untimed:
-            sentences.append(
-                f"{self._untimed} requests in the start-up time of new instances were left out of latency."
-            )
         control = self._last_answer[CONTROL]
         if self.is_alone and control is not None:
             since = datetime.fromtimestamp(control, UTC)
