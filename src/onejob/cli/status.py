@@ -12,6 +12,7 @@ _REFUSALS = {
     "TryLater": "to be sent again later",
     "TooLarge": "each too large (ONEJOB_MAX_REQUEST_BYTES)",
     "BadRequest": "each malformed",
+    "Unauthenticated": "without a token that may send (`onejob token create --ingest`)",
 }
 
 

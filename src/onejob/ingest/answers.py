@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from onejob.ingest.errors import TooLarge, TryLater
+from onejob.ingest.errors import TooLarge, TryLater, Unauthenticated
 from onejob.ingest.validate import Accepted
 from onejob.model.telemetry import Kind
 
@@ -46,6 +46,8 @@ def failure(error: Exception) -> status_pb2.Status:
 def _code(error: Exception) -> int:
     if isinstance(error, TryLater):
         return int(code_pb2.RESOURCE_EXHAUSTED if error.is_overload else code_pb2.UNAVAILABLE)
+    if isinstance(error, Unauthenticated):
+        return int(code_pb2.UNAUTHENTICATED)
     if isinstance(error, TooLarge):
         return int(code_pb2.RESOURCE_EXHAUSTED)
     return int(code_pb2.INVALID_ARGUMENT)

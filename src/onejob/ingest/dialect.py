@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from onejob.ingest.errors import IntakeError, TooLarge, TryLater
+from onejob.ingest.errors import IntakeError, TooLarge, TryLater, Unauthenticated
 from onejob.ingest.validate import Accepted, Check
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -102,4 +102,6 @@ def said_plainly(status: int, error: Exception, headers: Headers = ()) -> Reply:
 def status_of(error: IntakeError) -> int:
     if isinstance(error, TryLater):
         return 429 if error.is_overload else 503
+    if isinstance(error, Unauthenticated):
+        return 401
     return 413 if isinstance(error, TooLarge) else 400

@@ -4,22 +4,48 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Protocol
 
 from onejob.ingest.counters import Counters
-from onejob.ingest.errors import IntakeError
+from onejob.ingest.errors import IntakeError, Unauthenticated
 from onejob.ingest.spool import Spool
 from onejob.ingest.validate import Accepted, Check
 
+REFUSAL = (
+    "This server takes telemetry with an ingest token only: make one with `onejob token create --ingest`, and send it "
+    "as the header `authorization: Bearer onejob_ingest_...`."
+)
 INLINE_BYTES = 256 * 1024  # checked on the event loop (2 ms); larger ones in a thread
+
+
+class Gate(Protocol):
+    """Knows the tokens that may send telemetry."""
+
+    def admits(self, authorization: str, origin: str | None) -> bool:
+        """Whether this header may, from a page of that origin if there is one."""
+
+    def welcomes(self, origin: str) -> bool:
+        """Whether pages of that origin may at all, with the right token."""
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """`max_request_bytes` counts after decompression."""
+    """`max_request_bytes` counts after decompression. Without a `gate` everybody may send."""
 
     spool: Spool
     counters: Counters
     max_request_bytes: int
+    gate: Gate | None = None
+
+    def admit(self, authorization: str, origin: str | None = None) -> None:
+        """Before anything of a request is read. Raises Unauthenticated."""
+        if self.gate is not None and not self.gate.admits(authorization, origin):
+            self.counters.count_refused(Unauthenticated.__name__)
+            raise Unauthenticated(REFUSAL)
+
+    def welcomes(self, origin: str) -> bool:
+        """Whether pages of that origin may read what they are answered."""
+        return self.gate is not None and self.gate.welcomes(origin)
 
     def check_and_spool(
         self, body: bytes, check: Check, *, for_good: bool = False

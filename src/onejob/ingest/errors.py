@@ -9,6 +9,10 @@ class BadRequest(IntakeError):  # noqa: N818  named as HTTP names it
     """The data itself is wrong: never send it again."""
 
 
+class Unauthenticated(BadRequest):
+    """No token, or none that may send telemetry from there: never send it again without another."""
+
+
 class TooLarge(BadRequest):
     """More bytes than `max_request_bytes`, before or after decompression: never send it again, send smaller ones."""
 

@@ -125,6 +125,7 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[misc]
     def _exporting(self, check: Check) -> Callable[..., Coroutine[Any, Any, bytes]]:
         async def export(_requests: object, context: grpc.aio.ServicerContext) -> bytes:
             try:
+                self._door.admit(_authorization(context))
                 accepted, waiting = await self._check_and_spool(await self._receive(context), check)
                 if waiting is not None:
                     await _on_disk(waiting)
@@ -162,6 +163,11 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[misc]
             return self._door.check_and_spool(body, check)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._door.check_and_spool, body, check)
+
+
+def _authorization(context: grpc.aio.ServicerContext) -> str:
+    sent = context.invocation_metadata() or ()
+    return next((value for name, value in sent if name == "authorization" and isinstance(value, str)), "")
 
 
 async def _on_disk(waiting: Future[bool]) -> None:

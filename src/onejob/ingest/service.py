@@ -12,7 +12,7 @@ from onejob.durations import Durations
 from onejob.ingest.backfill import Backfill, Retention, Taken
 from onejob.ingest.counters import Counters, IntakeStats, KindStats
 from onejob.ingest.dead_letters import DeadLetter
-from onejob.ingest.door import Door
+from onejob.ingest.door import Door, Gate
 from onejob.ingest.flusher import Flusher, FlushPolicy
 from onejob.ingest.http_server import HttpServer
 from onejob.ingest.otlp_grpc import GrpcServer
@@ -31,7 +31,7 @@ _LOOK_EVERY_S = 0.05
 class Intake:
     """Opens the spool and binds the ports when made, serves from `start` to `stop`; both may be called again."""
 
-    def __init__(self, settings: Settings, engine: Engine) -> None:
+    def __init__(self, settings: Settings, engine: Engine, gate: Gate | None = None) -> None:
         limits = SpoolLimits(settings.spool_max_bytes, settings.min_free_disk_bytes, settings.retry_digest_s)
         self._counters = Counters()
         self._is_running = False
@@ -39,7 +39,7 @@ class Intake:
         with contextlib.ExitStack() as undo:
             self._spool = Spool(settings.data_dir.resolve() / "spool" / "spool.db", limits)
             undo.callback(self._spool.close)
-            door = Door(self._spool, self._counters, settings.max_request_bytes)
+            door = Door(self._spool, self._counters, settings.max_request_bytes, gate)
             self._backfill = Backfill(door, _retention(settings), lambda: datetime.now(UTC))
             self._grpc = GrpcServer(door, settings.listen_host, settings.otlp_grpc_port)
             undo.callback(self._grpc.stop)
