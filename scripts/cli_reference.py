@@ -18,7 +18,7 @@ HEAD = """<!-- Made by `make docs` from src/onejob/cli; change that, not this pa
 # Command line
 
 `pip install .` in a clone is enough for every command but `serve` (`pip install '.[server]'`) and `demo` (`'.[demo]'`).
-Commands talk to the server at `--url` or `ONEJOB_URL`.
+Commands talk to the server at `--url` or `ONEJOB_URL`, with the token in `ONEJOB_TOKEN` where it wants a login.
 
 They end with 0, or with 1 if the server refused, 2 if the command line makes no sense, and 4 if something is not known
 or the server cannot be reached; [the gate](gate.md) gives 1 and 3 meanings of its own. What programs read is on

@@ -46,6 +46,7 @@ def test_every_setting_is_described() -> None:
 def test_settings_that_pages_name_exist() -> None:
     known = {f"ONEJOB_{name.upper()}" for name in Settings.model_fields} | {
         "ONEJOB_URL",
+        "ONEJOB_TOKEN",
         "ONEJOB_LOG_LEVEL",
         "ONEJOB_BACKTEST_STORE_URL",
     }

@@ -20,6 +20,9 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from onejob import __version__
+from onejob.access.ingest_gate import IngestGate
+from onejob.access.service import Access
+from onejob.act.audited import AuditedTransitions
 from onejob.act.controller import RolloutController
 from onejob.changes.detect_loop import DetectLoop
 from onejob.config import Settings
@@ -36,6 +39,7 @@ from onejob.model.evidence import EvidenceBatch
 from onejob.model.explanation import Explanation
 from onejob.model.rollout import Mode
 from onejob.model.verdict import Verdict
+from onejob.state.audit import Audit
 from onejob.state.backtests import Backtests
 from onejob.state.calibrations import Calibrations
 from onejob.state.database import Database
@@ -51,6 +55,7 @@ from onejob.state.versions import KnownVersions
 from onejob.store.engine import Engine, open_engine
 from onejob.store.errors import StoreError
 from onejob.store.rollup import versions_seen
+from onejob.telling import tell_login
 from onejob.verdict.live import JudgeLoop
 from onejob.verdict.recompute import recompute
 from onejob.web.app import create_app
@@ -59,7 +64,6 @@ from onejob.web.services import Services, assemble, utc_now
 log = logging.getLogger("onejob")
 
 EXIT_FAILED = 1
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _GRACE_S = 3
 _BACKLOG = 1024
 _MOST_FILES = 65_536
@@ -70,7 +74,7 @@ class CannotStart(Exception):  # noqa: N818
     """Why the server does not start, and what to do."""
 
 
-def serve(settings: Settings | None = None) -> int:
+def serve(settings: Settings | None = None, *, new_admin_link: bool = False) -> int:
     """Run until SIGINT or SIGTERM. Returns the exit code; why it could not start is on standard error."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     for chatty in ("httpx", "alembic", "uvicorn"):
@@ -84,7 +88,7 @@ def serve(settings: Settings | None = None) -> int:
             settings = settings or read_settings()
             logging.getLogger().setLevel(settings.log_level)
             with _files_at(settings.data_dir):
-                run(settings, stack)
+                run(settings, stack, new_admin_link=new_admin_link)
             stop.wait()
             log.info("stopping")
     except (CannotStart, StoreError, StateError, IntakeError) as error:
@@ -115,12 +119,17 @@ def read_settings() -> Settings:
 
 def _variable(location: tuple[int | str, ...]) -> str:
     """`ONEJOB_KPIS`, entry 0, tolerance: where in a variable something is wrong."""
-    name, *inside = location or ("",)
+    if not location:
+        return "settings that do not go together"
+    name, *inside = location
     return ", ".join([f"ONEJOB_{str(name).upper()}", *(f"entry {i}" if isinstance(i, int) else i for i in inside)])
 
 
-def run(settings: Settings, stack: ExitStack) -> Services:
-    """Start every part; leaving the stack stops them in the opposite order, so that nothing acknowledged is lost."""
+def run(settings: Settings, stack: ExitStack, *, new_admin_link: bool = False) -> Services:
+    """Start every part; leaving the stack stops them in the opposite order, so that nothing acknowledged is lost.
+
+    `new_admin_link` prints a one-time link for the first admin, whose password is lost.
+    """
     _make_data_dir(settings.data_dir)
     web_socket = stack.enter_context(_listen(settings.listen_host, settings.web_port))
     engine = open_engine(settings)
@@ -128,16 +137,28 @@ def run(settings: Settings, stack: ExitStack) -> Services:
     database = Database(_state_url(settings))
     stack.callback(database.close)
     database.migrate()
-    intake = Intake(settings, engine)
+    access = Access(settings, database, utc_now)
+    intake = Intake(settings, engine, _ingest_gate(settings, access, stack))
     stack.callback(intake.stop)
-    services = _services(settings, engine, database, intake, stack)
+    services = _services(settings, engine, database, intake, access, stack)
     intake.start()
     _serve_web(services, web_socket, stack)
     _tell(settings, intake, web_socket)
+    tell_login(settings, access, web_socket.getsockname()[1], new_link=new_admin_link)
     return services
 
 
-def _services(settings: Settings, engine: Engine, database: Database, intake: Intake, stack: ExitStack) -> Services:
+def _ingest_gate(settings: Settings, access: Access, stack: ExitStack) -> IngestGate | None:
+    if not settings.require_ingest_tokens:
+        return None
+    access.ingest.start()
+    stack.callback(access.ingest.stop)
+    return access.ingest
+
+
+def _services(
+    settings: Settings, engine: Engine, database: Database, intake: Intake, access: Access, stack: ExitStack
+) -> Services:
     events = Events()
     deployments, evidences, rollouts = Deployments(database), Evidences(database), Rollouts(database)
     verdicts, explanations = Verdicts(database), Explanations(database)
@@ -150,6 +171,7 @@ def _services(settings: Settings, engine: Engine, database: Database, intake: In
         clock=utc_now,
         default_mode=Mode(settings.rollout_mode),
         judge_interval_s=max(settings.tick_s, settings.bin_width_s),
+        on_transition=AuditedTransitions(Audit(database)),
     )
     stack.callback(controller.close)
 
@@ -173,6 +195,7 @@ def _services(settings: Settings, engine: Engine, database: Database, intake: In
         history=history,
         events=events,
         tick_durations=cycle.durations,
+        access=access,
     )
 
 
@@ -317,9 +340,3 @@ def _tell(settings: Settings, intake: Intake, web_socket: socket.socket) -> None
         f"  data           {settings.data_dir.resolve()}",
         flush=True,
     )
-    reach = (
-        "Listening on loopback only, as there is no login yet; set ONEJOB_LISTEN_HOST to change that."
-        if settings.listen_host in _LOOPBACK
-        else f"WARNING: listening on {settings.listen_host} without a login: whoever can reach it may use it."
-    )
-    print(reach, flush=True)

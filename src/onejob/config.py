@@ -6,12 +6,15 @@ Each field is an environment variable with the prefix `ONEJOB_` (`ONEJOB_DATA_DI
 
 from collections import Counter
 from dataclasses import fields
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from onejob.model.access import Role
 from onejob.model.kpi import Kpi, Tolerance
 from onejob.model.scrape import ScrapeTarget
 
@@ -31,13 +34,50 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("./onejob-data"), description="Where the spool, the embedded stores and the lock are.")
     listen_host: str = Field(
         "127.0.0.1",
-        description="Address all ports listen on. There is no login yet: open it to networks you trust only.",
+        description="Address all ports listen on. On any but loopback, pages and API want a [login](security.md).",
     )
     allowed_hosts: tuple[str, ...] = Field(
         (),
         description="Names under which the pages and the API are reached through a proxy, as a JSON list. A server on "
         "loopback answers to `localhost` and to addresses only, unless its name is here; one that listens elsewhere "
         "answers to all names until there are some here.",
+    )
+    public_url: str | None = Field(
+        None,
+        pattern=r"https?://[^/?#\s@]+",
+        description="Where people reach the pages through a proxy, as `https://onejob.example`, without a path.",
+    )
+    login: Literal["auto", "always", "off"] = Field(
+        "auto",
+        description="Whether pages and API want a login. `auto` is no only for a server that listens on loopback "
+        "and has no public address and no allowed hosts. `off` is for one on loopback behind a proxy that has a login "
+        "itself.",
+    )
+    session_idle_hours: float = Field(12, gt=0, le=8760, description="Time without a request that ends a session.")
+    session_max_hours: float = Field(
+        168, gt=0, le=8760, description="Time after which a session ends however much it was used."
+    )
+    require_ingest_tokens: bool = Field(
+        False,
+        description="Whether telemetry is taken only with an ingest token (`onejob token create --ingest`), sent as "
+        "`authorization: Bearer ...`.",
+    )
+    oidc_issuer: str | None = Field(
+        None,
+        pattern=r"https?://[^?#\s@]+",
+        description="OpenID provider that people log in with; asked at its `/.well-known/openid-configuration`.",
+    )
+    oidc_client_id: str = Field("onejob", description="How the provider knows this server.")
+    oidc_client_secret: SecretStr | None = Field(None, description="... and by which secret, if it wants one.")
+    oidc_scopes: str = Field("openid profile email", description="What the provider is asked to tell.")
+    oidc_role_claim: str = Field("groups", description="Claim of the ID token that says what somebody may do.")
+    oidc_roles: dict[str, Role] = Field(
+        {},
+        description="Role for each value of that claim, as JSON such as "
+        '`{"onejob-admins": "admin", "engineering": "developer"}`; of several, the one that may do most.',
+    )
+    oidc_default_role: Role | None = Field(
+        None, description="Role of those with none of these values; empty refuses them."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged.")
     web_port: int = Field(8320, ge=0, le=65535, description="Pages and API. 0 picks a free port.")
@@ -188,6 +228,38 @@ class Settings(BaseSettings):
         if twice:
             raise ValueError(f"two KPIs are called {twice[0]!r}; give each a name of its own")
         return kpis
+
+    @model_validator(mode="after")
+    def _open_only_with_a_login(self) -> Self:
+        if self.login == "off" and not is_loopback(self.listen_host):
+            raise ValueError(
+                f"login is off while listening on {self.listen_host}, where others could do everything: listen on "
+                "127.0.0.1, or leave login at auto"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _providers_speak_https(self) -> Self:
+        """Keys fetched without it could be anybody's."""
+        issuer = urlsplit(self.oidc_issuer or "")
+        if issuer.scheme == "http" and not is_loopback(issuer.hostname or ""):
+            raise ValueError("the OpenID provider is asked over http, where others could answer for it: use https")
+        return self
+
+    @property
+    def requires_login(self) -> bool:
+        """Whether whoever asks has to say who they are."""
+        if self.login != "auto":
+            return self.login == "always"
+        return not is_loopback(self.listen_host) or bool(self.allowed_hosts) or self.public_url is not None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a server that listens there."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _known_keys(kind: type, value: Any) -> Any:

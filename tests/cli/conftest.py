@@ -85,9 +85,12 @@ def warm_command() -> Iterator[WarmCommand]:
 def onejob(warm_command: WarmCommand, tmp_path: Path) -> Run:
     """Run the command in a process of its own."""
 
-    def run(*arguments: str, url: str | None = None, timeout: float = PATIENT_S) -> "subprocess.CompletedProcess[str]":
+    def run(
+        *arguments: str, url: str | None = None, token: str | None = None, timeout: float = PATIENT_S
+    ) -> "subprocess.CompletedProcess[str]":
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ONEJOB_")}
         environment |= {"ONEJOB_URL": url} if url else {}
+        environment |= {"ONEJOB_TOKEN": token} if token else {}
         return warm_command.run(list(arguments), environment, tmp_path, timeout)
 
     return run

@@ -408,6 +408,7 @@ class Lists:
         self.spans, self.services = spans, tuple(services)
         self.events = Events()
         self.commands: list[tuple[str, str]] = []
+        self.audited: list[tuple[str, str, str]] = []
         self.refusal = ""
         self.is_same = True
         self.report: Backtest | None = None
@@ -468,7 +469,10 @@ class Lists:
             otlp_http="http://127.0.0.1:4318",
         )
 
-    def command(self, rollout_id: str, command: Command, *, router_is_gone: bool = False) -> None:
+    def audit(self, *, actor: str, action: str, object: str, source: str, detail: str = "") -> None:
+        self.audited.append((actor, action, object))
+
+    def command(self, rollout_id: str, command: Command, actor: str, *, router_is_gone: bool = False) -> None:
         if self.refusal:
             raise CommandRefused(self.refusal)
         self.commands.append((rollout_id, f"{command}, the router is gone" if router_is_gone else command))

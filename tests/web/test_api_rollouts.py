@@ -126,6 +126,13 @@ def test_every_route_is_described(api: Api) -> None:
         "/api/v1/backtests/{backtest_id}",
         "/api/v1/calibrations",
         "/api/v1/replays/{job_id}",
+        "/api/v1/users",
+        "/api/v1/users/{name}",
+        "/api/v1/users/{name}/link",
+        "/api/v1/users/{name}/logout",
+        "/api/v1/tokens",
+        "/api/v1/tokens/{token_id}",
+        "/api/v1/audit",
     }
     schemas = description["components"]["schemas"]
     assert {"DeploymentDocument", "VerdictDocument", "Problem", "StartBody"} <= schemas.keys()

@@ -24,7 +24,7 @@ from onejob.act.errors import DriverError, DriverMisconfiguredError, PlanError, 
 from onejob.act.sampling import Sampler
 from onejob.model.deployment import Deployment, Status
 from onejob.model.evidence import Arm
-from onejob.model.rollout import Mode, Rollout, RolloutPlan, RolloutState
+from onejob.model.rollout import Mode, Rollout, RolloutPlan, RolloutState, Transition
 from onejob.seldom import Seldom
 from onejob.state.deployments import Deployments
 from onejob.state.errors import StateError
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 seldom = Seldom(log)
 
 _OVER = {Status.FAILED: "failed", Status.ROLLED_BACK: "rolled back"}
+OnTransition = Callable[[Rollout, Transition], None]
 _SAME_SHARE = 1e-4  # one weight in 10,000
 
 
@@ -66,6 +67,7 @@ class Attendant:
         events: Events,
         drivers: Mapping[str, DriverFactory],
         stale_after: timedelta,
+        on_transition: OnTransition,
     ) -> None:
         self._rollouts = rollouts
         self._deployments = deployments
@@ -74,6 +76,7 @@ class Attendant:
         self._events = events
         self._drivers = drivers
         self._stale_after = stale_after
+        self._on_transition = on_transition
         self.lock = threading.Lock()
 
     def make_driver(self, plan: RolloutPlan) -> TrafficDriver:
@@ -123,11 +126,14 @@ class Attendant:
         """Store what has changed, the deployment's end first, and tell those who watch. The caller holds `lock`."""
         if after is before:
             return after
-        for transition in after.transitions[len(before.transitions) :]:
+        new = after.transitions[len(before.transitions) :]
+        for transition in new:
             log.info("rollout %s: %s (%s)", after.id, transition.to_state, transition.reason)
         if after.plan.mode is not Mode.OBSERVE:
             self._tell_deployment(before, after)
         self._rollouts.save(after)
+        for transition in new:
+            self._on_transition(after, transition)
         self._events.publish(after.deployment_id, "rollout")
         return after
 

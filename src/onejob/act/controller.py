@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from onejob.act import rollout as machine
-from onejob.act.attendant import Attendant
+from onejob.act.attendant import Attendant, OnTransition
 from onejob.act.drivers import DRIVERS, DriverFactory
 from onejob.act.errors import DriverError, NoSplitError, RolloutRefusedError, RolloutUnknownError
 from onejob.act.looks import Looks
@@ -52,6 +52,7 @@ class RolloutController:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         default_mode: Mode = Mode.OBSERVE,
         judge_interval_s: float = 10.0,
+        on_transition: OnTransition = lambda *_: None,
         patience_s: float = 1.0,
         answer_within_s: float = 4.5,
     ) -> None:
@@ -69,6 +70,7 @@ class RolloutController:
             evidences=evidences,
             events=events or Events(),
             drivers=drivers,
+            on_transition=on_transition,
             stale_after=max(machine.STALE_AFTER, timedelta(seconds=3 * judge_interval_s)),
         )
         self._looks = Looks(self._attendant.attend)

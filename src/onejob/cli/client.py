@@ -5,6 +5,7 @@ says what is wrong. Solution: short timeouts, a few bounded retries of what may 
 sentence that says what to do.
 """
 
+import os
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ class Api:
         self._client = httpx.Client(
             base_url=parsed,
             timeout=httpx.Timeout(read_timeout_s, connect=CONNECT_TIMEOUT_S),
-            headers={"accept": "application/json"},
+            headers={"accept": "application/json"} | _authorization(),
             trust_env=parsed.host not in _LOOPBACK,  # a proxy of the environment cannot reach our own loopback
         )
 
@@ -57,6 +58,10 @@ class Api:
     def send_bytes(self, path: str, content: bytes, media_type: str) -> Document:
         """POST what is no JSON, to an address that takes the same twice as one."""
         return self._send("POST", path, content=content, headers={"content-type": media_type})
+
+    def delete(self, path: str) -> Document:
+        """What is gone stays gone, so it may be sent again."""
+        return self._send("DELETE", path)
 
     def patch(self, path: str, body: Mapping[str, Any]) -> Document:
         """Sets fields, so it may be sent again."""
@@ -117,6 +122,16 @@ def _parse(url: str) -> "httpx.URL":
     return parsed
 
 
+def _authorization() -> dict[str, str]:
+    """The token of the environment: never an argument, which everybody on the machine can read."""
+    token = os.environ.get("ONEJOB_TOKEN", "").strip()
+    if not token:
+        return {}
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise UsageError("ONEJOB_TOKEN is no token: it looks like onejob_api_...; `onejob token create` makes one.")
+    return {"authorization": f"Bearer {token}"}
+
+
 def _json(response: "httpx.Response") -> Document | None:
     try:
         document = response.json()
@@ -128,6 +143,8 @@ def _json(response: "httpx.Response") -> Document | None:
 def _refusal(status: int, document: Document) -> RefusedError | UnknownError | UnreachableError:
     detail = document.get("detail") or document.get("title") or "no reason given"
     sentence = detail if isinstance(detail, str) else str(detail)
+    if status == 401 and "ONEJOB_TOKEN" not in os.environ:
+        return RefusedError(f"The server wants to know who you are: set ONEJOB_TOKEN to a token of yours. ({sentence})")
     if status == 404:
         return UnknownError(sentence)
     if status in _MAY_PASS:

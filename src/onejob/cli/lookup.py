@@ -50,6 +50,13 @@ def gate_document(api: Api, service: str, version: str, environment: str | None)
     return api.get("api/v1/gate", service=service, version=version, environment=environment)
 
 
+def name_part(text: str) -> str:
+    """A user's name as a part of an address, from which it cannot lead elsewhere."""
+    from urllib.parse import quote
+
+    return quote(text, safe="")
+
+
 def path_part(text: str) -> str:
     """An id that cannot lead to another address."""
     if not text.replace("_", "").replace("-", "").isalnum():

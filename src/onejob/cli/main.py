@@ -8,6 +8,7 @@ import typer
 
 from onejob import __version__
 from onejob.cli import (
+    audit,
     backtest,
     calibrate,
     dead_letters,
@@ -20,6 +21,8 @@ from onejob.cli import (
     rollout,
     serve,
     status,
+    tokens,
+    users,
     verdict,
 )
 from onejob.cli.errors import CliError
@@ -39,6 +42,9 @@ app.add_typer(deployment.app, name="deployment")
 app.add_typer(verdict.app, name="verdict")
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(users.app, name="user")
+app.add_typer(tokens.app, name="token")
+app.add_typer(audit.app, name="audit")
 
 
 def _print_version(wanted: bool) -> None:

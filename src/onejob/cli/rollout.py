@@ -164,7 +164,7 @@ def _command(
 
 
 def _local_user() -> str:
-    """Who is logged in here; the server takes anybody's word for it, as it has no login."""
+    """Who is logged in here; the server takes anybody's word for it, where it wants no login."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError, ImportError):  # a container whose user has no name

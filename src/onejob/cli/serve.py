@@ -31,6 +31,9 @@ def serve(
         int | None, typer.Option(min=0, max=65535, help="OTLP over HTTP (ONEJOB_OTLP_HTTP_PORT, 4318).")
     ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where everything is kept (ONEJOB_DATA_DIR).")] = None,
+    new_admin_link: Annotated[
+        bool, typer.Option("--new-admin-link", help="Print a one-time link for the user admin, whose password is lost.")
+    ] = False,
 ) -> None:
     """Run the server.
 
@@ -50,7 +53,7 @@ def serve(
     os.environ.update({f"ONEJOB_{name}": str(value) for name, value in options.items() if value is not None})
     # The judge's products are too small for more threads: those would only wait for each other, on all cores.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    raise typer.Exit(importlib.import_module("onejob.app").serve())
+    raise typer.Exit(importlib.import_module("onejob.app").serve(new_admin_link=new_admin_link))
 
 
 def require_extra(extra: str, modules: tuple[str, ...], command: str) -> None:

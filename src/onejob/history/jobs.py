@@ -166,7 +166,7 @@ class Jobs:
 
 def _plain(settings: Settings) -> dict[str, Any]:
     """The settings as JSON, without the secrets: the worker gets the state's address apart, and no store's."""
-    return settings.model_dump(mode="json", exclude={"store_url", "state_url"})
+    return settings.model_dump(mode="json", exclude={"store_url", "state_url", "oidc_client_secret"})
 
 
 def _environment() -> dict[str, str]:

@@ -2,21 +2,24 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from onejob import __version__
+from onejob.access.service import Access
 from onejob.state.errors import StateError
+from onejob.web.admission import Admission
 from onejob.web.api import router as api_router
 from onejob.web.head import HeadAsGet
-from onejob.web.pages import history, routes
+from onejob.web.messages import message
+from onejob.web.pages import account, audit, history, login, routes
 from onejob.web.pages.data import PageData
 from onejob.web.pages.product import ProductData
-from onejob.web.pages.render import render
 from onejob.web.security import Guard, known_hosts
 from onejob.web.services import Services
 
@@ -37,14 +40,21 @@ class Cached(StaticFiles):
 def create_app(services: Services) -> FastAPI:
     """The application over the running product."""
     settings = services.settings
-    is_known = known_hosts(settings.listen_host, settings.allowed_hosts)
-    app = build(ProductData(services), api_router, is_known=is_known)
+    public = [urlsplit(settings.public_url).hostname or ""] if settings.public_url else []
+    is_known = known_hosts(settings.listen_host, [*settings.allowed_hosts, *public])
+    access_pages = (login.router, account.router, audit.router)
+    app = build(ProductData(services), api_router, *access_pages, is_known=is_known, access=services.access)
     app.state.services = services
     return app
 
 
-def build(data: PageData, *routers: APIRouter, is_known: Callable[[str], bool] = lambda _: True) -> FastAPI:
-    """The application over anything that knows what the pages need."""
+def build(
+    data: PageData,
+    *routers: APIRouter,
+    is_known: Callable[[str], bool] = lambda _: True,
+    access: Access | None = None,
+) -> FastAPI:
+    """The application over anything that knows what the pages need. Without `access` everybody is let in."""
     # The usual interactive documentation loads scripts from elsewhere; /openapi.json is what tools read.
     app = FastAPI(title="onejob", version=__version__, docs_url=None, redoc_url=None)
     app.state.page_data = data
@@ -54,6 +64,8 @@ def build(data: PageData, *routers: APIRouter, is_known: Callable[[str], bool] =
     app.add_exception_handler(404, _not_found)
     app.add_exception_handler(StateError, _no_state)
     app.add_middleware(HeadAsGet)
+    if access is not None:
+        app.add_middleware(Admission, access=access, page_data=data)
     app.add_middleware(Guard, is_known=is_known)
     return app
 
@@ -63,18 +75,9 @@ async def _not_found(request: Request, error: Exception) -> Response:
     detail = error.detail if isinstance(error, HTTPException) else "There is nothing at this address."
     if request.url.path in _TELEMETRY:
         detail = "This port has the pages and the API. Telemetry goes to the port for OTLP/HTTP, 4318 unless changed."
-    return _message(request, 404, "Not found", "There is nothing at this address." if detail == "Not Found" else detail)
+    return message(request, 404, "Not found", "There is nothing at this address." if detail == "Not Found" else detail)
 
 
 async def _no_state(request: Request, error: Exception) -> Response:
     """The state database does not answer: nothing that is acknowledged is lost by that."""
-    return _message(request, 503, "The state database does not answer", f"{error} Try again in a moment.")
-
-
-def _message(request: Request, status: int, title: str, detail: str) -> Response:
-    if "text/html" not in request.headers.get("accept", ""):
-        problem = {"title": title, "status": status, "detail": detail}
-        return JSONResponse(problem, status, media_type="application/problem+json")
-    now = request.app.state.page_data.now()
-    html = render("message.html", now=now, theme="", here=request.url.path, title=detail, back="/deployments")
-    return HTMLResponse(html, status)
+    return message(request, 503, "The state database does not answer", f"{error} Try again in a moment.")

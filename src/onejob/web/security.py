@@ -2,9 +2,9 @@
 
 Pages show text that strangers wrote into spans. They are escaped where they are written; should that ever fail, the
 content security policy leaves nothing that an injected tag could do: no inline script or style, no other origin.
-There is no login, so a page of another origin must not be able to make a visitor's browser change anything; nor may a
-site whose name is made to lead here (DNS rebinding), for which the browser takes us to be that site: a server on
-loopback answers to addresses and to the names it was told only.
+Where there is no login, and where a cookie is one, a page of another origin must not be able to make a visitor's
+browser change anything; nor may a site whose name is made to lead here (DNS rebinding), for which the browser takes us
+to be that site: a server on loopback answers to addresses and to the names it was told only.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -12,6 +12,8 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from onejob.config import is_loopback
 
 _HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -81,7 +83,7 @@ def is_foreign(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 def known_hosts(listen_host: str, names: Collection[str]) -> Callable[[str], bool]:
     """What a request may be addressed to: anything, unless names were given or nobody else can reach us anyway."""
     known = {"localhost", listen_host.lower(), *(name.lower() for name in names)}
-    if not names and not _is_loopback(listen_host):
+    if not names and not is_loopback(listen_host):
         return lambda _: True
 
     def is_known(host: str) -> bool:
@@ -93,10 +95,6 @@ def known_hosts(listen_host: str, names: Collection[str]) -> Callable[[str], boo
         return name == "" or name in known or _is_address(name)
 
     return is_known
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
 
 
 def _is_address(host: str) -> bool:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from onejob import __version__
+from onejob.access.service import Access
 from onejob.act.controller import RolloutController
 from onejob.changes.reported import Reports
 from onejob.config import Settings
@@ -20,6 +21,7 @@ from onejob.model.deployment import Deployment
 from onejob.model.evidence import EvidenceBatch
 from onejob.model.telemetry import Kind
 from onejob.model.verdict import Verdict
+from onejob.state.audit import Audit
 from onejob.state.backtests import Backtests
 from onejob.state.calibrations import Calibrations
 from onejob.state.database import Database
@@ -87,6 +89,8 @@ class Services:
     calibrations: Calibrations
     reports: Reports
     events: Events
+    access: Access
+    audit: Audit
     engine: Engine | None
     intake: IntakeControl | None
     recompute: Recompute | None
@@ -95,6 +99,10 @@ class Services:
     tick_durations: Durations | None = None
     clock: Callable[[], datetime] = utc_now
     version: str = __version__
+
+    def record(self, *, actor: str, action: str, object: str, source: str, detail: str = "") -> None:
+        """Add to the audit log."""
+        self.audit.append(self.clock(), actor=actor, action=action, object=object, source=source, detail=detail)
 
     @property
     def otlp_ports(self) -> tuple[int, int]:
@@ -115,6 +123,7 @@ def assemble(
     history: History | None = None,
     events: Events | None = None,
     tick_durations: Durations | None = None,
+    access: Access | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> Services:
     """Services over a migrated database."""
@@ -134,6 +143,8 @@ def assemble(
         calibrations=Calibrations(database),
         reports=Reports(deployments, rollouts, verdicts, versions, events, settings),
         events=events,
+        access=access or Access(settings, database, clock),
+        audit=Audit(database),
         engine=engine,
         intake=intake,
         recompute=recompute,

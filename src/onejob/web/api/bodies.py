@@ -41,7 +41,7 @@ class BoundedRequest(Request):
 
 async def check_body(request: BoundedRequest) -> None:
     """Refuse a body that is too large, compressed, or not said to be JSON."""
-    if request.method not in ("POST", "PATCH", "PUT") or not await request.body():
+    if request.method not in ("POST", "PATCH", "PUT", "DELETE") or not await request.body():
         return
     media_type = plain_media_type(request)
     if media_type != "application/json" and not media_type.endswith("+json"):

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Body, Response
 from onejob.ingest.errors import TryLater
 from onejob.state.codec import to_plain
 from onejob.web.api.answers import answer
-from onejob.web.api.parameters import Uses
+from onejob.web.api.parameters import By, Uses
 from onejob.web.api.problems import ProblemRoute, problem
 from onejob.web.api.requests import ReplayBody
 from onejob.web.api.schemas import DeadLettersDocument, Problem, ReplayedDocument
@@ -26,12 +26,13 @@ def dead_letters(services: Uses) -> Response:
 
 
 @router.post("/replay", responses={200: {"model": ReplayedDocument}})
-def replay(services: Uses, body: Annotated[ReplayBody | None, Body()] = None) -> Response:
+def replay(services: Uses, by: By, body: Annotated[ReplayBody | None, Body()] = None) -> Response:
     """Try them once more, each exactly once; what is refused again is a dead letter again, under another id."""
     if services.intake is None:
         return _no_intake()
     try:
-        replayed = services.intake.replay_dead_letters(body.ids if body else None)
+        with by.doing("dead-letters.replay", "some" if body and body.ids is not None else "all"):
+            replayed = services.intake.replay_dead_letters(body.ids if body else None)
     except TryLater as error:
         return problem(503, "The spool cannot be written", str(error))
     return answer({"replayed": replayed})

@@ -1,5 +1,6 @@
 """Deployments: report them, follow them, list them, and ask for their verdict."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -9,7 +10,7 @@ from onejob.state.deployments import DeploymentRecord
 from onejob.state.errors import ConflictError
 from onejob.web.api.answers import answer
 from onejob.web.api.documents import change_document, record_document, verdict_document
-from onejob.web.api.parameters import Chosen, Uses
+from onejob.web.api.parameters import By, Chosen, Uses
 from onejob.web.api.problems import ProblemRoute, Responses
 from onejob.web.api.requests import ProgressBody, StartBody
 from onejob.web.api.schemas import (
@@ -19,6 +20,7 @@ from onejob.web.api.schemas import (
     Problem,
     RecomputedDocument,
 )
+from onejob.web.caller import Caller
 from onejob.web.recomputing import recomputed
 from onejob.web.services import Services
 
@@ -37,10 +39,14 @@ UNKNOWN: Responses = {404: {"model": Problem, "description": "No deployment has 
         400: {"model": Problem},
     },
 )
-def report(body: StartBody, services: Uses) -> Response:
+def report(body: StartBody, services: Uses, by: By) -> Response:
     """Report that a version starts to be deployed. Reporting the same start again changes nothing but what is added."""
-    reported = services.reports.report(body.report(), services.clock())
-    document = record_document(_record(services, reported.deployment.id), services.clock())
+    by.check(body.service)
+    actor = by.actor(body.actor, "")
+    told = replace(body.report(), actor=actor or None)
+    with by.doing("deployment.report", f"{body.service} {body.version}", actor=actor or None):
+        reported = services.reports.report(told, services.clock())
+    document = record_document(_record(services, by, reported.deployment.id), services.clock())
     location = {"location": f"/api/v1/deployments/{reported.deployment.id}"}
     return answer(document, 201 if reported.is_new else 200, headers=location)
 
@@ -63,22 +69,25 @@ def page(
 
 
 @router.get("/{deployment_id}", responses={200: {"model": DeploymentDocument}, **UNKNOWN})
-def one(deployment_id: str, services: Uses) -> Response:
+def one(deployment_id: str, services: Uses, by: By) -> Response:
     """A deployment with its rollout, its verdict and the explanation."""
-    return answer(record_document(_record(services, deployment_id), services.clock()))
+    return answer(record_document(_record(services, by, deployment_id), services.clock()))
 
 
 @router.patch("/{deployment_id}", responses={200: {"model": DeploymentDocument}, **UNKNOWN, 409: {"model": Problem}})
-def progress(deployment_id: str, body: ProgressBody, services: Uses) -> Response:
+def progress(deployment_id: str, body: ProgressBody, services: Uses, by: By) -> Response:
     """Report how a deployment goes on: its traffic share, its status, its end."""
-    services.reports.progress(_known_id(deployment_id), body.progress(), services.clock())
-    return answer(record_document(_record(services, deployment_id), services.clock()))
+    _record(services, by, deployment_id)
+    told = replace(body.progress(), actor=by.actor(body.actor, "") if body.actor else None)
+    with by.doing("deployment.progress", deployment_id, str(body.status or ""), actor=by.actor(body.actor, "") or None):
+        services.reports.progress(deployment_id, told, services.clock())
+    return answer(record_document(_record(services, by, deployment_id), services.clock()))
 
 
 @router.get("/{deployment_id}/verdicts", responses={200: {"model": HistoryDocument}, **UNKNOWN})
-def history(deployment_id: str, services: Uses) -> Response:
+def history(deployment_id: str, services: Uses, by: By) -> Response:
     """Everything its verdict ever said, oldest first."""
-    _record(services, deployment_id)
+    _record(services, by, deployment_id)
     return answer({"items": [change_document(change) for change in services.verdicts.history(deployment_id)]})
 
 
@@ -86,9 +95,9 @@ def history(deployment_id: str, services: Uses) -> Response:
     "/{deployment_id}/recompute",
     responses={200: {"model": RecomputedDocument}, **UNKNOWN, 409: {"model": Problem}},
 )
-def recompute(deployment_id: str, services: Uses) -> Response:
+def recompute(deployment_id: str, services: Uses, by: By) -> Response:
     """Compute the verdict again from its stored counts, and say whether it is the same."""
-    _record(services, deployment_id)
+    _record(services, by, deployment_id)
     again = recomputed(services, deployment_id)
     if again is None:
         raise ConflictError("This deployment has no verdict yet: there is nothing to recompute. Try again later.")
@@ -96,10 +105,11 @@ def recompute(deployment_id: str, services: Uses) -> Response:
     return answer({"same": again.is_same, "verdict": document})
 
 
-def _record(services: Services, deployment_id: str) -> DeploymentRecord:
+def _record(services: Services, by: Caller, deployment_id: str) -> DeploymentRecord:
     record = services.deployments.record(_known_id(deployment_id))
     if record is None:
         raise unknown(deployment_id)
+    by.check(record.deployment.service)
     return record
 
 

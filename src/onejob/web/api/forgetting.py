@@ -1,4 +1,4 @@
-"""Deletion by customer. There is no login yet: whoever reaches the API may ask for it, as for everything else."""
+"""Deletion by customer, by admins. The audit log says who asked and for which attribute: the value is to be forgotten."""
 
 from dataclasses import asdict
 
@@ -10,7 +10,7 @@ from onejob.ingest.errors import TryLater
 from onejob.ingest.forgetting import forget
 from onejob.store.hash_key import hash_key
 from onejob.web.api.answers import answer
-from onejob.web.api.parameters import Uses
+from onejob.web.api.parameters import By, Uses
 from onejob.web.api.problems import ProblemRoute, problem
 from onejob.web.api.requests import ForgetBody
 from onejob.web.api.schemas import ForgottenDocument, Problem
@@ -19,7 +19,7 @@ router = APIRouter(tags=["server"], route_class=ProblemRoute)
 
 
 @router.post("/api/v1/forget", responses={200: {"model": ForgottenDocument}, 503: {"model": Problem}})
-def forget_value(services: Uses, body: ForgetBody) -> Response:
+def forget_value(services: Uses, body: ForgetBody, by: By) -> Response:
     """Delete all spans, logs and data points that have an attribute with this value, for good.
 
     Answers once they are gone from disk, which takes as long as rewriting the parts that held them. Counts per
@@ -27,17 +27,19 @@ def forget_value(services: Uses, body: ForgetBody) -> Response:
     """
     if services.engine is None:
         return problem(503, "No telemetry is kept here", "Ask the server that telemetry is sent to.")
-    actor = read_text(body.actor, "actor") if body.actor else ""
+    actor = by.actor(read_text(body.actor, "actor") if body.actor else None, "somebody over the API")
+    attribute, value = read_text(body.attribute, "attribute"), _whole(body.value)
     try:
-        forgotten = forget(
-            services.engine,
-            services.database,
-            services.intake,
-            read_text(body.attribute, "attribute"),
-            _whole(body.value),
-            actor or "somebody over the API",
-            hash_key(services.settings.data_dir),
-        )
+        with by.doing("customer.forget", attribute, actor=actor):
+            forgotten = forget(
+                services.engine,
+                services.database,
+                services.intake,
+                attribute,
+                value,
+                actor,
+                hash_key(services.settings.data_dir),
+            )
     except TryLater as error:
         return problem(503, "The spool cannot be written", str(error))
     return answer(asdict(forgotten))

@@ -8,7 +8,7 @@ from onejob.changes.errors import UnknownDeploymentError
 from onejob.changes.texts import read_name
 from onejob.web.api.answers import answer
 from onejob.web.api.documents import record_document
-from onejob.web.api.parameters import Uses
+from onejob.web.api.parameters import By, Uses
 from onejob.web.api.problems import ProblemRoute
 from onejob.web.api.schemas import GateDocument, Problem
 from onejob.web.services import Services
@@ -21,12 +21,14 @@ _OF_VERDICT = ("state", "reason", "sentence", "decided_at", "is_final")
 @router.get("", responses={200: {"model": GateDocument}, 404: {"model": Problem}, 422: {"model": Problem}})
 def gate(
     services: Uses,
+    by: By,
     service: Annotated[str, Query(max_length=200)],
     version: Annotated[str, Query(max_length=200)],
     environment: Annotated[str | None, Query(max_length=200)] = None,
 ) -> Response:
     """The verdict of the latest deployment of a version."""
     name, label = read_name(service, "service"), read_name(version, "version")
+    by.check(name)
     place = read_name(environment, "environment") if environment else services.settings.default_environment
     found = services.deployments.find(name, place, label)
     record = services.deployments.record(found.id) if found else None

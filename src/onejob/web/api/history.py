@@ -15,7 +15,7 @@ from onejob.model.backtest import Backtest
 from onejob.state.codec import to_plain
 from onejob.state.errors import NotFoundError
 from onejob.web.api.answers import answer
-from onejob.web.api.parameters import Text, Uses
+from onejob.web.api.parameters import By, Text, Uses
 from onejob.web.api.problems import ProblemRoute, Responses
 from onejob.web.api.requests import BacktestBody, CalibrationBody
 from onejob.web.api.schemas import BacktestDocument, CalibrationsDocument, JobDocument, Problem
@@ -27,13 +27,14 @@ _BUSY: Responses = {409: {"model": Problem, "description": "Another replay is at
 
 
 @router.post("/backtests", status_code=202, responses={202: {"model": JobDocument}, **_BUSY})
-def start_backtest(body: BacktestBody, services: Uses) -> Response:
+def start_backtest(body: BacktestBody, services: Uses, by: By) -> Response:
     """Judge every deployment of a time again, as it would have been judged live."""
     now = services.clock()
     since = read_moment(body.since, "since", now).at if body.since is not None else now - timedelta(days=30)
     until = read_moment(body.until, "until", now).at if body.until is not None else None
     names = tuple(read_name(name, "services") for name in body.services)
-    job = _history(services).start_backtest(since, until, names)
+    with by.doing("backtest.start", ", ".join(names) or "all services"):
+        job = _history(services).start_backtest(since, until, names)
     return answer(job_document(job), 202, headers={"location": f"/api/v1/backtests/{job.id}"})
 
 
@@ -49,7 +50,7 @@ def backtest(backtest_id: str, services: Uses) -> Response:
 
 
 @router.post("/calibrations", status_code=202, responses={202: {"model": JobDocument}, **_UNKNOWN, **_BUSY})
-def start_calibration(body: CalibrationBody, services: Uses) -> Response:
+def start_calibration(body: CalibrationBody, services: Uses, by: By) -> Response:
     """Measure how many false alarms a service would have had, on its own last 30 days."""
     service = read_name(body.service, "service")
     default, now = services.settings.default_environment, services.clock()
@@ -57,7 +58,9 @@ def start_calibration(body: CalibrationBody, services: Uses) -> Response:
     history = _history(services)
     if services.engine is not None:
         check_served(service, environment, places(services.engine, default, now - LOOK_BACK, now))
-    return answer(job_document(history.start_calibration(service, environment)), 202)
+    with by.doing("calibration.start", f"{service} in {environment}"):
+        job = history.start_calibration(service, environment)
+    return answer(job_document(job), 202)
 
 
 @router.get("/calibrations", responses={200: {"model": CalibrationsDocument}})

@@ -10,6 +10,7 @@ from onejob.changes.texts import read_text
 from onejob.model.deployment import Source
 from onejob.model.verdict import State
 from onejob.state.deployments import DeploymentFilter
+from onejob.web.caller import Caller, caller_of
 from onejob.web.services import Services
 
 Text = Annotated[str | None, Query(max_length=200)]
@@ -23,7 +24,15 @@ def _services(request: Request) -> Services:
 Uses = Annotated[Services, Depends(_services)]
 
 
+def _caller(request: Request, services: Uses) -> Caller:
+    return caller_of(request, services.record)
+
+
+By = Annotated[Caller, Depends(_caller)]
+
+
 def _chosen(
+    by: By,
     service: Text = None,
     environment: Text = None,
     verdict: State | None = None,
@@ -34,7 +43,7 @@ def _chosen(
     text: Annotated[str | None, Query(max_length=200, description="In service, version, actor or commit.")] = None,
 ) -> DeploymentFilter:
     return DeploymentFilter(
-        service=_clean(service, "service"),
+        service=_its_service(by, _clean(service, "service")),
         environment=_clean(environment, "environment"),
         verdict=str(verdict) if verdict else None,
         actor=_clean(actor, "actor"),
@@ -46,6 +55,14 @@ def _chosen(
 
 
 Chosen = Annotated[DeploymentFilter, Depends(_chosen)]
+
+
+def _its_service(by: Caller, asked: str | None) -> str | None:
+    """What a token for one service may list."""
+    if by.principal.service is None:
+        return asked
+    by.check(asked or by.principal.service)
+    return by.principal.service
 
 
 def _clean(value: str | None, field: str) -> str | None:

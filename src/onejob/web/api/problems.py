@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from onejob.access.errors import AccessError, BadRequestError, ForbiddenError
 from onejob.act.errors import ActError, DriverError, PlanError, RolloutRefusedError, RolloutUnknownError
 from onejob.changes.errors import ChangesError, InvalidReportError, ProgressConflictError, UnknownDeploymentError
 from onejob.history.errors import HistoryError, NotServedError, PeriodError
@@ -20,8 +21,10 @@ from onejob.store.errors import StoreError
 from onejob.web.api.answers import answer
 from onejob.web.api.bodies import BodyError, BoundedRequest, check_body
 
-_HANDLED = (ActError, ChangesError, HistoryError, StateError, StoreError, BodyError)
+_HANDLED = (AccessError, ActError, ChangesError, HistoryError, StateError, StoreError, BodyError)
 _KINDS: tuple[tuple[type[Exception], int, str], ...] = (
+    (ForbiddenError, 403, "Not allowed"),
+    (BadRequestError, 422, "A field cannot be right"),
     (UnknownDeploymentError, 404, "Unknown deployment"),
     (RolloutUnknownError, 404, "Unknown rollout"),
     (NotFoundError, 404, "Not found"),

@@ -17,11 +17,13 @@ Time = Annotated[
 Number = StrictFloat | StrictInt
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """Unknown fields are refused."""
+
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-class StartBody(_Body):
+class StartBody(Body):
     """A version starts to be deployed."""
 
     service: StrictStr = Field(description="As `service.name` in its telemetry.", examples=["checkout"])
@@ -44,7 +46,7 @@ class StartBody(_Body):
         return Report(**{name: getattr(self, name) for name in type(self).model_fields})
 
 
-class ProgressBody(_Body):
+class ProgressBody(Body):
     """How a deployment goes on. Fields left out stay as they are."""
 
     status: Status | None = None
@@ -61,7 +63,7 @@ class ProgressBody(_Body):
         return Progress(**{name: getattr(self, name) for name in type(self).model_fields})
 
 
-class BacktestBody(_Body):
+class BacktestBody(Body):
     """Which past to judge again."""
 
     since: Time | None = Field(None, description="Deployments that started at or after; 30 days ago unless said.")
@@ -69,7 +71,7 @@ class BacktestBody(_Body):
     services: list[StrictStr] = Field([], max_length=1000, description="Only these; all unless said.")
 
 
-class CalibrationBody(_Body):
+class CalibrationBody(Body):
     """Which service to calibrate."""
 
     service: StrictStr = Field(description="As `service.name` in its telemetry.", examples=["checkout"])
@@ -78,7 +80,7 @@ class CalibrationBody(_Body):
     )
 
 
-class StepBody(_Body):
+class StepBody(Body):
     """One step of a rollout; limits and timeout have defaults that depend on the share."""
 
     model_config = ConfigDict(allow_inf_nan=True)  # refused with the range it must be in, as numbers beyond it are
@@ -90,7 +92,7 @@ class StepBody(_Body):
     timeout_s: Number | None = None
 
 
-class RolloutBody(_Body):
+class RolloutBody(Body):
     """A rollout of a deployment that is reported already."""
 
     deployment_id: StrictStr
@@ -104,13 +106,13 @@ class RolloutBody(_Body):
     force: StrictBool = Field(False, description="Ship a version even though it was judged worse before.")
 
 
-class ReplayBody(_Body):
+class ReplayBody(Body):
     """Which dead letters; all unless said."""
 
     ids: list[StrictInt] | None = Field(None, max_length=1000)
 
 
-class CommandBody(_Body):
+class CommandBody(Body):
     """Who says so."""
 
     actor: StrictStr | None = Field(None, max_length=200)

@@ -11,10 +11,11 @@ from onejob.model.rollout import Rollout, Step
 from onejob.web.api.answers import answer
 from onejob.web.api.deployments import unknown
 from onejob.web.api.documents import rollout_document
-from onejob.web.api.parameters import Uses
+from onejob.web.api.parameters import By, Uses
 from onejob.web.api.problems import ProblemRoute, Responses
 from onejob.web.api.requests import CommandBody, RolloutBody, StepBody
 from onejob.web.api.schemas import Problem, RolloutDocument
+from onejob.web.caller import Caller
 from onejob.web.services import Services
 
 router = APIRouter(
@@ -25,31 +26,32 @@ _REFUSED: Responses = {409: {"model": Problem, "description": "It does not fit w
 
 
 @router.post("", status_code=201, responses={201: {"model": RolloutDocument}, **_UNKNOWN, **_REFUSED})
-def start(body: RolloutBody, services: Uses) -> Response:
+def start(body: RolloutBody, services: Uses, by: By) -> Response:
     """Let onejob move the traffic of a deployment, step by step, as its verdict allows."""
     controller = _controller(services)
-    if services.deployments.get(body.deployment_id) is None:
+    deployment = services.deployments.get(body.deployment_id)
+    if deployment is None:
         raise unknown(body.deployment_id)
-    rollout = controller.start(
-        body.deployment_id,
-        body.driver,
-        {name: str(value) for name, value in body.settings.items()},
-        None if body.steps is None else tuple(_step(*numbered) for numbered in enumerate(body.steps)),
-        body.mode,
-        on_timeout=body.on_timeout,
-        force=body.force,
-    )
+    by.check(deployment.service)
+    forced = ", forced" if body.force else ""
+    with by.doing("rollout.start", body.deployment_id, f"{body.mode or 'default mode'}{forced}"):
+        rollout = controller.start(
+            body.deployment_id,
+            body.driver,
+            {name: str(value) for name, value in body.settings.items()},
+            None if body.steps is None else tuple(_step(*numbered) for numbered in enumerate(body.steps)),
+            body.mode,
+            on_timeout=body.on_timeout,
+            force=body.force,
+        )
     services.events.publish(body.deployment_id, "rollout")
     return answer(_document(services, rollout), 201, headers={"location": f"/api/v1/rollouts/{rollout.id}"})
 
 
 @router.get("/{rollout_id}", responses={200: {"model": RolloutDocument}, **_UNKNOWN})
-def one(rollout_id: str, services: Uses) -> Response:
+def one(rollout_id: str, services: Uses, by: By) -> Response:
     """Where a rollout is, and every transition it made."""
-    rollout = services.rollouts.get(rollout_id) if rollout_id.isprintable() else None
-    if rollout is None:
-        raise RolloutUnknownError(f"There is no rollout {rollout_id!r}: a deployment's `rollout` has its id.")
-    return answer(_document(services, rollout))
+    return answer(_document(services, _known(rollout_id, services, by)))
 
 
 @router.post("/{rollout_id}/{command}", responses={200: {"model": RolloutDocument}, **_UNKNOWN, **_REFUSED})
@@ -57,15 +59,27 @@ def command(
     rollout_id: str,
     command: Literal["promote", "hold", "resume", "abort"],
     services: Uses,
+    by: By,
     body: Annotated[CommandBody | None, Body()] = None,
 ) -> Response:
     """Promote, hold, resume or abort. It is stored when it is answered; `trouble` says what the router has not done."""
-    one(rollout_id, services)
+    _known(rollout_id, services, by)
     body = body or CommandBody()
-    actor = body.actor or "api"
-    rollout = _controller(services).command(rollout_id, command, actor, router_is_gone=body.router_is_gone)
+    actor = by.actor(body.actor, "api")
+    with by.doing("rollout.command", rollout_id, command, actor):
+        rollout = _controller(services).command(rollout_id, command, actor, router_is_gone=body.router_is_gone)
     services.events.publish(rollout.deployment_id, "rollout")
     return answer(_document(services, rollout))
+
+
+def _known(rollout_id: str, services: Services, by: Caller) -> Rollout:
+    rollout = services.rollouts.get(rollout_id) if rollout_id.isprintable() else None
+    if rollout is None:
+        raise RolloutUnknownError(f"There is no rollout {rollout_id!r}: a deployment's `rollout` has its id.")
+    deployment = services.deployments.get(rollout.deployment_id)
+    if by.principal.service is not None:
+        by.check(deployment.service if deployment else "")
+    return rollout
 
 
 def _document(services: Services, rollout: Rollout) -> dict[str, Any]:

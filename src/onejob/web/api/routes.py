@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.routing import Match
 
 from onejob.web.api import (
+    audit,
     dead_letters,
     deployments,
     doctor,
@@ -14,6 +15,8 @@ from onejob.web.api import (
     metrics,
     rollouts,
     status,
+    tokens,
+    users,
 )
 from onejob.web.api.problems import ProblemRoute, problem
 
@@ -29,6 +32,9 @@ _PARTS = (
     forgetting.router,
     doctor.router,
     metrics.router,
+    users.router,
+    tokens.router,
+    audit.router,
 )
 
 router = APIRouter()

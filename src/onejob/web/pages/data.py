@@ -61,8 +61,11 @@ class PageData(Protocol):
 
     def bin_width_s(self) -> int: ...
 
-    def command(self, rollout_id: str, command: Command, *, router_is_gone: bool = False) -> None:
+    def command(self, rollout_id: str, command: Command, actor: str, *, router_is_gone: bool = False) -> None:
         """CommandRefused if the rollout cannot do that now. `router_is_gone`: abort without it."""
+
+    def audit(self, *, actor: str, action: str, object: str, source: str, detail: str = "") -> None:
+        """Add to the audit log."""
 
     def recompute(self, deployment_id: str) -> bool:
         """Whether the verdict computed again from its stored counts is the stored one."""

@@ -1,14 +1,15 @@
 """The addresses of the page about the past. As `routes`: each asks, builds a view and renders it."""
 
 from datetime import timedelta
-from urllib.parse import parse_qs
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from onejob.history.errors import HistoryError
+from onejob.web.caller import caller_of
 from onejob.web.pages import backtest
 from onejob.web.pages.data import CommandRefused
+from onejob.web.pages.forms import form_of
 from onejob.web.pages.routes import Data, show
 
 router = APIRouter(include_in_schema=False)
@@ -24,11 +25,12 @@ def newest(request: Request, data: Data) -> HTMLResponse:
 @router.post("/backtest")
 async def start(request: Request, data: Data) -> Response:
     """Start one."""
-    days = parse_qs((await request.body()).decode("ascii", "replace")).get("days", ["30"])[0]
+    days = (await form_of(request)).get("days", "30")
     if days not in backtest.RANGES:
         raise HTTPException(422, "Choose one of the times on the page.")
     try:
-        data.start_backtest(timedelta(days=int(days)))
+        with caller_of(request, data.audit).doing("backtest.start", "backtest", f"{days} days"):
+            data.start_backtest(timedelta(days=int(days)))
     except (HistoryError, CommandRefused) as error:
         refused = show(request, data, "message.html", title=str(error), back="/backtest")
         refused.status_code = 409

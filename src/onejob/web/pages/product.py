@@ -137,11 +137,14 @@ class ProductData:
         grpc, http = self._services.otlp_ports
         return f"http://{host}:{grpc}", f"http://{host}:{http}"
 
-    def command(self, rollout_id: str, command: Command, *, router_is_gone: bool = False) -> None:
+    def audit(self, *, actor: str, action: str, object: str, source: str, detail: str = "") -> None:
+        self._services.record(actor=actor, action=action, object=object, source=source, detail=detail)
+
+    def command(self, rollout_id: str, command: Command, actor: str, *, router_is_gone: bool = False) -> None:
         if self._services.controller is None:
             raise CommandRefused("No rollout controller runs in this process: ask the server that moves the traffic.")
         try:
-            self._services.controller.command(rollout_id, command, "web page", router_is_gone=router_is_gone)
+            self._services.controller.command(rollout_id, command, actor, router_is_gone=router_is_gone)
         except ActError as error:
             raise CommandRefused(str(error)) from error
 

@@ -49,6 +49,7 @@ def _environment() -> Environment:
         "deployment_link": filters.deployment_link,
         "ranges": filters.RANGES,
         "verdicts": filters.VERDICTS,
+        "who": None,  # who is logged in; nobody, where nobody has to
     }
     return environment
 

@@ -11,12 +11,14 @@ from onejob.model.verdict import SignalResult
 from onejob.state.deployments import DeploymentRecord as Record
 from onejob.state.errors import BadCursorError
 from onejob.store.rollup import SeriesPoint
+from onejob.web.caller import caller_of
 from onejob.web.charts import spark
 from onejob.web.pages import deployment as deployment_view
-from onejob.web.pages import downloads, evidence, filters, listing, live, series, snippets
+from onejob.web.pages import downloads, evidence, filters, forms, listing, live, series, snippets
 from onejob.web.pages.data import CommandRefused, PageData
 from onejob.web.pages.evidence import Choice
 from onejob.web.pages.render import render
+from onejob.web.who import logged_in_user
 
 _ROWS = 25
 _THEMES = {"": "dark", "dark": "light", "light": ""}
@@ -41,7 +43,8 @@ def _theme(request: Request) -> str:
 
 def show(request: Request, data: PageData, template: str, **values: object) -> HTMLResponse:
     """The rendered template."""
-    html = render(template, now=data.now(), theme=_theme(request), here=str(request.url.path), **values)
+    here = str(request.url.path)
+    html = render(template, now=data.now(), theme=_theme(request), here=here, who=logged_in_user(request), **values)
     return HTMLResponse(html, headers={"cache-control": "no-cache"})
 
 
@@ -183,8 +186,11 @@ def rollout_command(
     record = _record(data, deployment_id)
     if record.rollout is None:
         raise HTTPException(404, "This deployment has no rollout.")
+    by = caller_of(request, data.audit)
+    actor = by.actor(None, "web page")
     try:
-        data.command(record.rollout.id, command, router_is_gone=router_is_gone)
+        with by.doing("rollout.command", record.rollout.id, command, actor):
+            data.command(record.rollout.id, command, actor, router_is_gone=router_is_gone)
     except CommandRefused as refusal:
         return _refused(request, data, deployment_id, refusal)
     said = "given_up" if router_is_gone else command
@@ -212,9 +218,7 @@ def recompute(request: Request, data: Data, deployment_id: str) -> Response:
 def theme(request: Request) -> RedirectResponse:
     """Automatic, dark, light, and around again; scripts set the same cookie without asking."""
     following = _THEMES[_theme(request)]
-    back = request.query_params.get("back", "/")
-    is_local = back.startswith("/") and not back.startswith(("//", "/\\"))
-    response = RedirectResponse(back if is_local else "/", 303)
+    response = RedirectResponse(forms.local(request.query_params.get("back", "/")), 303)
     response.set_cookie("theme", following, max_age=31_536_000, samesite="strict")
     return response
 

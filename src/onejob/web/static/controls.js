@@ -49,3 +49,11 @@ export function focusScrollers() {
     if (section.hasAttribute("tabindex")) section.tabIndex = 0;
   }
 }
+
+/** The secret of a one-time link stands after the #, so that it is in no server's log: out of the address, into the field. */
+export function takeCodeFromAddress() {
+  const field = document.querySelector("[data-from-hash]");
+  if (!field || location.hash.length < 2) return;
+  field.value = location.hash.slice(1);
+  history.replaceState(null, "", location.pathname);
+}

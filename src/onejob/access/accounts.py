@@ -1,0 +1,141 @@
+"""Users: how they come to have a password, log in and out, and what a session's cookie stands for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from onejob.access import passwords
+from onejob.access.errors import BadRequestError, LinkRefusedError, LoginRefusedError
+from onejob.access.limits import Tries
+from onejob.access.secrets import hash_of, new_secret
+from onejob.model.access import Principal, Role, Session, User, Via
+from onejob.state.ids import new_id
+from onejob.state.sessions import Sessions
+from onejob.state.users import Users
+
+LINK_LASTS = timedelta(hours=24)
+PROVIDER_LOGIN_LASTS = timedelta(minutes=10)  # from leaving for the provider to coming back
+FIRST_ADMIN = "admin"
+_SEEN_EVERY = timedelta(minutes=1)
+_MOST_CHARACTERS = 100
+_WRONG = "Name or password is wrong."
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """A new session: its cookie, which is told to the browser and to nobody else."""
+
+    user: User
+    cookie: str
+
+
+class Accounts:
+    """Thread-safe. A session lasts `lasts` at most, however much it is used."""
+
+    def __init__(self, users: Users, sessions: Sessions, lasts: timedelta, clock: Callable[[], datetime]) -> None:
+        self.users = users
+        self.sessions = sessions
+        self.lasts = lasts
+        self._clock = clock
+        self._tries = Tries()
+
+    def log_in(self, name: str, password: str, source: str, before: str | None = None) -> LoggedIn:
+        """A new session, in place of the one `before` that the browser had; LoginRefusedError, TooManyTriesError."""
+        name = folded(name)
+        self._tries.take(name, source)
+        user = self.users.named(name)
+        is_right = passwords.is_right(password, user.password_hash if user and user.disabled_at is None else None)
+        if user is None or not is_right:
+            raise LoginRefusedError(_WRONG)
+        self._tries.forget(name, source)
+        if user.password_hash and passwords.is_outdated(user.password_hash):
+            self.users.change(user.id, password_hash=passwords.hashed(password))
+        return self.begin(user, source, before)
+
+    def begin(self, user: User, source: str, before: str | None = None) -> LoggedIn:
+        """A session for a user who has proved who they are. What the browser had before is over."""
+        if before is not None:
+            self.sessions.end(hash_of(before))
+        now, cookie = self._clock(), new_secret()
+        session = Session(
+            hash=hash_of(cookie),
+            user_id=user.id,
+            created_at=now,
+            seen_at=now,
+            expires_at=now + self.lasts,
+            source=source,
+        )
+        self.sessions.add(session)
+        return LoggedIn(self.users.change(user.id, last_login_at=now), cookie)
+
+    def principal(self, cookie: str, *, is_use: bool = True) -> Principal | None:
+        """Whose session this is, while it lasts."""
+        now = self._clock()
+        found = self.sessions.find(hash_of(cookie), now)
+        if found is None:
+            return None
+        session, user = found
+        if is_use and now - session.seen_at >= _SEEN_EVERY:
+            self.sessions.seen(session.hash, now)
+        return Principal(name=user.name, role=user.role, via=Via.SESSION, user_id=user.id, session_hash=session.hash)
+
+    def add(self, name: str, role: Role) -> tuple[User, str]:
+        """A new user, and the secret of the link by which they choose a password."""
+        name = folded(name)
+        if not name or len(name) > _MOST_CHARACTERS or not name.isprintable() or " " in name:
+            raise BadRequestError(f"{name[:_MOST_CHARACTERS]!r} is no name: take up to 100 characters without spaces.")
+        now = self._clock()
+        user = User(id=new_id("usr", now), name=name, role=role, created_at=now)
+        self.users.add(user)
+        return user, self.link(user)
+
+    def link(self, user: User) -> str:
+        """The secret of a new one-time link; the password, and any older link, stay good until it is used, or end."""
+        secret = new_secret()
+        self.users.add_link(hash_of(secret), user.id, self._clock() + LINK_LASTS)
+        return secret
+
+    def use_link(self, secret: str, password: str, source: str) -> LoggedIn:
+        """Choose a password by a link, once, and be logged in; LinkRefusedError, WeakPasswordError."""
+        secret, now = secret.strip(), self._clock()
+        user = self.users.linked(hash_of(secret), now)
+        if user is None or user.disabled_at is not None:
+            raise LinkRefusedError("This link is used up or too old: ask an admin for a new one.")
+        passwords.check(password, user.name)
+        changed = self.users.use_link(hash_of(secret), now, passwords.hashed(password))
+        if changed is None:
+            raise LinkRefusedError("This link was used a moment ago: ask an admin for a new one.")
+        return self.begin(changed, source)
+
+    def change_password(self, user_id: str, old: str, new: str, source: str) -> LoggedIn:
+        """All sessions end, and a new one begins here. LoginRefusedError, WeakPasswordError, TooManyTriesError."""
+        user = self.users.get(user_id)
+        if user is None:
+            raise LoginRefusedError(_WRONG)
+        self._tries.take(user.name, source)
+        if not passwords.is_right(old, user.password_hash):
+            raise LoginRefusedError("The password you have now is another one.")
+        self._tries.forget(user.name, source)
+        passwords.check(new, user.name)
+        changed = self.users.change(user.id, log_out=True, password_hash=passwords.hashed(new))
+        return self.begin(changed, source)
+
+    def first_admin_link(self, *, again: bool = False) -> str | None:
+        """The secret of a link for the first admin, who is made if there is no user at all.
+
+        It is given as long as that admin has not chosen a password; `again`, afterwards too: for one that is lost.
+        """
+        admin = self.users.named(FIRST_ADMIN)
+        if admin is None:
+            if self.users.count() and not again:
+                return None
+            return self.add(FIRST_ADMIN, Role.ADMIN)[1]
+        if again:
+            return self.link(self.users.change(admin.id, role=str(Role.ADMIN), disabled_at=None))
+        is_waiting = admin.password_hash is None and admin.subject is None and admin.last_login_at is None
+        return self.link(admin) if is_waiting and admin.role is Role.ADMIN else None
+
+
+def folded(name: str) -> str:
+    """Names differ by more than capitals."""
+    return name.strip().casefold()

@@ -1,0 +1,37 @@
+"""Why somebody is not let in, each with what to do. None says more than a stranger may know."""
+
+
+class AccessError(Exception):
+    """Anything about who may do what."""
+
+
+class LoginRefusedError(AccessError):
+    """Wrong name or password: which of both is not told."""
+
+
+class TooManyTriesError(AccessError):
+    """Too many wrong passwords lately."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"Too many tries. Wait {retry_after_s} s, then try again.")
+        self.retry_after_s = retry_after_s
+
+
+class WeakPasswordError(AccessError):
+    """A password that is not taken."""
+
+
+class LinkRefusedError(AccessError):
+    """A one-time link that is none, or none any more."""
+
+
+class BadRequestError(AccessError):
+    """A name, a role or a time that makes no sense."""
+
+
+class ForbiddenError(AccessError):
+    """Known, but not allowed to do this."""
+
+
+class ProviderError(AccessError):
+    """The OpenID provider cannot be asked, or says something that must not be believed."""

@@ -1,0 +1,26 @@
+"""The audit log, in the order it was written: what `onejob audit verify` checks and `export` keeps."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from onejob.state.codec import to_plain
+from onejob.web.api.access_bodies import AuditDocument
+from onejob.web.api.answers import answer
+from onejob.web.api.parameters import Uses
+from onejob.web.api.problems import ProblemRoute
+from onejob.web.api.schemas import Problem
+
+router = APIRouter(
+    prefix="/api/v1/audit", tags=["access"], route_class=ProblemRoute, responses={422: {"model": Problem}}
+)
+
+
+@router.get("", responses={200: {"model": AuditDocument}})
+def audit(
+    services: Uses,
+    after: Annotated[int, Query(ge=0, le=2**62, description="The number of the last entry you have.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+) -> Response:
+    """Entries from the one after `after` on; an empty list is the end."""
+    return answer({"items": [to_plain(entry) for entry in services.audit.after(after, limit)]})

@@ -1,0 +1,73 @@
+"""Tokens of programs: made, listed, revoked. The text of one is in the answer to its making, and nowhere else."""
+
+from datetime import timedelta
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from onejob.access.token_book import Wanted
+from onejob.model.access import Role, Token, TokenKind, Via
+from onejob.state.codec import to_plain
+from onejob.web.api.access_bodies import MadeTokenDocument, TokenBody, TokenDocument, TokensDocument
+from onejob.web.api.answers import answer
+from onejob.web.api.parameters import By, Uses
+from onejob.web.api.problems import ProblemRoute, Responses
+from onejob.web.api.schemas import Problem
+
+router = APIRouter(
+    prefix="/api/v1/tokens", tags=["access"], route_class=ProblemRoute, responses={422: {"model": Problem}}
+)
+_FORBIDDEN: Responses = {403: {"model": Problem, "description": "It would be, or is, somebody else's."}}
+_SHOWN = ("id", "name", "kind", "role", "service", "origins", "made_by")
+_TIMES = ("created_at", "expires_at", "last_used_at", "revoked_at")
+
+
+@router.get("", responses={200: {"model": TokensDocument}})
+def tokens(services: Uses, by: By) -> Response:
+    """Your own; for operators ingest tokens too, for admins everybody's. The newest first."""
+    seen = [one for one in services.access.book.tokens.all() if _may_see(one, by)]
+    return answer({"items": [token_document(token) for token in seen]})
+
+
+@router.post("", status_code=201, responses={201: {"model": MadeTokenDocument}, **_FORBIDDEN})
+def make(body: TokenBody, services: Uses, by: By) -> Response:
+    """Make one. `token` is shown this once."""
+    wanted = Wanted(
+        name=body.name.strip(),
+        kind=body.kind,
+        lasts=timedelta(days=body.days),
+        role=body.role,
+        service=body.service or None,
+        origins=tuple(body.origins),
+    )
+    if wanted.kind is TokenKind.INGEST:
+        by.check_role(Role.OPERATOR)
+    with by.doing("token.create", wanted.name, f"{wanted.kind}{f', {wanted.role}' if wanted.role else ''}"):
+        token, text = services.access.book.make(wanted, by.principal)
+    services.access.ingest.refresh()
+    return answer({**token_document(token), "token": text}, 201)
+
+
+@router.delete("/{token_id}", responses={200: {"model": TokenDocument}, 404: {"model": Problem}, **_FORBIDDEN})
+def revoke(token_id: str, services: Uses, by: By) -> Response:
+    """It opens nothing from now on; at other servers of the same database, ingest tokens within seconds."""
+    book = services.access.book
+    book.tokens.get(token_id if token_id.isprintable() else repr(token_id))
+    with by.doing("token.revoke", token_id):
+        book.revoke(token_id, by.principal)
+    services.access.ingest.refresh()
+    return answer(token_document(book.tokens.get(token_id)))
+
+
+def token_document(token: Token) -> dict[str, Any]:
+    """Everything but what it is."""
+    document = {name: getattr(token, name) for name in _SHOWN} | {"origins": list(token.origins)}
+    return document | {name: to_plain(getattr(token, name)) for name in _TIMES}
+
+
+def _may_see(token: Token, by: By) -> bool:
+    if by.principal.role is Role.ADMIN and by.principal.service is None:
+        return True
+    if token.kind is TokenKind.INGEST:
+        return by.principal.role.covers(Role.OPERATOR)
+    return by.principal.via is not Via.LOOPBACK and token.owner_id == by.principal.user_id is not None

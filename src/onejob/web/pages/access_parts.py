@@ -1,0 +1,38 @@
+"""What the pages about access share: who asks, the parts of the product they need, and the cookies they set."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request, Response
+
+from onejob.access.accounts import LoggedIn
+from onejob.web.caller import Caller, caller_of
+from onejob.web.cookies import set_session
+from onejob.web.services import Services
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+Uses = Annotated[Services, Depends(_services)]
+
+
+def _caller(request: Request, services: Uses) -> Caller:
+    return caller_of(request, services.record)
+
+
+By = Annotated[Caller, Depends(_caller)]
+
+
+def logged_in(response: Response, request: Request, services: Services, now: LoggedIn) -> Response:
+    """The response, with the cookie of the new session."""
+    lasts_s = int(services.access.accounts.lasts.total_seconds())
+    set_session(response, request, services.access.public_url, now.cookie, lasts_s)
+    return response
+
+
+def logged_out(response: Response, request: Request, services: Services) -> Response:
+    """The response, with no session."""
+    set_session(response, request, services.access.public_url, "", 0)
+    return response

@@ -1,0 +1,122 @@
+"""One's own account: password, sessions, tokens."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.concurrency import run_in_threadpool
+
+from onejob.access.errors import AccessError, BadRequestError
+from onejob.access.token_book import Wanted
+from onejob.model.access import Role, TokenKind
+from onejob.web.caller import Caller
+from onejob.web.pages.access_parts import By, Uses, logged_in, logged_out
+from onejob.web.pages.forms import form_of
+from onejob.web.pages.routes import Data, show
+from onejob.web.services import Services
+
+router = APIRouter(include_in_schema=False)
+DAYS = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "a year"}
+
+
+@router.get("/account")
+def account(request: Request, data: Data, services: Uses, by: By) -> HTMLResponse:
+    """*Account*."""
+    return _page(request, data, services, by)
+
+
+@router.post("/account/password")
+async def change_password(request: Request, data: Data, services: Uses, by: By) -> Response:
+    """Another password; all sessions but this one end."""
+    form = await form_of(request)
+
+    def attempt() -> Response:
+        if form.get("password") != form.get("again"):
+            raise BadRequestError("The two new passwords are not the same.")
+        with by.doing("password.set", by.principal.name):
+            user_id = by.principal.user_id or ""
+            now = services.access.accounts.change_password(
+                user_id, form.get("old", ""), form.get("password", ""), by.source
+            )
+        return logged_in(RedirectResponse("/account", 303), request, services, now)
+
+    return await run_in_threadpool(_or_say, request, data, services, by, attempt)
+
+
+@router.post("/account/logout")
+def log_out_everywhere(request: Request, services: Uses, by: By) -> Response:
+    """All sessions, this one too."""
+    with by.doing("logout.everywhere", by.principal.name):
+        services.access.accounts.sessions.end_all(by.principal.user_id or "")
+    return logged_out(RedirectResponse("/login", 303), request, services)
+
+
+@router.post("/account/tokens")
+async def make_token(request: Request, data: Data, services: Uses, by: By) -> Response:
+    """A token for programs; the answer is the only time it is shown."""
+    form = await form_of(request)
+
+    def attempt() -> Response:
+        wanted = _wanted(form)
+        with by.doing("token.create", wanted.name, f"api, {wanted.role}"):
+            _, text = services.access.book.make(wanted, by.principal)
+        return _page(request, data, services, by, made=text)
+
+    return await run_in_threadpool(_or_say, request, data, services, by, attempt)
+
+
+@router.post("/account/tokens/{token_id}/revoke")
+def revoke_token(request: Request, data: Data, services: Uses, by: By, token_id: str) -> Response:
+    """It opens nothing from now on."""
+
+    def attempt() -> Response:
+        with by.doing("token.revoke", token_id):
+            services.access.book.revoke(token_id, by.principal)
+        return RedirectResponse("/account", 303)
+
+    return _or_say(request, data, services, by, attempt)
+
+
+def _wanted(form: dict[str, str]) -> Wanted:
+    days, role = form.get("days", ""), form.get("role", "")
+    if days not in DAYS or role not in list(Role):
+        raise BadRequestError("Choose one of the times and one of the roles on the page.")
+    return Wanted(
+        name=form.get("name", "").strip(),
+        kind=TokenKind.API,
+        lasts=timedelta(days=int(days)),
+        role=Role(role),
+        service=form.get("service", "").strip() or None,
+    )
+
+
+def _or_say(request: Request, data: Data, services: Services, by: Caller, attempt: Callable[[], Response]) -> Response:
+    try:
+        response = attempt()
+    except AccessError as error:
+        response = _page(request, data, services, by, error=str(error))
+        response.status_code = 400
+    return response
+
+
+def _page(
+    request: Request, data: Data, services: Services, by: Caller, *, made: str = "", error: str = ""
+) -> HTMLResponse:
+    user_id, access = by.principal.user_id, services.access
+    user = access.accounts.users.get(user_id) if user_id else None
+    page = show(
+        request,
+        data,
+        "account.html",
+        user=user,
+        principal=by.principal,
+        sessions=access.accounts.sessions.of_user(user_id, data.now()) if user_id else (),
+        tokens=[one for one in access.book.tokens.all(user_id) if one.revoked_at is None] if user_id else (),
+        roles=[role for role in Role if by.principal.role.covers(role)],
+        days=DAYS,
+        made=made,
+        error=error,
+    )
+    page.headers["cache-control"] = "no-store"
+    return page

@@ -1,0 +1,117 @@
+"""Who may do what: one line for each route there is. A test fails for a route without one.
+
+`PUBLIC` needs no login. Everything else names the least role. `by_service` marks what a token for one service may use:
+such a route looks only at, and touches only, what belongs to that service. `acts` is what the audit log calls it;
+whatever changes something has one, or says here why not.
+"""
+
+import re
+from dataclasses import dataclass
+
+from starlette.routing import compile_path
+
+from onejob.model.access import Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """`role` None is everybody, logged in or not."""
+
+    role: Role | None
+    by_service: bool = False
+    acts: str | None = None
+
+
+PUBLIC = Rule(role=None)
+VIEW = Rule(role=Role.VIEWER)
+VIEW_SERVICE = Rule(role=Role.VIEWER, by_service=True)
+
+
+def _does(role: Role, acts: str, *, by_service: bool = False) -> Rule:
+    return Rule(role=role, acts=acts, by_service=by_service)
+
+
+def _viewer(acts: str) -> Rule:
+    return _does(Role.VIEWER, acts)
+
+
+RULES: dict[tuple[str, str], Rule] = {
+    # The pages.
+    ("GET", "/"): VIEW,
+    ("GET", "/deployments"): VIEW,
+    ("GET", "/deployments.csv"): VIEW,
+    ("GET", "/deployments/{deployment_id}"): VIEW,
+    ("GET", "/deployments/{deployment_id}/evidence.csv"): VIEW,
+    ("GET", "/deployments/{deployment_id}/spark.svg"): VIEW,
+    ("POST", "/deployments/{deployment_id}/rollout/{command}"): _does(Role.OPERATOR, "rollout.command"),
+    ("POST", "/deployments/{deployment_id}/recompute"): Rule(role=Role.VIEWER),  # compares, and stores nothing
+    ("POST", "/theme"): PUBLIC,  # a cookie of the visitor's own
+    ("GET", "/events"): VIEW,
+    ("GET", "/backtest"): VIEW,
+    ("POST", "/backtest"): _does(Role.OPERATOR, "backtest.start"),
+    ("GET", "/backtest/{backtest_id}.html"): VIEW,
+    # Logging in and out, and one's own account.
+    ("GET", "/login"): PUBLIC,
+    ("POST", "/login"): Rule(role=None, acts="login"),
+    ("GET", "/login/provider"): PUBLIC,
+    ("GET", "/login/provider/back"): Rule(role=None, acts="login"),
+    ("GET", "/welcome"): PUBLIC,
+    ("POST", "/welcome"): Rule(role=None, acts="password.set"),
+    ("POST", "/logout"): Rule(role=None, acts="logout"),
+    ("GET", "/account"): VIEW,
+    ("POST", "/account/password"): _viewer("password.set"),
+    ("POST", "/account/logout"): _viewer("logout.everywhere"),
+    ("POST", "/account/tokens"): _viewer("token.create"),
+    ("POST", "/account/tokens/{token_id}/revoke"): _viewer("token.revoke"),
+    ("GET", "/audit"): Rule(role=Role.ADMIN),
+    # The API.
+    ("GET", "/openapi.json"): VIEW,
+    ("GET", "/healthz"): PUBLIC,
+    ("GET", "/readyz"): PUBLIC,
+    ("GET", "/api/v1/status"): VIEW,
+    ("POST", "/api/v1/deployments"): _does(Role.DEVELOPER, "deployment.report", by_service=True),
+    ("GET", "/api/v1/deployments"): VIEW_SERVICE,
+    ("GET", "/api/v1/deployments/{deployment_id}"): VIEW_SERVICE,
+    ("PATCH", "/api/v1/deployments/{deployment_id}"): _does(Role.DEVELOPER, "deployment.progress", by_service=True),
+    ("GET", "/api/v1/deployments/{deployment_id}/verdicts"): VIEW_SERVICE,
+    ("POST", "/api/v1/deployments/{deployment_id}/recompute"): VIEW_SERVICE,  # compares, and stores nothing
+    ("GET", "/api/v1/gate"): VIEW_SERVICE,
+    ("POST", "/api/v1/rollouts"): _does(Role.OPERATOR, "rollout.start", by_service=True),
+    ("GET", "/api/v1/rollouts/{rollout_id}"): VIEW_SERVICE,
+    ("POST", "/api/v1/rollouts/{rollout_id}/{command}"): _does(Role.OPERATOR, "rollout.command", by_service=True),
+    ("POST", "/api/v1/backtests"): _does(Role.OPERATOR, "backtest.start"),
+    ("GET", "/api/v1/backtests/{backtest_id}"): VIEW,
+    ("POST", "/api/v1/calibrations"): _does(Role.OPERATOR, "calibration.start"),
+    ("GET", "/api/v1/calibrations"): VIEW,
+    ("GET", "/api/v1/replays/{job_id}"): VIEW,
+    ("POST", "/api/v1/import"): Rule(role=Role.OPERATOR),  # telemetry, as at the doors: thousands of bodies an import
+    ("GET", "/api/v1/dead-letters"): Rule(role=Role.OPERATOR),
+    ("POST", "/api/v1/dead-letters/replay"): _does(Role.OPERATOR, "dead-letters.replay"),
+    ("GET", "/api/v1/doctor"): VIEW,
+    ("POST", "/api/v1/forget"): _does(Role.ADMIN, "customer.forget"),
+    ("GET", "/metrics"): VIEW,
+    ("GET", "/api/v1/users"): Rule(role=Role.ADMIN),
+    ("POST", "/api/v1/users"): _does(Role.ADMIN, "user.create"),
+    ("PATCH", "/api/v1/users/{name}"): _does(Role.ADMIN, "user.change"),
+    ("POST", "/api/v1/users/{name}/link"): _does(Role.ADMIN, "user.link"),
+    ("POST", "/api/v1/users/{name}/logout"): _does(Role.ADMIN, "logout.everywhere"),
+    ("GET", "/api/v1/tokens"): VIEW,  # one's own; all for admins
+    ("POST", "/api/v1/tokens"): _viewer("token.create"),
+    ("DELETE", "/api/v1/tokens/{token_id}"): _viewer("token.revoke"),
+    ("GET", "/api/v1/audit"): Rule(role=Role.ADMIN),
+    **{
+        (method, "/api/{rest:path}"): VIEW  # says that there is nothing, or that it takes another method
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+    },
+}
+_STATIC = "/static/"
+_PATTERNS: dict[str, list[tuple[re.Pattern[str], Rule]]] = {}
+for (_method, _path), _rule in RULES.items():
+    _PATTERNS.setdefault(_method, []).append((compile_path(_path)[0], _rule))
+
+
+def rule_for(method: str, path: str) -> Rule | None:
+    """The rule of the first route that fits, as the application finds its routes; None for an unknown address."""
+    if path.startswith(_STATIC):
+        return PUBLIC
+    return next((rule for pattern, rule in _PATTERNS.get(method, ()) if pattern.match(path)), None)

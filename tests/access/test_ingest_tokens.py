@@ -1,0 +1,153 @@
+"""Telemetry with a token: at both doors, from programs and from pages."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+
+from ingest.conftest import EXPORT
+from onejob.access.ingest_gate import IngestGate
+from onejob.access.token_book import TokenBook, Wanted
+from onejob.ingest.counters import Counters
+from onejob.ingest.door import Door
+from onejob.ingest.http_server import HttpServer
+from onejob.ingest.otlp_grpc import GrpcServer
+from onejob.ingest.otlp_http import OtlpHttpApp
+from onejob.ingest.spool import Spool, SpoolLimits
+from onejob.model.access import LOCAL, Role, TokenKind
+from onejob.state.database import Database
+from onejob.state.tokens import Tokens
+from otlp_builders import a_payload, a_span
+
+PROTOBUF = {"content-type": "application/x-protobuf"}
+SHOP = "https://shop.example"
+
+
+class Doors:
+    """Both, on free ports, with a spool and no engine behind them."""
+
+    def __init__(self, database: Database, folder: Path, stack: ExitStack) -> None:
+        self.now = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+        self.tokens = Tokens(database)
+        self.book = TokenBook(self.tokens, lambda: self.now)
+        self.gate = IngestGate(self.tokens, lambda: self.now)
+        self.spool = Spool(folder / "spool" / "spool.db", SpoolLimits(2**30, 0, 900.0))
+        stack.callback(self.spool.close)
+        self.counters = Counters()
+        door = Door(self.spool, self.counters, 2**20, self.gate)
+        self.grpc = GrpcServer(door, "127.0.0.1", 0)
+        stack.callback(self.grpc.stop)
+        self.http = HttpServer(OtlpHttpApp(door), "127.0.0.1", 0)
+        stack.callback(self.http.stop)
+        self.grpc.start()
+        self.http.start()
+
+    def make(self, **wanted: Any) -> str:
+        made = {"name": "shop", "kind": TokenKind.INGEST, "lasts": timedelta(days=30)} | wanted
+        text = self.book.make(Wanted(**made), LOCAL)[1]
+        self.gate.refresh()
+        return text
+
+    def ask(self, method: str = "POST", kind: str = "traces", **headers: str) -> httpx.Response:
+        url = f"http://127.0.0.1:{self.http.port}/v1/{kind}"
+        sent = PROTOBUF | {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx.request(method, url, content=a_payload(a_span()) if method == "POST" else None, headers=sent)
+
+    def export(self, authorization: str | None) -> bytes:
+        metadata = (("authorization", authorization),) if authorization else ()
+        with grpc.insecure_channel(f"127.0.0.1:{self.grpc.port}") as channel:
+            return bytes(channel.unary_unary(EXPORT)(a_payload(a_span()), metadata=metadata))
+
+
+@pytest.fixture
+def doors(sqlite_database: Database, tmp_path: Path) -> Iterator[Doors]:
+    with ExitStack() as stack:
+        yield Doors(sqlite_database, tmp_path, stack)
+
+
+def test_telemetry_with_a_token_is_taken(doors: Doors) -> None:
+    token = doors.make()
+    assert doors.ask(authorization=f"Bearer {token}").status_code == 200
+    assert doors.ask(authorization=f"bearer {token}").status_code == 200
+    assert doors.export(f"Bearer {token}") == b""
+    assert doors.spool.requests == 3
+
+
+def test_without_one_it_is_refused_and_told_what_to_do(doors: Doors) -> None:
+    api = doors.book.make(Wanted(name="x", kind=TokenKind.API, lasts=timedelta(days=1), role=Role.ADMIN), LOCAL)[1]
+    good = doors.make()
+    wrong = ["", "Bearer", f"Basic {good}", "Bearer onejob_ingest_nothing", f"Bearer {api}", f"Bearer {good}x", good]
+    for authorization in wrong:
+        for kind in ("traces", "logs", "metrics"):
+            answer = doors.ask(kind=kind, authorization=authorization)
+            assert answer.status_code == 401
+            assert answer.headers["www-authenticate"] == 'Bearer realm="onejob telemetry"'
+            assert b"onejob token create --ingest" in answer.content
+            assert good.encode() not in answer.content
+        with pytest.raises(grpc.RpcError) as refusal:
+            doors.export(authorization)
+        assert refusal.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert doors.ask().status_code == 401
+    assert doors.spool.requests == 0
+    assert doors.counters.refused == {"Unauthenticated": 4 * len(wrong) + 1}
+
+
+def test_a_token_that_was_revoked_or_is_too_old_is_refused(doors: Doors) -> None:
+    revoked, old = doors.make(), doors.make(lasts=timedelta(hours=1))
+    (token,) = [one for one in doors.tokens.all() if one.expires_at - doors.now > timedelta(hours=1)]
+    doors.book.revoke(token.id, LOCAL)
+    doors.gate.refresh()
+    assert doors.ask(authorization=f"Bearer {revoked}").status_code == 401
+    assert doors.ask(authorization=f"Bearer {old}").status_code == 200
+    doors.now += timedelta(hours=1)
+    assert doors.ask(authorization=f"Bearer {old}").status_code == 401, "without looking at the database again"
+
+
+def test_a_token_of_another_server_of_the_same_database_is_learnt(doors: Doors) -> None:
+    text = doors.book.make(Wanted(name="x", kind=TokenKind.INGEST, lasts=timedelta(days=1)), LOCAL)[1]
+    assert not doors.gate.admits(f"Bearer {text}", None)
+    doors.gate.refresh()
+    assert doors.gate.admits(f"Bearer {text}", None)
+
+
+def test_when_a_token_was_last_used_is_written_down(doors: Doors) -> None:
+    token = doors.make()
+    doors.ask(authorization=f"Bearer {token}")
+    doors.now += timedelta(seconds=5)
+    doors.gate.refresh()
+    assert doors.tokens.all()[0].last_used_at == doors.now
+
+
+def test_a_database_that_is_away_locks_nobody_out(doors: Doors, tmp_path: Path) -> None:
+    token = doors.make()
+    away = Tokens(Database(f"sqlite:///{tmp_path}/missing/state.db"))
+    doors.gate._tokens = away
+    doors.gate.refresh()
+    assert doors.ask(authorization=f"Bearer {token}").status_code == 200
+
+
+def test_a_page_may_send_with_a_token_for_its_site_only(doors: Doors) -> None:
+    shops, programs = doors.make(origins=(SHOP,)), doors.make()
+    taken = doors.ask(authorization=f"Bearer {shops}", origin=SHOP)
+    assert taken.status_code == 200
+    assert taken.headers["access-control-allow-origin"] == SHOP
+    assert taken.headers["vary"] == "origin"
+    for token, origin in ((shops, "https://evil.example"), (programs, SHOP), (shops, "null"), (shops, f"{SHOP}:444")):
+        assert doors.ask(authorization=f"Bearer {token}", origin=origin).status_code == 401
+    assert doors.ask(authorization=f"Bearer {shops}").status_code == 200, "a program says no origin"
+
+
+def test_a_browser_is_told_beforehand_which_pages_may(doors: Doors) -> None:
+    doors.make(origins=(SHOP,))
+    asked = {"access_control_request_method": "POST", "access_control_request_headers": "authorization"}
+    allowed = doors.ask("OPTIONS", origin=SHOP, **asked)
+    assert (allowed.status_code, allowed.content) == (204, b"")
+    assert allowed.headers["access-control-allow-origin"] == SHOP
+    assert "authorization" in allowed.headers["access-control-allow-headers"]
+    refused = doors.ask("OPTIONS", origin="https://evil.example", **asked)
+    assert "access-control-allow-origin" not in refused.headers
