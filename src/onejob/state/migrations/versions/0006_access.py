@@ -5,7 +5,7 @@ from alembic import op
 
 from onejob.state.tables import Moment
 
-revision = "0005_access"
+revision = "0006_access"
 down_revision = "0004_calibrations"
 
 
