@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     )
     public_url: str | None = Field(
         None,
-        pattern=r"https?://[^/?#\s@]+",
+        pattern=r"^https?://[^/?#\s@]+$",
         description="Where people reach the pages through a proxy, as `https://onejob.example`, without a path.",
     )
     login: Literal["auto", "always", "off"] = Field(
@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     )
     oidc_issuer: str | None = Field(
         None,
-        pattern=r"https?://[^?#\s@]+",
+        pattern=r"^https?://[^?#\s@]+$",
         description="OpenID provider that people log in with; asked at its `/.well-known/openid-configuration`.",
     )
     oidc_client_id: str = Field("onejob", description="How the provider knows this server.")
@@ -245,6 +245,11 @@ class Settings(BaseSettings):
         if issuer.scheme == "http" and not is_loopback(issuer.hostname or ""):
             raise ValueError("the OpenID provider is asked over http, where others could answer for it: use https")
         return self
+
+    @field_validator("public_url")
+    @classmethod
+    def _as_browsers_say_it(cls, url: str | None) -> str | None:
+        return url and url.lower()
 
     @property
     def requires_login(self) -> bool:

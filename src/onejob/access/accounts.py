@@ -19,6 +19,7 @@ FIRST_ADMIN = "admin"
 _SEEN_EVERY = timedelta(minutes=1)
 _MOST_CHARACTERS = 100
 _WRONG = "Name or password is wrong."
+_TAKEN = {"onejob", "unknown"}  # what the audit log calls itself, and who it does not know
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ class Accounts:
     def add(self, name: str, role: Role) -> tuple[User, str]:
         """A new user, and the secret of the link by which they choose a password."""
         name = folded(name)
+        if is_taken(name):
+            raise BadRequestError(f"{name!r} is what the audit log calls somebody else: take another name.")
         if not name or len(name) > _MOST_CHARACTERS or not name.isprintable() or " " in name:
             raise BadRequestError(f"{name[:_MOST_CHARACTERS]!r} is no name: take up to 100 characters without spaces.")
         now = self._clock()
@@ -134,6 +137,11 @@ class Accounts:
             return self.link(self.users.change(admin.id, role=str(Role.ADMIN), disabled_at=None))
         is_waiting = admin.password_hash is None and admin.subject is None and admin.last_login_at is None
         return self.link(admin) if is_waiting and admin.role is Role.ADMIN else None
+
+
+def is_taken(name: str) -> bool:
+    """Whether nobody may be called so."""
+    return name in _TAKEN
 
 
 def folded(name: str) -> str:

@@ -10,11 +10,12 @@ class LoginRefusedError(AccessError):
 
 
 class TooManyTriesError(AccessError):
-    """Too many wrong passwords lately."""
+    """Too many wrong passwords lately, or too many at once. `is_first`: whether it is news."""
 
-    def __init__(self, retry_after_s: int) -> None:
+    def __init__(self, retry_after_s: int, *, is_first: bool = True) -> None:
         super().__init__(f"Too many tries. Wait {retry_after_s} s, then try again.")
         self.retry_after_s = retry_after_s
+        self.is_first = is_first
 
 
 class WeakPasswordError(AccessError):

@@ -1,18 +1,35 @@
 """Passwords: hashed with Argon2id, and checked in the same time whether there is such a user or not."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from onejob.access.errors import WeakPasswordError
+from onejob.access.errors import TooManyTriesError, WeakPasswordError
 
 LEAST, MOST = 12, 128
 # RFC 9106, section 4, second recommendation: 3 passes over 64 MiB.
 _HASHER = PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=4)
 # Each takes 64 MiB while it is checked: who sends many passwords at once makes them wait, not the server swap.
 _AT_ONCE = threading.BoundedSemaphore(2)
+# ... and each that waits holds one of the threads (40) that answer everybody else's requests, so few may.
+_WAITING = threading.BoundedSemaphore(10)
+_WAIT_S = 5
+
+
+@contextmanager
+def _in_turn() -> Iterator[None]:
+    """TooManyTriesError where too many wait already."""
+    if not _WAITING.acquire(blocking=False):
+        raise TooManyTriesError(_WAIT_S, is_first=False)
+    try:
+        with _AT_ONCE:
+            yield
+    finally:
+        _WAITING.release()
 
 
 @cache
@@ -22,14 +39,17 @@ def prepare() -> str:
 
 
 def hashed(password: str) -> str:
-    """What is kept of a password."""
-    with _AT_ONCE:
+    """What is kept of a password; TooManyTriesError."""
+    with _in_turn():
         return _HASHER.hash(password)
 
 
 def is_right(password: str, password_hash: str | None) -> bool:
-    """Whether it is the password; without a hash the same work is done for nothing, and the answer is no."""
-    with _AT_ONCE:
+    """Whether it is the password; without a hash the same work is done for nothing, and the answer is no.
+
+    TooManyTriesError where too many are checked at once.
+    """
+    with _in_turn():
         try:
             matches = _HASHER.verify(password_hash or prepare(), password[: MOST + 1])
         except (VerificationError, InvalidHashError):

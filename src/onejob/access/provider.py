@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
-from onejob.access.accounts import PROVIDER_LOGIN_LASTS, folded
+from onejob.access.accounts import PROVIDER_LOGIN_LASTS, folded, is_taken
 from onejob.access.errors import ProviderError
 from onejob.access.provider_client import ProviderClient
 from onejob.access.secrets import hash_of, new_secret
@@ -123,4 +123,5 @@ def _at(claims: Mapping[str, Any], path: str) -> Any:
 
 def _name(claims: Mapping[str, Any]) -> str:
     name = folded(next(str(claims[one]) for one in _NAMES if claims.get(one)))
-    return "".join(letter if letter.isprintable() and letter != " " else "_" for letter in name)[:100]
+    name = "".join(letter if letter.isprintable() and letter != " " else "_" for letter in name)[:100]
+    return f"{name}_" if is_taken(name) else name

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from onejob.access import passwords
 from onejob.access.accounts import Accounts
 from onejob.access.ingest_gate import IngestGate
+from onejob.access.limits import OF_PROVIDER, Tries
 from onejob.access.token_book import TokenBook
 from onejob.config import Settings
 from onejob.model.access import LOCAL, Principal
@@ -27,10 +28,12 @@ class Access:
         sessions = Sessions(database, timedelta(hours=settings.session_idle_hours))
         tokens = Tokens(database)
         self.is_required = settings.requires_login
+        self.is_off = settings.login == "off"
         self.public_url = settings.public_url
         self.accounts = Accounts(users, sessions, timedelta(hours=settings.session_max_hours), clock)
         self.book = TokenBook(tokens, clock)
         self.ingest = IngestGate(tokens, clock)
+        self.provider_tries = Tries(most=OF_PROVIDER)
         self.provider = _provider(settings, users, sessions, clock) if settings.oidc_issuer else None
         if self.is_required:
             passwords.prepare()

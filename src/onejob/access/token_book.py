@@ -48,7 +48,7 @@ class TokenBook:
             kind=wanted.kind,
             made_by=by.name,
             created_at=now,
-            expires_at=now + wanted.lasts,
+            expires_at=_end(wanted, by, now),
             role=wanted.role,
             service=wanted.service,
             origins=wanted.origins,
@@ -92,7 +92,20 @@ def _principal(found: OwnedToken, role: Role) -> Principal:
     token, owner_role = found.token, found.owner_role
     allowed = role if owner_role is None or owner_role.covers(role) else owner_role
     name = f"token {token.name} of {found.owner}" if found.owner else f"token {token.name}"
-    return Principal(name=name, role=allowed, via=Via.TOKEN, user_id=token.owner_id, service=token.service)
+    return Principal(
+        name=name,
+        role=allowed,
+        via=Via.TOKEN,
+        user_id=token.owner_id,
+        service=token.service,
+        until=token.expires_at,
+    )
+
+
+def _end(wanted: Wanted, by: Principal, now: datetime) -> datetime:
+    """A token that an API token makes ends with it: or one that leaked could make itself last."""
+    end = now + wanted.lasts
+    return end if by.until is None or wanted.kind is TokenKind.INGEST else min(end, by.until)
 
 
 def _check(wanted: Wanted, by: Principal) -> None:

@@ -85,7 +85,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who a request comes from. `service`, if there is one, is all it may see and touch."""
+    """Who a request comes from. `service`, if there is one, is all it may see and touch. `until`: a token's end."""
 
     name: str
     role: Role
@@ -93,6 +93,7 @@ class Principal:
     user_id: str | None = None
     session_hash: str | None = None
     service: str | None = None
+    until: datetime | None = None
 
 
 LOCAL = Principal(name="local user", role=Role.ADMIN, via=Via.LOOPBACK)

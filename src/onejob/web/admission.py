@@ -14,12 +14,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from onejob.access.service import Access
-from onejob.model.access import Principal, Role, Via
+from onejob.model.access import LOCAL, Principal, Role, Via
 from onejob.state.errors import StateError
 from onejob.web.cookies import is_https, session_cookie
 from onejob.web.messages import message, wants_page
 from onejob.web.pages.data import PageData
-from onejob.web.proofs import bearer_of, is_ours
+from onejob.web.proofs import bearer_of, is_ours, passed_on_by
 from onejob.web.rules import PUBLIC, Rule, rule_for
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}
@@ -27,6 +27,10 @@ _CHALLENGE = {"www-authenticate": 'Bearer realm="onejob"'}
 _WRONG_TOKEN = {"www-authenticate": 'Bearer realm="onejob", error="invalid_token"'}
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 _STREAM = "/events"
+_PASSED_ON = (
+    "This server listens on loopback and wants no login, yet a proxy passes on what others ask. Tell it the proxy's "
+    "address, ONEJOB_PUBLIC_URL, and it wants one; or ONEJOB_LOGIN=off, where the proxy has a login itself."
+)
 _NO_RULE = Rule(role=Role.ADMIN)
 
 
@@ -43,6 +47,9 @@ class Admission:
         self._data = page_data
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":  # there are none; one that was added would come past all of this
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -73,7 +80,9 @@ class Admission:
         if bearer is not None and state["principal"] is None:
             detail = "The token is none, or none any more: `onejob token list` shows which are."
             return self._say(request, 401, "Unknown token", detail, _WRONG_TOKEN)
-        if bearer is None and self._needs_proof(request, cookie) and not is_ours(request):
+        if state["principal"] is LOCAL and not self._access.is_off and passed_on_by(request):
+            return self._say(request, 403, "Passed on by a proxy", _PASSED_ON)
+        if bearer is None and self._needs_proof(request, cookie) and not is_ours(request, self._access.public_url):
             detail = "Open this page at its own address and try again."
             return self._say(request, 403, "Not shown to come from a page of ours", detail)
         return self._not_for(request, state["principal"], rule)

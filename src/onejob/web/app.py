@@ -66,7 +66,7 @@ def build(
     app.add_middleware(HeadAsGet)
     if access is not None:
         app.add_middleware(Admission, access=access, page_data=data)
-    app.add_middleware(Guard, is_known=is_known)
+    app.add_middleware(Guard, is_known=is_known, public_url=access.public_url if access else None)
     return app
 
 

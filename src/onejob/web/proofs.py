@@ -4,6 +4,8 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+_OF_PROXIES = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
+
 
 def bearer_of(request: Request) -> str | None:
     """A token of ours. What else a proxy may send there is none of our business."""
@@ -12,13 +14,21 @@ def bearer_of(request: Request) -> str | None:
     return text if scheme.lower() == "bearer" and text.startswith("onejob_") else None
 
 
-def is_ours(request: Request) -> bool:
+def passed_on_by(request: Request) -> bool:
+    """Whether a proxy says that it passes this on. Not all do: it is a warning to who set it up, not a wall."""
+    return any(name in request.headers for name in _OF_PROXIES)
+
+
+def is_ours(request: Request, public_url: str | None) -> bool:
     """Whether the browser says that a page of this very origin asks; no page can set these headers."""
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
+    origin = request.headers.get("origin", "")
+    if public_url is not None and origin == public_url:
+        return True  # also where a proxy says another `Host`
     try:
-        origin = urlsplit(request.headers.get("origin", "")).netloc
+        name = urlsplit(origin).netloc
     except ValueError:
         return False
-    return origin != "" and origin == request.headers.get("host")
+    return name != "" and name == request.headers.get("host")

@@ -41,9 +41,12 @@ _MISDIRECTED = (
 class Guard:
     """ASGI middleware: security headers on every answer, and no changes asked for by other origins."""
 
-    def __init__(self, app: ASGIApp, is_known: Callable[[str], bool] = lambda _: True) -> None:
+    def __init__(
+        self, app: ASGIApp, is_known: Callable[[str], bool] = lambda _: True, public_url: str | None = None
+    ) -> None:
         self._app = app
         self._is_known = is_known
+        self._public_url = public_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,7 +59,7 @@ class Guard:
                 message["headers"] = [*message["headers"], *(pair for pair in _RAW if pair[0] not in present)]
             await send(message)
 
-        if scope["method"] not in _SAFE and is_foreign(scope["headers"]):
+        if scope["method"] not in _SAFE and is_foreign(scope["headers"], self._public_url):
             await _refuse(guarded)
             return
         host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
@@ -66,13 +69,16 @@ class Guard:
         await self._app(scope, receive, guarded)
 
 
-def is_foreign(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether a browser says that the request comes from another origin; tools send neither header."""
+def is_foreign(headers: Iterable[tuple[bytes, bytes]], public_url: str | None = None) -> bool:
+    """Whether a browser says that the request comes from another origin; tools send neither header.
+
+    A proxy may say another `Host` than browsers do: our `public_url` is no other origin.
+    """
     sent = {name: value.decode("latin-1") for name, value in headers}
     if sent.get(b"sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         return True
     origin = sent.get(b"origin")
-    if origin is None:
+    if origin is None or origin == public_url:
         return False
     try:
         return urlsplit(origin).netloc != sent.get(b"host")

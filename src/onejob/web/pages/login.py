@@ -53,7 +53,10 @@ def leave(request: Request, data: Data, services: Uses) -> Response:
     """To the provider."""
     back = local(request.query_params.get("back", "/"))
     try:
+        services.access.provider_tries.take("leave", source_of(request))
         leaving = _provider(services).leave(_redirect_uri(request, services), back)
+    except TooManyTriesError as error:
+        return _form(request, data, services, back, str(error), 429)
     except ProviderError as error:
         return _form(request, data, services, back, str(error), 502)
     response = RedirectResponse(leaving.url, 303, _NO_STORE)
@@ -71,6 +74,7 @@ def arrive(request: Request, data: Data, services: Uses) -> Response:
 
     def attempt() -> LoggedIn:
         nonlocal back
+        services.access.provider_tries.take("arrive", source_of(request))
         if not code:
             raise ProviderError("The provider did not log you in: log in again.")
         if not state or not hmac.compare_digest(state.encode(), mine.encode()):
@@ -136,9 +140,10 @@ def _let_in(
     try:
         now = attempt()
     except AccessError as error:
-        known = services.access.accounts.users.named(folded(name)) if name else None
-        said = {"actor": known.name if known else "unknown", "object": known.name if known else "unknown"}
-        services.record(action="login", source=source_of(request), detail=f"refused: {error}", **said)
+        if not isinstance(error, TooManyTriesError) or error.is_first:
+            known = services.access.accounts.users.named(folded(name)) if name else None
+            said = {"actor": known.name if known else "unknown", "object": known.name if known else "unknown"}
+            services.record(action="login", source=source_of(request), detail=f"refused: {error}", **said)
         page = _form(request, data, services, back if isinstance(back, str) else "/", str(error), _status(error))
         if isinstance(error, TooManyTriesError):
             page.headers["retry-after"] = str(error.retry_after_s)
