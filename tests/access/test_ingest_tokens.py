@@ -13,6 +13,7 @@ import pytest
 from ingest.conftest import EXPORT
 from onejob.access.ingest_gate import IngestGate
 from onejob.access.token_book import TokenBook, Wanted
+from onejob.ingest import otlp_http
 from onejob.ingest.counters import Counters
 from onejob.ingest.door import Door
 from onejob.ingest.http_server import HttpServer
@@ -95,6 +96,19 @@ def test_without_one_it_is_refused_and_told_what_to_do(doors: Doors) -> None:
     assert doors.ask().status_code == 401
     assert doors.spool.requests == 0
     assert doors.counters.refused == {"Unauthenticated": 4 * len(wrong) + 1}
+
+
+@pytest.mark.parametrize("path", otlp_http._DIALECTS)
+def test_no_address_of_the_http_port_takes_anything_without_a_token(doors: Doors, path: str) -> None:
+    """Each there is, as the application itself lists them."""
+    url = f"http://127.0.0.1:{doors.http.port}{path}"
+    for method in ("POST", "GET", "PUT", "OPTIONS"):
+        for media in ("application/x-protobuf", "application/json"):
+            assert httpx.request(method, url, headers={"content-type": media}, content=b"{}").status_code == 401
+    token = doors.make()
+    answer = httpx.post(url, headers=PROTOBUF | {"authorization": f"Bearer {token}"}, content=b"")
+    assert answer.status_code != 401
+    assert doors.counters.refused["Unauthenticated"] == 8
 
 
 def test_a_token_that_was_revoked_or_is_too_old_is_refused(doors: Doors) -> None:
