@@ -1,4 +1,4 @@
-"""Deletion by customer, by admins. The audit log says who asked and for which attribute: the value is to be forgotten."""
+"""Deletion by customer, for admins. The audit log says who asked, and of which attribute; never which value."""
 
 from dataclasses import asdict
 

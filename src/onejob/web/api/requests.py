@@ -122,7 +122,7 @@ class CommandBody(Body):
     )
 
 
-class ForgetBody(_Body):
+class ForgetBody(Body):
     """Whose telemetry is to be deleted."""
 
     attribute: StrictStr = Field(min_length=1, max_length=200, examples=["enduser.id"])
