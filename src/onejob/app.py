@@ -24,6 +24,7 @@ from onejob.access.ingest_gate import IngestGate
 from onejob.access.service import Access
 from onejob.act.audited import AuditedTransitions
 from onejob.act.controller import RolloutController
+from onejob.backup.snapshot import sweep
 from onejob.changes.detect_loop import DetectLoop
 from onejob.config import Settings
 from onejob.cycle import Cycle
@@ -134,6 +135,7 @@ def run(settings: Settings, stack: ExitStack, *, new_admin_link: bool = False) -
     web_socket = stack.enter_context(_listen(settings.listen_host, settings.web_port))
     engine = open_engine(settings)
     stack.callback(engine.close)
+    sweep(settings)
     database = Database(_state_url(settings))
     stack.callback(database.close)
     database.migrate()

@@ -1,6 +1,7 @@
-"""The commands about what is kept: forget and doctor."""
+"""The commands about what is kept: forget, doctor, backup and restore."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,3 +53,36 @@ def test_doctor_looks_here_where_no_server_answers(onejob: Run) -> None:
     found = {finding["check"]: finding for finding in document["findings"]}
     assert "onejob serve" in found["server"]["remedy"]
     assert found["data directory"]["health"] == "problem"
+
+
+def test_a_backup_is_a_file_for_its_owner_only_and_overwrites_none(onejob: Run, replay: Replay, tmp_path: Path) -> None:
+    replay.on("POST", "/api/v1/backup", (200, "what the server sent"))
+    file = tmp_path / "b.tar"
+
+    first, again = onejob("backup", str(file), url=replay.url), onejob("backup", str(file), url=replay.url)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    into = onejob("backup", str(folder), url=replay.url)
+
+    assert (first.returncode, first.stdout.strip()) == (0, str(file))
+    assert file.read_text() == "what the server sent"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert (again.returncode, "is there already" in again.stderr) == (2, True)
+    assert Path(into.stdout.strip()).parent == folder
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".part") == []
+
+
+def test_a_backup_that_is_refused_leaves_no_file(onejob: Run, replay: Replay, tmp_path: Path) -> None:
+    detail = "The facts are in a PostgreSQL (ONEJOB_STATE_URL): back it up with pg_dump."
+    replay.on("POST", "/api/v1/backup", (409, {"title": "Not possible now", "status": 409, "detail": detail}))
+    result = onejob("backup", str(tmp_path / "b.tar"), url=replay.url)
+    assert (result.returncode, detail in result.stderr) == (1, True)
+    assert not list(tmp_path.glob("*b.tar*"))
+
+
+def test_restore_says_what_is_wrong_in_one_sentence(onejob: Run, tmp_path: Path) -> None:
+    (tmp_path / "b.tar").write_text("no backup")
+    result = onejob("restore", str(tmp_path / "b.tar"), "--data-dir", str(tmp_path / "data"))
+    assert (result.returncode, "no whole backup" in result.stderr, "Traceback" in result.stderr) == (1, True, False)
+    missing = onejob("restore", str(tmp_path / "none.tar"), "--data-dir", str(tmp_path / "data"))
+    assert (missing.returncode, "none.tar: No such file" in missing.stderr) == (1, True)

@@ -120,6 +120,7 @@ def test_every_route_is_described(api: Api) -> None:
         "/api/v1/status",
         "/api/v1/dead-letters",
         "/api/v1/dead-letters/replay",
+        "/api/v1/backup",
         "/api/v1/doctor",
         "/api/v1/forget",
         "/api/v1/backtests",

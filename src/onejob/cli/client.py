@@ -8,7 +8,7 @@ sentence that says what to do.
 import os
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from onejob.cli.errors import RefusedError, UnknownError, UnreachableError, UsageError
 
@@ -62,6 +62,26 @@ class Api:
     def delete(self, path: str) -> Document:
         """What is gone stays gone, so it may be sent again."""
         return self._send("DELETE", path)
+
+    def download(self, path: str, file: IO[bytes]) -> None:
+        """POST, and write what is answered into `file`. Not tried again: some of it may be written."""
+        import httpx
+
+        try:
+            with self._client.stream("POST", path) as response:
+                if not response.is_success:
+                    response.read()
+                    self._document(response)
+                for chunk in response.iter_bytes():
+                    file.write(chunk)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise UnreachableError(
+                f"No onejob server answers at {self.shown_url} ({_why(error)}): say where it is with --url."
+            ) from error
+        except httpx.HTTPError as error:
+            raise UnreachableError(
+                f"The server at {self.shown_url} broke off ({_why(error)}): look at its log, then try again."
+            ) from error
 
     def patch(self, path: str, body: Mapping[str, Any]) -> Document:
         """Sets fields, so it may be sent again."""

@@ -10,6 +10,7 @@ from onejob import __version__
 from onejob.cli import (
     audit,
     backtest,
+    backup,
     calibrate,
     dead_letters,
     demo,
@@ -35,6 +36,8 @@ app.command("gate")(gate.gate)
 app.command("status")(status.status)
 app.command("backtest")(backtest.backtest)
 app.command("calibrate")(calibrate.calibrate)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("doctor")(doctor.doctor)
 app.command("forget")(forget.forget)
 app.command("import")(importing.import_)

@@ -13,7 +13,7 @@ import typer
 
 from onejob.cli.errors import MissingExtraError
 
-_NEEDED = ("chdb", "fastapi", "grpc", "numpy", "pydantic_settings", "sqlalchemy", "uvicorn")
+NEEDED = ("chdb", "fastapi", "grpc", "numpy", "pydantic_settings", "sqlalchemy", "uvicorn")
 
 
 def serve(
@@ -42,7 +42,7 @@ def serve(
     Every other setting is an environment variable: docs/configuration.md lists them all. An option wins over its
     variable. A port of 0 picks a free one.
     """
-    require_extra("server", _NEEDED, "`onejob serve`")
+    require_extra("server", NEEDED, "`onejob serve`")
     options = {
         "LISTEN_HOST": host,
         "WEB_PORT": port,

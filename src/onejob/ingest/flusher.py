@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 MAX_BATCH_BYTES = 32 * 2**20
 _LOOK_EVERY_S = 0.05
+_GIVE_WAY_S = 0.001  # to who waits for a moment between two batches: a lock knows no queue
 # A batch the engine keeps failing on for passing reasons (out of memory, killed) is halved like a refused one. Many
 # tries, for a half's token is not the whole's: had the engine died after it stored the whole, halves would double it.
 _TRIES_BEFORE_HALVING = 10
@@ -69,6 +70,7 @@ class Flusher:
         self._policy = policy
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self.between_batches = threading.Lock()  # whoever holds it sees no batch half stored
         self._turns = list(KINDS)  # whose turn it is first: so that a flood of one kind keeps no other waiting
         self.stored: dict[Kind, int] = dict.fromkeys(KINDS, 0)
         self.insert_durations: dict[Kind, Durations] = {kind: Durations() for kind in KINDS}
@@ -77,6 +79,7 @@ class Flusher:
 
     def start(self) -> None:
         if self._thread is None:
+            self.between_batches.acquire()  # until what a former life left half stored is whole
             self._thread = threading.Thread(target=self._run, name="flusher", daemon=True)
             self._thread.start()
 
@@ -87,14 +90,17 @@ class Flusher:
             self._thread.join()
 
     def _run(self) -> None:
-        for batch in self._spool.unfinished_batches():
-            self._store(batch)
+        try:
+            for batch in self._spool.unfinished_batches():
+                self._store(batch)
+        finally:
+            self.between_batches.release()
         while not self._stop.is_set():
-            batch_or_none = self._next()
-            if batch_or_none is None:
-                self._stop.wait(_LOOK_EVERY_S)
-            else:
-                self._store(batch_or_none)
+            with self.between_batches:
+                batch_or_none = self._next()
+                if batch_or_none is not None:
+                    self._store(batch_or_none)
+            self._stop.wait(_LOOK_EVERY_S if batch_or_none is None else _GIVE_WAY_S)
 
     def _next(self) -> Batch | None:
         kind = next(filter(self._is_due, self._turns), None)

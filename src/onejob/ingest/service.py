@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -101,6 +101,17 @@ class Intake:
                 return True
             time.sleep(_LOOK_EVERY_S)
         return False
+
+    @contextlib.contextmanager
+    def paused(self, timeout_s: float) -> Iterator[bool]:
+        """While it is open no batch is moved into the engine, and none is there in part; False if what is under way
+        takes longer than that, or was cut off."""
+        is_ours = self._flusher.between_batches.acquire(timeout=timeout_s)
+        try:
+            yield is_ours and not self._is_stopped
+        finally:
+            if is_ours:
+                self._flusher.between_batches.release()
 
     def forget_dead_letters(self, attribute: str, value: str) -> int:
         """Delete those that name it; how many."""

@@ -88,6 +88,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/api/v1/dead-letters"): Rule(role=Role.OPERATOR),
     ("POST", "/api/v1/dead-letters/replay"): _does(Role.OPERATOR, "dead-letters.replay"),
     ("GET", "/api/v1/doctor"): VIEW,
+    ("POST", "/api/v1/backup"): _does(Role.ADMIN, "backup"),
     ("POST", "/api/v1/forget"): _does(Role.ADMIN, "customer.forget"),
     ("GET", "/metrics"): VIEW,
     ("GET", "/api/v1/users"): Rule(role=Role.ADMIN),

@@ -4,6 +4,7 @@ The judge and the intake are known here by what is asked of them only.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -62,6 +63,9 @@ class IntakeControl(Protocol):
 
     def settle(self, timeout_s: float) -> bool:
         """Wait until what waits now is stored; False if that takes longer."""
+
+    def paused(self, timeout_s: float) -> AbstractContextManager[bool]:
+        """While it is open nothing is moved into the engine; False if what is under way takes longer than that."""
 
     def forget_dead_letters(self, attribute: str, value: str) -> int:
         """Delete those that name it; how many."""

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from onejob.access.errors import AccessError, BadRequestError, ForbiddenError
 from onejob.act.errors import ActError, DriverError, PlanError, RolloutRefusedError, RolloutUnknownError
+from onejob.backup.errors import BackupError
 from onejob.changes.errors import ChangesError, InvalidReportError, ProgressConflictError, UnknownDeploymentError
 from onejob.history.errors import HistoryError, NotServedError, PeriodError
 from onejob.state.errors import BadCursorError, ConflictError, NotFoundError, StateError, StateUnavailableError
@@ -21,7 +22,7 @@ from onejob.store.errors import StoreError
 from onejob.web.api.answers import answer
 from onejob.web.api.bodies import BodyError, BoundedRequest, check_body
 
-_HANDLED = (AccessError, ActError, ChangesError, HistoryError, StateError, StoreError, BodyError)
+_HANDLED = (AccessError, ActError, BackupError, ChangesError, HistoryError, StateError, StoreError, BodyError)
 _KINDS: tuple[tuple[type[Exception], int, str], ...] = (
     (ForbiddenError, 403, "Not allowed"),
     (BadRequestError, 422, "A field cannot be right"),
@@ -38,6 +39,7 @@ _KINDS: tuple[tuple[type[Exception], int, str], ...] = (
     (RolloutRefusedError, 409, "Not possible now"),
     (ConflictError, 409, "Somebody else was first"),
     (DriverError, 502, "The router does not do what it should"),
+    (BackupError, 409, "Not possible now"),
     (StateUnavailableError, 503, "The state database does not answer"),
     (StoreError, 503, "The telemetry store does not answer"),
 )

@@ -5,6 +5,7 @@ from starlette.routing import Match
 
 from onejob.web.api import (
     audit,
+    backup,
     dead_letters,
     deployments,
     doctor,
@@ -31,6 +32,7 @@ _PARTS = (
     dead_letters.router,
     forgetting.router,
     doctor.router,
+    backup.router,
     metrics.router,
     users.router,
     tokens.router,

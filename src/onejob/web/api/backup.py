@@ -1,0 +1,43 @@
+"""Everything that the server keeps, as one file; hashes of passwords and tokens too, so it is for admins."""
+
+from contextlib import ExitStack
+
+from fastapi import APIRouter, Response
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from onejob.backup.archive import written
+from onejob.backup.snapshot import Snapshot, snapshot
+from onejob.web.api.parameters import Uses
+from onejob.web.api.problems import ProblemRoute
+from onejob.web.api.schemas import Problem
+
+router = APIRouter(tags=["server"], route_class=ProblemRoute)
+_TAR = "application/x-tar"
+
+
+class _Sent(StreamingResponse):
+    """Lets go of the moment that it holds however it ends: a client that goes away ends it nowhere in particular."""
+
+    def __init__(self, held: Snapshot, stack: ExitStack) -> None:
+        super().__init__(written(held.files, held.facts), media_type=_TAR)
+        self._stack = stack
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._stack:
+            await super().__call__(scope, receive, send)
+
+
+@router.post(
+    "/api/v1/backup",
+    response_class=StreamingResponse,
+    responses={200: {"content": {_TAR: {}}, "description": "A tar."}, 409: {"model": Problem}},
+)
+def backup(services: Uses) -> Response:
+    """A tar of one moment: telemetry, facts, the spool, and the key of the hashes, with checksums at its end.
+
+    `onejob restore` makes a data directory of it. What ends without `manifest.json.sha256` was cut off.
+    """
+    stack = ExitStack()
+    held = stack.enter_context(snapshot(services.settings, services.engine, services.intake, services.clock()))
+    return _Sent(held, stack)
