@@ -292,7 +292,8 @@ def test_spans_do_not_wait_for_a_clock_that_was_set_back(tmp_path: Path, monkeyp
     engine = FakeEngine()
     with a_spool(tmp_path) as spool:
         spool.append(b"before", 1).result()
-        monkeypatch.setattr("onejob.ingest.flusher.time", SimpleNamespace(time=lambda: time.time() - 3600))
+        set_back = SimpleNamespace(time=lambda: time.time() - 3600, monotonic=time.monotonic)
+        monkeypatch.setattr("onejob.ingest.flusher.time", set_back)
         with flushing(spool, engine):
             wait_until(lambda: spool.requests == 0, "storing")
     assert list(engine.stored.values()) == [b"before"]
