@@ -4,6 +4,7 @@ Each field is an environment variable with the prefix `ONEJOB_` (`ONEJOB_DATA_DI
 `docs/configuration.md` is generated from this file.
 """
 
+import re
 from collections import Counter
 from dataclasses import fields
 from ipaddress import ip_address
@@ -24,6 +25,9 @@ Seconds = Annotated[float, Field(gt=0, le=1e9)]
 _MOST_DAYS = 3650
 # Storing 40,000 spans of the usual size takes between 96 and 128 MiB (measured); with less nothing is ever stored.
 _LEAST_ENGINE_MEMORY_BYTES = 256 * 2**20
+
+
+_ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9._-]+|\[[0-9a-f:]+\])(?::(?P<port>[0-9]{1,5}))?/?")
 
 
 class Settings(BaseSettings):
@@ -83,6 +87,12 @@ class Settings(BaseSettings):
     web_port: int = Field(8320, ge=0, le=65535, description="Pages and API. 0 picks a free port.")
     otlp_grpc_port: int = Field(4317, ge=0, le=65535, description="OTLP over gRPC. 0 picks a free port.")
     otlp_http_port: int = Field(4318, ge=0, le=65535, description="OTLP over HTTP. 0 picks a free port.")
+
+    browser_origins: tuple[str, ...] = Field(
+        (),
+        description="Sites whose pages may send telemetry to the OTLP/HTTP port, as a JSON list of origins such as "
+        "`https://shop.example`. Those of this machine itself always may, no other. See [Browsers](browser.md).",
+    )
 
     store_url: SecretStr | None = Field(
         None,
@@ -198,6 +208,11 @@ class Settings(BaseSettings):
         description="Span attributes kept as columns of their own, for speed.",
     )
 
+    @field_validator("browser_origins")
+    @classmethod
+    def _as_browsers_write_them(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_origin, origins))
+
     @field_validator("kpis", mode="before")
     @classmethod
     def _only_keys_of_a_kpi(cls, value: Any) -> Any:
@@ -265,6 +280,16 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _origin(text: str) -> str:
+    """In lower case, without the port that its scheme has anyway."""
+    found = _ORIGIN.fullmatch(text.strip().lower())
+    if found is None:
+        raise ValueError(f"{text!r} is no origin: write each site as https://shop.example, without a path or a *")
+    is_usual = found["port"] == {"http": "80", "https": "443"}[found["scheme"]]
+    port = f":{found['port']}" if found["port"] and not is_usual else ""
+    return f"{found['scheme']}://{found['host']}{port}"
 
 
 def _known_keys(kind: type, value: Any) -> Any:

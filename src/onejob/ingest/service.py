@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from onejob.durations import Durations
 from onejob.ingest.backfill import Backfill, Retention, Taken
+from onejob.ingest.browsers import Browsers
 from onejob.ingest.counters import Counters, IntakeStats, KindStats
 from onejob.ingest.dead_letters import DeadLetter
 from onejob.ingest.door import Door, Gate
@@ -43,7 +44,8 @@ class Intake:
             self._backfill = Backfill(door, _retention(settings), lambda: datetime.now(UTC))
             self._grpc = GrpcServer(door, settings.listen_host, settings.otlp_grpc_port)
             undo.callback(self._grpc.stop)
-            self._http = HttpServer(OtlpHttpApp(door), settings.listen_host, settings.otlp_http_port)
+            app = Browsers(OtlpHttpApp(door), settings.browser_origins)
+            self._http = HttpServer(app, settings.listen_host, settings.otlp_http_port)
             self._scraper = Scraper(settings.scrape_targets, door, settings.scrape_max_bytes)
             undo.pop_all()
         self._flusher = Flusher(self._spool, engine, FlushPolicy(settings.flush_interval_s, settings.flush_max_spans))

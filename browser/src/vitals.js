@@ -1,0 +1,83 @@
+// Web vitals, and what each was made of, under the names of OpenTelemetry's instrumentation for browsers.
+//
+// They are of the page as it was loaded, also when a single-page app has gone to another route since.
+
+import { onCLS, onFCP, onINP, onLCP, onTTFB } from "web-vitals";
+
+import { address, here, selector } from "./privacy.js";
+import { guarded } from "./guard.js";
+
+const OF = "browser.web_vital.";
+const FROM = OF + "attribution.";
+
+const loading = () => performance.getEntriesByType("navigation")[0] || {};
+const since = (from, to) => Math.max(0, Math.round(to - from));
+
+const details = {
+  LCP([entry]) {
+    if (!entry) return {};
+    const resource = entry.url && performance.getEntriesByType("resource").find(({ name }) => name == entry.url);
+    const first = loading().responseStart;
+    const [begun, ended] = resource ? [resource.requestStart || resource.startTime, resource.responseEnd] : [first, first];
+    return {
+      target: selector(entry.element),
+      url: entry.url && address(entry.url),
+      time_to_first_byte: first,
+      resource_load_delay: since(first, begun),
+      resource_load_duration: since(begun, ended),
+      element_render_delay: since(ended, entry.startTime),
+    };
+  },
+  INP(entries) {
+    const entry = entries.find(({ target }) => target) || entries[0];
+    if (!entry) return {};
+    const { startTime, processingStart, processingEnd, duration, name } = entry;
+    return {
+      interaction_target: selector(entry.target),
+      interaction_type: name.startsWith("key") ? "keyboard" : "pointer",
+      input_delay: since(startTime, processingStart),
+      processing_duration: since(processingStart, processingEnd),
+      presentation_delay: since(processingEnd, startTime + duration),
+    };
+  },
+  CLS(entries) {
+    const [largest] = [...entries].sort((a, b) => b.value - a.value);
+    if (!largest) return {};
+    const { node } = largest.sources.find((source) => source.node) || {};
+    return { largest_shift_target: selector(node), largest_shift_value: largest.value };
+  },
+  FCP([entry]) {
+    const first = loading().responseStart;
+    return { time_to_first_byte: first, first_byte_to_fcp: entry && since(first, entry.startTime) };
+  },
+  TTFB([entry]) {
+    if (!entry) return {};
+    const { domainLookupStart, connectStart, connectEnd, responseStart } = entry;
+    return {
+      waiting_duration: since(0, domainLookupStart),
+      dns_duration: since(domainLookupStart, connectStart),
+      connection_duration: since(connectStart, connectEnd),
+      request_duration: since(connectEnd, responseStart),
+    };
+  },
+};
+
+/** Report each vital when it is known, and again with the same id when it has changed. */
+export const watchVitals = (report) => {
+  const loaded = here();
+  const tell = guarded(({ name, value, delta, id, rating, navigationType, entries }) => {
+    const values = {
+      "url.template": navigationType == "back-forward-cache" ? here() : loaded,
+      [OF + "name"]: name.toLowerCase(),
+      [OF + "value"]: value,
+      [OF + "delta"]: delta,
+      [OF + "id"]: id,
+      [OF + "rating"]: rating,
+      [OF + "navigation_type"]: navigationType,
+    };
+    const made = guarded(details[name])(entries) || {};
+    for (const key of Object.keys(made)) values[FROM + key] = made[key];
+    report("browser.web_vital", values);
+  });
+  for (const on of [onLCP, onINP, onCLS, onFCP, onTTFB]) on(tell);
+};

@@ -1,0 +1,110 @@
+"""Browsers at the OTLP/HTTP port: whose pages may send, and how they are told.
+
+A browser says in `Origin` whose page makes it send. Any page that somebody opens could make their browser post here, also
+to a server that only they can reach; so telemetry with an origin is taken only where that origin was named, or is of
+this machine itself. A page cannot leave `Origin` out or change it. What is not a browser sends none, and is not asked.
+
+Because the origin is checked on each request, and not only in the question beforehand (the preflight of CORS), log
+records may come as `text/plain` from an origin that is known: then there is no such question, for which a page on its
+way out has no time. Credentials are never asked for, and an answer does not let a page send any.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from onejob.ingest.script import PATH, Script
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+_LOGS = "/v1/logs"
+_PERMISSION_DENIED = 7  # google.rpc.Code
+_PREFLIGHT = [
+    (b"access-control-allow-methods", b"POST"),
+    (b"access-control-allow-headers", b"content-type, content-encoding"),
+    (b"access-control-max-age", b"7200"),  # browsers remember it no longer
+]
+
+
+class Browsers:
+    """ASGI: the script for pages, and `app` for those origins that may send. `origins` are as browsers write them."""
+
+    def __init__(self, app: App, origins: Collection[str]) -> None:
+        self._app = app
+        self._origins = frozenset(origins)
+        self._script = Script.read()
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == PATH:
+            await self._script(scope, send)
+            return
+        headers = dict(scope.get("headers", ()))
+        if (said := headers.get(b"origin")) is None:
+            await self._app(scope, receive, send)
+            return
+        origin = said.decode("latin-1")
+        if not self._is_known(origin):
+            await _refuse(send, origin)
+        elif scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
+            await _answer(send, 204, [*_allowing(said), *_PREFLIGHT])
+        else:
+            await self._app(_as_json(scope, headers), receive, _telling(send, said))
+
+    def _is_known(self, origin: str) -> bool:
+        return origin in self._origins or is_of_this_machine(origin)
+
+
+def is_of_this_machine(origin: str) -> bool:
+    """Whether it is a page that this machine serves itself; no name elsewhere can be made to look like that."""
+    try:
+        host = urlsplit(origin).hostname or ""
+    except ValueError:
+        return False
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _as_json(scope: MutableMapping[str, Any], headers: dict[bytes, bytes]) -> MutableMapping[str, Any]:
+    """Text is JSON where pages send log records."""
+    media = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if scope["path"] != _LOGS or media != b"text/plain":
+        return scope
+    return {**scope, "headers": [*(headers | {b"content-type": b"application/json"}).items()]}
+
+
+def _allowing(origin: bytes) -> list[tuple[bytes, bytes]]:
+    return [(b"access-control-allow-origin", origin), (b"vary", b"origin")]
+
+
+def _telling(send: Send, origin: bytes) -> Send:
+    async def told(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], *_allowing(origin)]}
+        await send(message)
+
+    return told
+
+
+async def _refuse(send: Send, origin: str) -> None:
+    message = (
+        f"Pages of {origin[:200]} may not send telemetry here. If it is a site of yours, name it in "
+        f'ONEJOB_BROWSER_ORIGINS=["{origin[:200]}"].'
+    )
+    body = json.dumps({"code": _PERMISSION_DENIED, "message": message}).encode()
+    await _answer(send, 403, [(b"content-type", b"application/json"), (b"vary", b"origin")], body)
+
+
+async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes = b"") -> None:
+    length = [] if status == 204 else [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, *length]})
+    await send({"type": "http.response.body", "body": body})
