@@ -23,7 +23,7 @@ UNIT := tests/benchmarks tests/stats tests/test_repository.py \
 
 JAVASCRIPT := tests/ingest/javascript/node_modules
 
-.PHONY: help demo serve test test-js check bench-verdict lock docs clean
+.PHONY: help demo serve test test-js check bench-verdict lock docs rum clean
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## /\1\t/' | expand -t 15
@@ -69,6 +69,9 @@ lock: $(UV) ## the exact versions again, from pyproject.toml: ARGS=--upgrade for
 docs: .venv/.dev ## the generated pages again: docs/configuration.md and docs/cli.md
 	$(BIN)/python scripts/configuration.py
 	$(BIN)/python scripts/cli_reference.py
+
+rum: .venv/.dev ## the script for browsers again, from browser/; needs npm
+	$(BIN)/python scripts/rum.py
 
 clean: ## everything that was set up
 	rm -rf .venv .tools

@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from onejob.config import Settings
@@ -11,7 +13,7 @@ from onejob.model.kpi import Direction, Kpi, KpiKind, KpiSource
 from onejob.store.engine import Engine, open_engine
 from onejob.verdict.reading import read_known, read_novelties, read_values, read_vitals
 from onejob.verdict.said import Scope
-from otlp_builders import a_payload, a_service, a_span, attributes_of
+from otlp_builders import a_log_request, a_payload, a_record, a_service, a_span, attributes_of
 from verdict.traffic import a_deployment
 
 BEGAN = int(time.time()) // 100 * 100 - 600
@@ -151,6 +153,49 @@ def test_a_vital_that_is_reported_again_counts_once_as_it_was_last(engine: Engin
     (vital,) = read_vitals(engine, scope(store(engine, *spans)))
     (cell,) = vital.cells
     assert (cell.count, cell.sum_s) == (2, pytest.approx(0.6))
+
+
+def logged(engine: Engine, *records: LogRecord, version: str = "2", service: str | None = None) -> str:
+    service = service or a_service()
+    request = a_log_request(*records, service=service, resource={"service.version": version})
+    engine.insert("otel_logs", request.SerializeToString(), a_service())
+    return service
+
+
+def an_event(second: float, event: str, **attributes: object) -> LogRecord:
+    said = attributes_of({key.replace("__", "."): value for key, value in attributes.items()})
+    return a_record(time_ns=int((BEGAN + second) * 10**9), event_name=event, attributes=said)
+
+
+def test_vitals_that_browsers_put_into_logs_are_read_beside_those_on_spans(engine: Engine) -> None:
+    where = {"url__template": "/orders/{id}", "session__id": "s1"}
+    said = {"browser__web_vital__name": "inp", "browser__web_vital__id": "v1", **where}
+    records = [an_event(s, "browser.web_vital", browser__web_vital__value=v, **said) for s, v in ((2, 100.0), (4, 400.0))]
+    records += [an_event(4, "browser.web_vital", **where), an_event(4, "browser.navigation", **said)]
+    records += [an_event(101, "browser.web_vital", browser__web_vital__value=9.0, **said)]
+    service = logged(engine, *records)
+    store(engine, a_view(2, "inp", 200.0, "v2", http__route="/orders/{id}"), service=service)
+    logged(engine, records[0], version="1", service=service)
+
+    (vital,) = read_vitals(engine, replace(scope(service), has_logs=True))
+
+    cells = {cell.version: cell for cell in vital.cells if cell.version == "1"}
+    assert (cells["1"].count, cells["1"].sum_s) == (1, pytest.approx(0.1))
+    mine = [cell for cell in vital.cells if cell.version == "2"]
+    assert {cell.operation for cell in mine} == {"/orders/{id}"}
+    assert (sum(cell.count for cell in mine), sum(cell.sum_s for cell in mine)) == (2, pytest.approx(0.6))
+    (spans_only,) = read_vitals(engine, scope(service))
+    assert sum(cell.count for cell in spans_only.cells) == 1
+
+
+def test_an_error_in_browsers_counts_the_sessions_that_had_it(engine: Engine) -> None:
+    stack = "TypeError: no price\n    at total (https://shop.example/app.js:{}:7)"
+    errors = [
+        an_event(3, "exception", exception__type="TypeError", exception__stacktrace=stack.format(line), session__id=who)
+        for line, who in ((1, "s1"), (2, "s1"), (3, "s2"))
+    ]
+    (found,) = read_novelties(engine, replace(scope(logged(engine, *errors)), has_logs=True))
+    assert (found.count, found.title, found.trace_id) == (2, "TypeError in total (shop.example/app.js)", "")
 
 
 def thrown(second: float, line: int, function: str = "price", message: str = "no", **more: object) -> Span:

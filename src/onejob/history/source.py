@@ -88,6 +88,7 @@ class PastSource:
             until=until,
             width_s=self.past.bin_width_s,
             relation=self.past.spans,
+            has_logs=not self.past.table,
         )
 
     def controls(

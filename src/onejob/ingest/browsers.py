@@ -41,11 +41,12 @@ class Browsers:
         self._script = Script.read()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        headers = dict(scope.get("headers", ()))
+        said = headers.get(b"origin")
         if scope["type"] == "http" and scope["path"] == PATH:
             await self._script(scope, send)
             return
-        headers = dict(scope.get("headers", ()))
-        if (said := headers.get(b"origin")) is None:
+        if said is None or scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         origin = said.decode("latin-1")

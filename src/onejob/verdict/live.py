@@ -223,6 +223,7 @@ class LiveSource:
             since=since,
             until=until,
             width_s=self.settings.bin_width_s,
+            has_logs=True,
         )
 
     def controls(

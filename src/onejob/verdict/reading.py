@@ -1,4 +1,4 @@
-"""What spans say beyond requests, read from the store: KPI values, web vitals, exceptions.
+"""What spans and logs say beyond requests, read from the store: KPI values, web vitals, exceptions.
 
 One query each, over the bins that were asked for; grouping, counting and normalising happen in the engine. What is said
 of a bin does not depend on which other bins are read with it, nor on the order in which an engine adds up: live judging
@@ -25,6 +25,7 @@ from onejob.verdict.vitals import CLS_OFFSET
 
 _QUERIES = resources.files("onejob.verdict").joinpath("queries")
 _IN_SCOPE = _QUERIES.joinpath("in_scope.sql").read_text()
+_WITH_LOGS = Template(_QUERIES.joinpath("with_logs.sql").read_text())
 _BIN_START = "intDiv(toUnixTimestamp64Nano(Timestamp) + Duration, {width:Int64} * 1000000000) * {width:Int64}"
 _PLACES = 52  # of a double, after the first
 _GROUPS = 16  # of sessions: enough to see clusters, few enough to be small
@@ -59,7 +60,7 @@ def _measured(engine: Reader, scope: Scope, kpis: Sequence[Kpi], there: Collecti
 
 
 def _events(engine: Reader, scope: Scope) -> set[str]:
-    return {row["Event"] for row in _rows(engine, "events", scope, {})}
+    return {row["Event"] for row in _rows(engine, "events", scope, {}, spans=_events_of(scope))}
 
 
 def read_values(engine: Reader, scope: Scope, kpis: Sequence[Kpi]) -> tuple[ValueCell, ...]:
@@ -85,7 +86,8 @@ def read_values(engine: Reader, scope: Scope, kpis: Sequence[Kpi]) -> tuple[Valu
 def read_vitals(engine: Reader, scope: Scope) -> tuple[Vital, ...]:
     """Page views with web vitals, per page and group of sessions."""
     found: dict[str, list[Cell]] = {}
-    fills = {"cls_offset": CLS_OFFSET, "page": _page(), "session": _session(), "groups": _GROUPS}
+    fills: dict[str, object] = {"cls_offset": CLS_OFFSET, "page": _page(), "session": _session(), "groups": _GROUPS}
+    fills["spans"] = _events_of(scope)
     for row in _rows(engine, "web_vitals", scope, {}, **fills):
         cell = Cell(
             operation=row["Page"],
@@ -105,8 +107,9 @@ def read_vitals(engine: Reader, scope: Scope) -> tuple[Vital, ...]:
 
 
 def read_novelties(engine: Reader, scope: Scope, most: int = _MOST_STACKS) -> tuple[NoveltyCell, ...]:
-    """Errors that were thrown, per version and bin; of each, those in the most traces."""
-    rows = _rows(engine, "exceptions", scope, {"most_rows": most, "most_chars": _MOST_CHARS})
+    """Errors that were thrown, per version and bin; of each, those in the most traces, or sessions of browsers."""
+    limits: dict[str, Scalar] = {"most_rows": most, "most_chars": _MOST_CHARS}
+    rows = _rows(engine, "exceptions", scope, limits, spans=_events_of(scope), session=_session())
     merged: dict[tuple[str, str, str, int], NoveltyCell] = {}
     for row in rows:
         mark, title = fingerprint(row["Type"], row["Message"], row["Sample"])
@@ -151,9 +154,16 @@ def read_known(engine: Reader, scope: Scope, deployment: Deployment) -> tuple[No
 
 def _rows(engine: Reader, name: str, scope: Scope, params: dict[str, Scalar], **fills: object) -> list[dict[str, Any]]:
     template = Template(_QUERIES.joinpath(f"{name}.sql").read_text())
-    sql = template.substitute(fills, spans=scope.relation, in_scope=_IN_SCOPE, bin_start=_BIN_START)
+    sql = template.substitute({"spans": scope.relation} | fills, in_scope=_IN_SCOPE, bin_start=_BIN_START)
     rows: list[dict[str, Any]] = engine.query(sql, scope.params() | params).to_pylist()
     return rows
+
+
+def _events_of(scope: Scope) -> str:
+    """What to select events from."""
+    if not scope.has_logs:
+        return scope.relation
+    return _WITH_LOGS.substitute(spans=scope.relation, in_scope=_IN_SCOPE)
 
 
 def _sums(units: Sequence[tuple[int, float]]) -> dict[int, float]:

@@ -1,4 +1,4 @@
-"""What spans say beyond requests, and whose spans: what `reading` gives back, and what it is asked for."""
+"""What spans and logs say beyond requests, and whose: what `reading` gives back, and what it is asked for."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -15,7 +15,10 @@ _LONGEST_SPAN_S = 900  # longer ones are not read: they would have to be looked 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """Whose spans, and the bins [since, until) of which width, in Unix seconds. `relation` has the columns of SPANS."""
+    """Whose spans, and the bins [since, until) of which width, in Unix seconds. `relation` has the columns of SPANS.
+
+    `has_logs`: are there log records of theirs in `otel_logs` too, in which browsers report?
+    """
 
     service: str
     environment: str
@@ -24,6 +27,7 @@ class Scope:
     until: int
     width_s: int
     relation: str = SPANS
+    has_logs: bool = False
 
     def params(self) -> dict[str, Scalar]:
         """As the queries name them."""

@@ -1,12 +1,12 @@
 -- Exceptions on the spans that ended in [since, until): distinct stack traces (but for lines and addresses) per version
--- and bin, with how many traces threw them and the first of them.
+-- and bin, with how many traces threw them (in a browser, which has none: sessions) and the first of them.
 SELECT
     Type,
     Same,
     Version,
     Build,
     BinStart,
-    uniqExact(TraceId) AS Traces,
+    uniqExact(Whose) AS Traces,
     argMin(Stack, Order) AS Sample,
     argMin(Text, Order) AS Message,
     argMin(TraceId, Order) AS SampleTrace
@@ -16,6 +16,7 @@ FROM
         Version,
         Build,
         TraceId,
+        if(TraceId = '', ${session}, TraceId) AS Whose,
         ${bin_start} AS BinStart,
         Said['exception.type'] AS Type,
         substringUTF8(Said['exception.stacktrace'], 1, {most_chars:UInt32}) AS Stack,
