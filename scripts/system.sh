@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the tests need from the system: a real Chromium for the pages, strace to see the disk before the reply, a real
-# Prometheus that writes to us.
+# Prometheus that writes to us, and in CI npm, to build the script for browsers again.
 # Find it, install it if we may, else say how.
 set -eu
 
@@ -15,6 +15,7 @@ missing() {
     has chromium chromium-browser google-chrome || printf 'chromium '
     [ "$(uname)" != Linux ] || has strace || printf 'strace '
     [ "$(uname)" != Linux ] || has prometheus || printf 'prometheus '
+    [ -z "${CI:-}" ] || has npm || printf 'npm '
 }
 
 [ -n "$(missing)" ] || exit 0

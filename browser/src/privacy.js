@@ -25,8 +25,19 @@ export const address = (text) => {
 const ASKED = /(\w:\/\/[^\s?#()'"]*)[?#][^\s()'"]*?((:\d+){0,2})(?=[\s()'"]|$)/g;
 const MAIL = /[\w.+-]+@[\w-]+(\.[\w-]+)+/g;
 
-/** Text of an error, without queries and mail addresses. */
-export const plain = (text, most) => String(text).replace(ASKED, "$1$2").replace(MAIL, "{mail}").slice(0, most);
+const MOST_CHARS = 1e4; // looked at
+// Scripts within the page are told by its address.
+const { origin, pathname } = location;
+
+/** Text of an error, without queries, mail addresses and the page's ids. */
+export const plain = (text, most) =>
+  String(text)
+    .slice(0, MOST_CHARS)
+    .replace(ASKED, "$1$2")
+    .replace(MAIL, "{mail}")
+    .split(origin + pathname)
+    .join(origin + template(pathname))
+    .slice(0, most);
 
 /** The same of a message, where numbers are no lines and columns. */
 export const message = (text) => plain(text, 300).replace(/\d{5,}/g, "{number}");

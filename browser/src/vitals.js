@@ -12,6 +12,7 @@ const FROM = OF + "attribution.";
 
 const loading = () => performance.getEntriesByType("navigation")[0] || {};
 const since = (from, to) => Math.max(0, Math.round(to - from));
+const spent = ({ processingStart, processingEnd }) => processingEnd - processingStart;
 
 const details = {
   LCP([entry]) {
@@ -29,7 +30,8 @@ const details = {
     };
   },
   INP(entries) {
-    const entry = entries.find(({ target }) => target) || entries[0];
+    // Of the events of one interaction, the one that took longest.
+    const [entry] = [...entries].sort((a, b) => b.duration - a.duration || spent(b) - spent(a));
     if (!entry) return {};
     const { startTime, processingStart, processingEnd, duration, name } = entry;
     return {

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,10 @@ HIDE = """(state) => {
     Object.defineProperty(document, 'visibilityState', {value: state, configurable: true});
     document.dispatchEvent(new Event('visibilitychange', {bubbles: true}));
 }"""
+PRESSED = """void (window.pressed = new Promise(done => {
+    const found = list => list.getEntries().some(one => one.interactionId && one.name === 'click') && done();
+    new PerformanceObserver(found).observe({type: 'event', durationThreshold: 16});
+}))"""
 OBJECTIONS = {
     "Do Not Track": "Object.defineProperty(Navigator.prototype, 'doNotTrack', {get: () => '1'})",
     "Global Privacy Control": "Object.defineProperty(Navigator.prototype, 'globalPrivacyControl', {get: () => true})",
@@ -89,6 +93,21 @@ class Visit:
     def leave(self) -> None:
         self.page.goto("about:blank")
 
+    def hide(self, *, is_sent: bool) -> None:
+        """As when another tab is opened; then something is sent, or nothing is."""
+        before = len(self.sent)
+        self.page.evaluate(HIDE, "hidden")
+        deadline = time.monotonic() + (PATIENT_S if is_sent else 0.3)
+        while len(self.sent) == before and time.monotonic() < deadline:
+            self.page.wait_for_timeout(50)
+        assert (len(self.sent) > before) is is_sent
+
+    def press(self) -> None:
+        """The slow button, until the browser has told how slow it was."""
+        self.page.evaluate(PRESSED)
+        self.page.click("#buy")
+        self.page.evaluate("window.pressed")
+
 
 def events(engine: Engine, service: str, name: str = "") -> list[dict[str, Any]]:
     """What arrived of a service: the attributes of each record, the oldest first."""
@@ -133,8 +152,7 @@ def test_each_vital_arrives_with_what_it_was_made_of_and_is_what_the_judge_reads
         "new Promise(done => requestAnimationFrame(() => { document.querySelector('h1').style.marginTop = '300px';"
         " requestAnimationFrame(() => setTimeout(done, 100)) }))"
     )
-    visit.page.click("#buy")
-    visit.page.wait_for_timeout(300)
+    visit.press()
     visit.leave()
 
     found = {one["browser.web_vital.name"]: one for one in arrived(engine, service, "browser.web_vital", 5)}
@@ -156,7 +174,7 @@ def test_each_vital_arrives_with_what_it_was_made_of_and_is_what_the_judge_reads
     assert len({one["session.id"] for one in found.values()}) == 1
     row = found["lcp"][""]
     assert (row["Version"], row["SeverityNumber"]) == ("1.42.0", 9)
-    assert not re.search("card|4111|joe|17|Your order", json.dumps(events(engine, service), default=str).replace("v5-17", ""))
+    assert not re.search("card|4111|joe|orders/17|Your order", json.dumps(events(engine, service), default=str))
     read = judged(engine, service, settings)
     assert {name: (count, page) for name, (count, _, page) in read.items()} == dict.fromkeys(
         ("cls", "inp", "lcp"), (1, "/orders/{id}")
@@ -172,14 +190,12 @@ def test_a_vital_that_grew_is_reported_again_and_judged_once(
     site.page(script, data_service=service)
     visit = Visit(context.new_page())
     visit.page.goto(f"{site.origin}/orders/17")
-    visit.page.click("#buy")
-    visit.page.wait_for_timeout(200)
+    visit.press()
     visit.page.evaluate(HIDE, "hidden")
     arrived(engine, service, "browser.web_vital", 3)
     visit.page.evaluate(HIDE, "visible")
     visit.page.evaluate("buy.onclick = () => { const end = performance.now() + 400; while (performance.now() < end); }")
-    visit.page.click("#buy")
-    visit.page.wait_for_timeout(200)
+    visit.press()
     visit.page.evaluate(HIDE, "hidden")
 
     def inps() -> list[dict[str, Any]]:
@@ -197,7 +213,9 @@ def test_an_uncaught_error_arrives_once_without_what_names_somebody(
     context: BrowserContext, site: Site, script: str, engine: Engine
 ) -> None:
     service = a_service()
-    thrown = "throw new TypeError('no price for joe@shop.example, card 4111111111111111, see https://a.example/x?token=t')"
+    thrown = (
+        "throw new TypeError('no price for joe@shop.example, card 4111111111111111, see https://a.example/x?token=t')"
+    )
     body = f"<script>function total() {{ {thrown} }}</script><button onclick='total()'>Buy</button>"
     site.page(script, body, data_service=service, data_version="7")
     visit = Visit(context.new_page())
@@ -212,7 +230,7 @@ def test_an_uncaught_error_arrives_once_without_what_names_somebody(
 
     assert error["exception.type"] == "TypeError"
     assert error["exception.message"] == "no price for {mail}, card {number}, see https://a.example/x"
-    assert re.search(r"at total \(http://127\.0\.0\.1:\d+/orders/17:\d+:\d+\)", error["exception.stacktrace"])
+    assert re.search(r"at total \(http://127\.0\.0\.1:\d+/orders/\{id\}:\d+:\d+\)", error["exception.stacktrace"])
     assert not re.search("joe|4111|token|secret", json.dumps(events(engine, service), default=str))
     assert (error[""]["SeverityNumber"], error[""]["Version"]) == (17, "7")
     assert (text["exception.type"], text["exception.message"]) == ("string", "Uncaught a text")
@@ -226,7 +244,9 @@ def test_an_unhandled_rejection_arrives_and_pages_with_many_errors_send_a_few(
     page = Visit(context.new_page()).page
     page.goto(f"{site.origin}/orders/17")
     page.evaluate("void Promise.reject(new RangeError('too many'))")
-    page.evaluate("for (let n = 0; n < 200; n++) void Promise.reject(new Error('of many ' + 'abcdefgh'[n % 8] + n % 90))")
+    page.evaluate(
+        "for (let n = 0; n < 200; n++) void Promise.reject(new Error('of many ' + 'abcdefgh'[n % 8] + n % 90))"
+    )
     page.goto("about:blank")
 
     found = arrived(engine, service, "exception", 20)
@@ -263,8 +283,7 @@ def test_routes_of_a_single_page_app_are_navigations_and_queries_are_not(
     page.evaluate("history.pushState({}, '', '/carts/0a1b2c?coupon=x')")
     page.evaluate("history.replaceState({}, '', '/carts/0a1b2c?coupon=y#z')")
     page.evaluate("history.replaceState({}, '', '/thanks')")
-    page.evaluate("history.back()")
-    page.wait_for_url("**/orders/17")
+    page.evaluate("new Promise(done => { addEventListener('popstate', () => setTimeout(done)); history.back() })")
     page.goto("about:blank")
 
     found = arrived(engine, service, "browser.navigation", 4)
@@ -291,7 +310,7 @@ def test_who_objects_is_left_alone_whatever_the_page_says(
     visit.page.evaluate("onejob.consent()")
     visit.page.evaluate("fetch('/api')")
     assert visit.page.evaluate("sessionStorage.length") == 0
-    visit.page.evaluate(HIDE, "hidden")
+    visit.hide(is_sent=False)
     visit.leave()
     assert visit.sent == []
     assert "traceparent" not in site.asked["/api"][0]
@@ -305,7 +324,7 @@ def test_nothing_is_kept_or_sent_before_consent_nor_after_it_is_withdrawn(
     visit = Visit(context.new_page())
     visit.page.goto(f"{site.origin}/orders/17")
     visit.page.evaluate("fetch('/before')")
-    visit.page.evaluate(HIDE, "hidden")
+    visit.hide(is_sent=False)
     visit.page.evaluate(HIDE, "visible")
     assert (visit.page.evaluate("sessionStorage.length"), visit.sent) == (0, [])
 
@@ -314,11 +333,10 @@ def test_nothing_is_kept_or_sent_before_consent_nor_after_it_is_withdrawn(
     arrived(engine, service, "browser.web_vital")  # what was painted before counts from now on
 
     visit.page.evaluate("onejob.consent(false)")
-    sent = len(visit.sent)
     visit.page.evaluate("fetch('/after')")
     visit.page.evaluate("void Promise.reject(new Error('x'))")
-    visit.page.evaluate(HIDE, "hidden")
-    assert (visit.page.evaluate("sessionStorage.length"), len(visit.sent)) == (0, sent)
+    visit.hide(is_sent=False)
+    assert visit.page.evaluate("sessionStorage.length") == 0
     carried = {path: "traceparent" in site.asked[path][0] for path in ("/before", "/during", "/after")}
     assert carried == {"/before": False, "/during": True, "/after": False}
 
@@ -336,9 +354,7 @@ def test_sessions_are_sampled_whole(
     visit = Visit(context.new_page())
     for path in ("/orders/17", "/orders/17?again"):
         visit.page.goto(site.origin + path)
-        before = len(visit.sent)
-        visit.page.evaluate(HIDE, "hidden")
-        assert (len(visit.sent) > before) is is_sent
+        visit.hide(is_sent=is_sent)
 
 
 def test_requests_to_the_own_and_to_listed_origins_carry_a_trace_context(
@@ -378,13 +394,12 @@ def test_requests_to_the_own_and_to_listed_origins_carry_a_trace_context(
     assert not any("traceparent" in other.asked[path][0] for path in ("/api", "/xhr"))
 
 
-@pytest.mark.parametrize("missing", ["", "delete Request.prototype.keepalive"])
+@pytest.mark.parametrize("missing", ["no = 0", "delete Request.prototype.keepalive"])
 def test_what_happened_just_before_the_page_was_left_arrives(
     context: BrowserContext, site: Site, script: str, engine: Engine, missing: str
 ) -> None:
     service = a_service()
-    leaving = "addEventListener('pagehide', () => { void Promise.reject(new Error('at the end')) })"
-    site.page(script, f"<script>setTimeout(() => {{ throw new Error('late') }}); {leaving}</script>", data_service=service)
+    site.page(script, "<script>onload = () => { throw new Error('late') }</script>", data_service=service)
     context.add_init_script(missing)
     page = Visit(context.new_page()).page
     page.goto(f"{site.origin}/orders/17", wait_until="load")
@@ -462,8 +477,6 @@ def test_the_script_is_smaller_than_ten_kilobytes_as_it_travels() -> None:
 def test_the_script_is_what_its_sources_build() -> None:
     if shutil.which("npm") is None:
         pytest.skip("npm is missing: apt-get install npm")
-    run: Callable[..., Any] = subprocess.run
-    result = run(
-        [sys.executable, "scripts/rum.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "scripts/rum.py", "--check"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

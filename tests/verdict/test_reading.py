@@ -170,7 +170,9 @@ def an_event(second: float, event: str, **attributes: object) -> LogRecord:
 def test_vitals_that_browsers_put_into_logs_are_read_beside_those_on_spans(engine: Engine) -> None:
     where = {"url__template": "/orders/{id}", "session__id": "s1"}
     said = {"browser__web_vital__name": "inp", "browser__web_vital__id": "v1", **where}
-    records = [an_event(s, "browser.web_vital", browser__web_vital__value=v, **said) for s, v in ((2, 100.0), (4, 400.0))]
+    records = [
+        an_event(s, "browser.web_vital", browser__web_vital__value=v, **said) for s, v in ((2, 100.0), (4, 400.0))
+    ]
     records += [an_event(4, "browser.web_vital", **where), an_event(4, "browser.navigation", **said)]
     records += [an_event(101, "browser.web_vital", browser__web_vital__value=9.0, **said)]
     service = logged(engine, *records)

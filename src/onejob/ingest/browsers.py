@@ -1,8 +1,8 @@
 """Browsers at the OTLP/HTTP port: whose pages may send, and how they are told.
 
-A browser says in `Origin` whose page makes it send. Any page that somebody opens could make their browser post here, also
-to a server that only they can reach; so telemetry with an origin is taken only where that origin was named, or is of
-this machine itself. A page cannot leave `Origin` out or change it. What is not a browser sends none, and is not asked.
+A browser says in `Origin` whose page makes it send. Any page that somebody opens could make their browser post here,
+also to a server that only they can reach; so telemetry with an origin is taken only where that origin was named, or is
+of this machine itself. A page cannot leave `Origin` out or change it. What is no browser sends none and is not asked.
 
 Because the origin is checked on each request, and not only in the question beforehand (the preflight of CORS), log
 records may come as `text/plain` from an origin that is known: then there is no such question, for which a page on its
