@@ -5,7 +5,7 @@ import { watchErrors } from "./errors.js";
 import { guarded } from "./guard.js";
 import { isObjecting } from "./privacy.js";
 import { watchRoutes } from "./routes.js";
-import { report, sendFor, watchTheEnd } from "./send.js";
+import { atTheEnd, report, sendFor, watchTheEnd } from "./send.js";
 import { forget, isSampled, session } from "./session.js";
 import { settings } from "./settings.js";
 import { watchRequests } from "./trace.js";
@@ -23,7 +23,7 @@ const start = guarded(() => {
   if (isWatching) return;
   isWatching = true;
   watchTheEnd();
-  for (const watch of [watchErrors, watchVitals, watchClicks, watchRoutes, watchRequests]) guarded(watch)(report);
+  for (const watch of [watchErrors, watchVitals, watchClicks, watchRoutes, watchRequests]) guarded(watch)(report, atTheEnd);
 });
 
 guarded(() => {

@@ -89,12 +89,20 @@ export const sendFor = (session) => {
 /** Is anything sent? */
 export const isSending = () => !!id;
 
+const last = [];
+
+/** Before what waits is sent because the page is hidden: `act`. */
+export const atTheEnd = (act) => last.push(guarded(act));
+
 /** Send what waits when the page is hidden: there may be no later moment. */
 export const watchTheEnd = () => {
-  // Vitals are reported by listeners that capture the event, and so before this one.
+  // Vitals are worked out by listeners that capture the event, and so before this one.
   addEventListener("visibilitychange", () => {
-    isOver = document.visibilityState == "hidden";
-    if (isOver) flush();
+    isOver = false;
+    if (document.visibilityState != "hidden") return;
+    for (const act of last) act();
+    flush();
+    isOver = true;
   });
   addEventListener("pagehide", flush);
 };

@@ -64,9 +64,15 @@ const details = {
   },
 };
 
-/** Report each vital when it is known, and again with the same id when it has changed. */
-export const watchVitals = (report) => {
+/**
+ * Report each vital when it is known, and again with the same id when it has changed.
+ *
+ * INP is worked out in idle moments, of which a busy page has none before it is hidden; and what is worked out then comes
+ * after the library has reported. So each change of it is held until `atTheEnd` calls.
+ */
+export const watchVitals = (report, atTheEnd) => {
   const loaded = here();
+  let held;
   const tell = guarded(({ name, value, delta, id, rating, navigationType, entries }) => {
     const values = {
       "url.template": navigationType == "back-forward-cache" ? here() : loaded,
@@ -81,5 +87,16 @@ export const watchVitals = (report) => {
     for (const key of Object.keys(made)) values[FROM + key] = made[key];
     report("browser.web_vital", values);
   });
-  for (const on of [onLCP, onINP, onCLS, onFCP, onTTFB]) on(tell);
+  for (const on of [onLCP, onCLS, onFCP, onTTFB]) on(tell);
+  onINP(
+    (metric) => {
+      const before = held && held.id == metric.id ? held.delta : 0;
+      held = { ...metric, delta: before + metric.delta };
+    },
+    { reportAllChanges: true },
+  );
+  atTheEnd(() => {
+    if (held) tell(held);
+    held = undefined;
+  });
 };

@@ -421,7 +421,7 @@ def test_a_strict_policy_that_allows_onejob_and_a_hash_are_enough(
     visit = Visit(context.new_page())
     visit.page.goto(f"{site.origin}/orders/17")
     visit.leave()
-    arrived(engine, service, "browser.web_vital", 3)
+    arrived(engine, service, "browser.navigation")
     assert [one for one in visit.said if "favicon" not in one] == []
 
 
