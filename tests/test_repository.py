@@ -1,5 +1,6 @@
 """What the repository promises about itself: pages are not stale, linters accept its files, locks are exact."""
 
+import json
 import os
 import re
 import shlex
@@ -80,6 +81,18 @@ def test_the_locks_are_exact_complete_and_name_no_index(lock: str, extras: list[
     assert "://" not in text
     assert "index" not in text
     assert text.count("--hash=sha256:") >= len(pinned)
+
+
+def test_what_the_script_for_browsers_is_built_from_is_exact_named_and_has_no_address() -> None:
+    package = json.loads((ROOT / "browser/package.json").read_text())
+    lock = (ROOT / "browser/package-lock.json").read_text()
+    wanted = package["dependencies"] | package["devDependencies"]
+    locked = {path: one for path, one in json.loads(lock)["packages"].items() if path}
+    assert {name: locked[f"node_modules/{name}"]["version"] for name in wanted} == wanted
+    assert all(one["integrity"].startswith("sha512-") for one in locked.values())
+    assert "://" not in lock
+    page = (ROOT / "docs/dependencies.md").read_text()
+    assert all(name in page for name in wanted)
 
 
 def test_the_version_is_the_same_everywhere() -> None:

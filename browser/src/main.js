@@ -5,7 +5,7 @@ import { watchErrors } from "./errors.js";
 import { guarded } from "./guard.js";
 import { isObjecting } from "./privacy.js";
 import { watchRoutes } from "./routes.js";
-import { atTheEnd, report, sendFor, watchTheEnd } from "./send.js";
+import { atTheEnd, isSending, report, sendFor, watchTheEnd } from "./send.js";
 import { forget, isSampled, session } from "./session.js";
 import { settings } from "./settings.js";
 import { watchRequests } from "./trace.js";
@@ -16,7 +16,7 @@ let isWatching = false;
 // Nothing is looked at, let alone kept, before this.
 const start = guarded(() => {
   if (document.prerendering) return addEventListener("prerenderingchange", start, { once: true });
-  if (!settings.service || isObjecting()) return;
+  if (!settings.service || isObjecting() || isSending()) return;
   const id = session();
   if (!isSampled(id, settings.sample)) return;
   sendFor(id);

@@ -25,7 +25,7 @@ const withContext = (input, init) => {
 export const watchRequests = () => {
   const native = window.fetch;
   window.fetch = function (...given) {
-    return native.apply(this, guarded(withContext)(...given) || given);
+    return native.apply(this, (given.length && guarded(withContext)(...given)) || given);
   };
   const { open, send, setRequestHeader } = XMLHttpRequest.prototype;
   const wanting = new WeakSet();

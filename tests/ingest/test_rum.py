@@ -328,8 +328,9 @@ def test_nothing_is_kept_or_sent_before_consent_nor_after_it_is_withdrawn(
     visit.page.evaluate(HIDE, "visible")
     assert (visit.page.evaluate("sessionStorage.length"), visit.sent) == (0, [])
 
-    visit.page.evaluate("onejob.consent()")
+    visit.page.evaluate("onejob.consent(); onejob.consent()")
     visit.page.evaluate("fetch('/during')")
+    arrived(engine, service, "browser.navigation")
     arrived(engine, service, "browser.web_vital")  # what was painted before counts from now on
 
     visit.page.evaluate("onejob.consent(false)")

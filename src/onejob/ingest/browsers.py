@@ -98,8 +98,8 @@ def _telling(send: Send, origin: bytes) -> Send:
 
 async def _refuse(send: Send, origin: str) -> None:
     message = (
-        f"Pages of {origin[:200]} may not send telemetry here. If it is a site of yours, name it in "
-        f'ONEJOB_BROWSER_ORIGINS=["{origin[:200]}"].'
+        f"Pages of {origin[:200] or 'nowhere'} may not send telemetry here. Name the sites whose pages may in "
+        'ONEJOB_BROWSER_ORIGINS, such as ["https://shop.example"].'
     )
     body = json.dumps({"code": _PERMISSION_DENIED, "message": message}).encode()
     await _answer(send, 403, [(b"content-type", b"application/json"), (b"vary", b"origin")], body)
