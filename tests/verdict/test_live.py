@@ -23,7 +23,7 @@ from onejob.store.engine import Engine, open_engine
 from onejob.store.errors import EngineUnavailable
 from onejob.verdict.live import JudgeLoop, Look
 from onejob.verdict.recompute import recompute
-from otlp_builders import a_payload, a_service, a_span, attributes_of
+from otlp_builders import a_log_request, a_payload, a_record, a_service, a_span, attributes_of
 from verdict.judge_loops import a_loop
 from verdict.traffic import a_deployment
 
@@ -101,6 +101,44 @@ def test_failures_turn_the_verdict_and_the_stored_document_is_recomputable(
     stored = Verdicts(database).current(deployment.id)
     assert stored is not None
     assert stored == recompute(deployment, Evidences(database).read(deployment.id))
+
+
+def store_views(engine: Engine, service: str, *, slower: float) -> None:
+    """What browsers put into logs beside `store`: ten page views a second, whose largest paint took about a second."""
+    rng = np.random.default_rng(2)
+    for version, begins, factor in (("1", -20, 1.0), ("2", 0, slower)):
+        views = [
+            a_record(
+                time_ns=(BEGAN + t) * 10**9 + i * 10**8,
+                event_name="browser.web_vital",
+                attributes=attributes_of(
+                    {
+                        "browser.web_vital.name": "lcp",
+                        "browser.web_vital.value": float(1000 * factor * np.exp(rng.normal(0, 0.3))),
+                        "browser.web_vital.id": f"{version}-{t}-{i}",
+                        "url.template": "/cart",
+                        "session.id": f"{version}-{t}-{i}",
+                    }
+                ),
+            )
+            for t in range(begins, 40)
+            for i in range(10)
+        ]
+        request = a_log_request(*views, service=service, resource={"service.version": version})
+        engine.insert("otel_logs", request.SerializeToString(), f"{service}-{version}-views")
+
+
+@pytest.mark.untraced
+def test_pages_that_got_slower_in_browsers_make_a_version_worse(
+    engine: Engine, database: Database, settings: Settings
+) -> None:
+    deployment = reported(database)
+    store(engine, deployment.service, failing=0.0)
+    store_views(engine, deployment.service, slower=3.0)
+    *_, last = looks(a_loop(engine, database, settings), *range(1, 44))
+    (row,) = (signal for signal in last.verdict.signals if signal.family == "vitals")
+    assert (row.operation, row.signal, row.state) == ("/cart", "lcp_p75", State.WORSE)
+    assert last.verdict.state is State.WORSE
 
 
 @pytest.mark.untraced
