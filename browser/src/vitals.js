@@ -12,7 +12,18 @@ const FROM = OF + "attribution.";
 
 const loading = () => performance.getEntriesByType("navigation")[0] || {};
 const since = (from, to) => Math.max(0, Math.round(to - from));
-const spent = ({ processingStart, processingEnd }) => processingEnd - processingStart;
+
+// The latest slow events. Of an interaction the library keeps the one that users waited for longest, such as pointerdown;
+// but what was waited for may be the handler of another one, before the same paint: of mousedown, or of click. What was
+// painted together ends together, as far as durations tell, which are in steps of 8 ms.
+let slow = [];
+let watching;
+const watchEvents = guarded(() => {
+  watching = new PerformanceObserver((list) => {
+    slow = [...slow, ...list.getEntries()].slice(-50);
+  });
+  watching.observe({ type: "event", durationThreshold: 16, buffered: true });
+});
 
 const details = {
   LCP([entry]) {
@@ -29,17 +40,21 @@ const details = {
       element_render_delay: since(ended, entry.startTime),
     };
   },
-  INP(entries) {
-    // Of the events of one interaction, the one that took longest.
-    const [entry] = [...entries].sort((a, b) => b.duration - a.duration || spent(b) - spent(a));
+  INP([entry]) {
     if (!entry) return {};
-    const { startTime, processingStart, processingEnd, duration, name } = entry;
+    slow.push(...watching.takeRecords());
+    const { startTime, processingStart, duration, name } = entry;
+    const end = startTime + duration;
+    const painted = slow.filter(
+      (event) => event.processingStart >= processingStart && Math.abs(event.startTime + event.duration - end) <= 8,
+    );
+    const processingEnd = Math.max(...[entry, ...painted].map((event) => event.processingEnd));
     return {
-      interaction_target: selector(entry.target),
+      interaction_target: selector([entry, ...painted].map((event) => event.target).find((target) => target)),
       interaction_type: name.startsWith("key") ? "keyboard" : "pointer",
       input_delay: since(startTime, processingStart),
       processing_duration: since(processingStart, processingEnd),
-      presentation_delay: since(processingEnd, startTime + duration),
+      presentation_delay: since(processingEnd, end),
     };
   },
   CLS(entries) {
@@ -73,7 +88,8 @@ const details = {
 export const watchVitals = (report, atTheEnd) => {
   const loaded = here();
   let held;
-  const tell = guarded(({ name, value, delta, id, rating, navigationType, entries }) => {
+  const made = ({ name, entries }) => guarded(details[name])(entries) || {};
+  const tell = guarded(({ name, value, delta, id, rating, navigationType, parts }) => {
     const values = {
       "url.template": navigationType == "back-forward-cache" ? here() : loaded,
       [OF + "name"]: name.toLowerCase(),
@@ -83,15 +99,15 @@ export const watchVitals = (report, atTheEnd) => {
       [OF + "rating"]: rating,
       [OF + "navigation_type"]: navigationType,
     };
-    const made = guarded(details[name])(entries) || {};
-    for (const key of Object.keys(made)) values[FROM + key] = made[key];
+    for (const key of Object.keys(parts)) values[FROM + key] = parts[key];
     report("browser.web_vital", values);
   });
-  for (const on of [onLCP, onCLS, onFCP, onTTFB]) on(tell);
+  for (const on of [onLCP, onCLS, onFCP, onTTFB]) on((metric) => tell({ ...metric, parts: made(metric) }));
+  watchEvents();
   onINP(
     (metric) => {
       const before = held && held.id == metric.id ? held.delta : 0;
-      held = { ...metric, delta: before + metric.delta };
+      held = { ...metric, parts: made(metric), delta: before + metric.delta };
     },
     { reportAllChanges: true },
   );

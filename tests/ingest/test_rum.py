@@ -38,7 +38,7 @@ HIDE = """(state) => {
     document.dispatchEvent(new Event('visibilitychange', {bubbles: true}));
 }"""
 PRESSED = """void (window.pressed = new Promise(done => {
-    const found = list => list.getEntries().some(one => one.interactionId && one.name === 'click') && done();
+    const found = list => list.getEntries().some(one => one.interactionId && one.duration > 100) && done();
     new PerformanceObserver(found).observe({type: 'event', durationThreshold: 16});
 }))"""
 OBJECTIONS = {
@@ -181,6 +181,28 @@ def test_each_vital_arrives_with_what_it_was_made_of_and_is_what_the_judge_reads
     )
     assert read["lcp"][1] == pytest.approx(value["lcp"] / 1000)
     assert not visit.said
+
+
+def test_an_interaction_is_what_all_its_handlers_took_until_the_paint(
+    context: BrowserContext, site: Site, script: str, engine: Engine
+) -> None:
+    service = a_service()
+    busy = "const end = performance.now() + 150; while (performance.now() < end);"
+    site.page(script, f'<button id="buy" onmousedown="{busy}">Buy</button>', data_service=service)  # after pointerdown
+    visit = Visit(context.new_page())
+    visit.page.goto(f"{site.origin}/orders/17")
+    visit.press()
+    visit.leave()
+
+    found = {one["browser.web_vital.name"]: one for one in arrived(engine, service, "browser.web_vital", 3)}
+
+    parts = [
+        float(found["inp"][f"browser.web_vital.attribution.{part}"])
+        for part in ("input_delay", "processing_duration", "presentation_delay")
+    ]
+    assert parts[1] >= 149
+    assert sum(parts) == pytest.approx(float(found["inp"]["browser.web_vital.value"]), abs=12)  # a step and roundings
+    assert found["inp"]["browser.web_vital.attribution.interaction_target"] == "button#buy"
 
 
 def test_a_vital_that_grew_is_reported_again_and_judged_once(
