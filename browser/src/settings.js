@@ -10,7 +10,9 @@ export const settings = {
   environment: said.environment,
   // What is no number is NaN, below which no session is.
   sample: said.sample ? +said.sample : 1,
-  endpoint: script && (said.endpoint || new URL(script.src).origin).replace(/\/+$/, "") + "/v1/logs",
+  endpoint:
+    script &&
+    (said.endpoint || new URL(script.src).origin).replace(/\/+$/, "") + "/v1/logs" + (said.token ? "?token=" + said.token : ""),
   needsConsent: said.consent === "required",
   // Origins whose requests carry a trace context.
   traced: said.trace === "off" ? [] : [location.origin, ...(said.trace || "").split(/[\s,]+/)],

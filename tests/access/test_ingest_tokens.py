@@ -14,6 +14,7 @@ from ingest.conftest import EXPORT
 from onejob.access.ingest_gate import IngestGate
 from onejob.access.token_book import TokenBook, Wanted
 from onejob.ingest import otlp_http
+from onejob.ingest.browsers import Browsers
 from onejob.ingest.counters import Counters
 from onejob.ingest.door import Door
 from onejob.ingest.http_server import HttpServer
@@ -43,7 +44,7 @@ class Doors:
         door = Door(self.spool, self.counters, 2**20, self.gate)
         self.grpc = GrpcServer(door, "127.0.0.1", 0)
         stack.callback(self.grpc.stop)
-        self.http = HttpServer(OtlpHttpApp(door), "127.0.0.1", 0)
+        self.http = HttpServer(Browsers(OtlpHttpApp(door), (), door.welcomes), "127.0.0.1", 0)
         stack.callback(self.http.stop)
         self.grpc.start()
         self.http.start()
@@ -151,8 +152,10 @@ def test_a_page_may_send_with_a_token_for_its_site_only(doors: Doors) -> None:
     assert taken.status_code == 200
     assert taken.headers["access-control-allow-origin"] == SHOP
     assert taken.headers["vary"] == "origin"
-    for token, origin in ((shops, "https://evil.example"), (programs, SHOP), (shops, "null"), (shops, f"{SHOP}:444")):
-        assert doors.ask(authorization=f"Bearer {token}", origin=origin).status_code == 401
+    assert doors.ask(authorization=f"Bearer {programs}", origin=SHOP).status_code == 401
+    for origin in ("https://evil.example", "null", f"{SHOP}:444"):
+        assert doors.ask(authorization=f"Bearer {shops}", origin=origin).status_code == 403
+    assert doors.ask(authorization=f"Bearer {shops}", origin="http://localhost").status_code == 401
     assert doors.ask(authorization=f"Bearer {shops}").status_code == 200, "a program says no origin"
 
 
@@ -165,3 +168,16 @@ def test_a_browser_is_told_beforehand_which_pages_may(doors: Doors) -> None:
     assert "authorization" in allowed.headers["access-control-allow-headers"]
     refused = doors.ask("OPTIONS", origin="https://evil.example", **asked)
     assert "access-control-allow-origin" not in refused.headers
+
+
+def test_a_page_that_is_being_left_has_its_token_in_the_address(doors: Doors) -> None:
+    shops = doors.make(origins=(SHOP,))
+    text, url = {"content-type": "text/plain"}, f"http://127.0.0.1:{doors.http.port}/v1"
+
+    def post(address: str, origin: str | None, token: str = shops) -> int:
+        headers = text | ({"origin": origin} if origin else {})
+        return httpx.post(f"{url}/{address}", params={"token": token}, content=b"{}", headers=headers).status_code
+
+    assert post("logs", SHOP) == 200
+    assert [post("logs", SHOP, token) for token in ("", f"{shops}x", doors.make())] == [401, 401, 401]
+    assert (post("logs", "https://evil.example"), post("logs", None), post("traces", SHOP)) == (403, 401, 401)

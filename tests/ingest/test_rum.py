@@ -439,13 +439,15 @@ def test_a_strict_policy_that_allows_onejob_and_a_hash_are_enough(
     assert found, "docs/browser.md names no hash"
     site.page(
         f"{script}?v={onejob.__version__}", "<h1>Hello</h1>",
-        data_service=service, integrity=found[0], crossorigin="anonymous",
+        data_service=service, data_token="onejob_ingest_a", integrity=found[0], crossorigin="anonymous",
     )  # fmt: skip
     visit = Visit(context.new_page())
     visit.page.goto(f"{site.origin}/orders/17")
+    visit.hide(is_sent=True)
     visit.leave()
     arrived(engine, service, "browser.navigation")
     assert [one for one in visit.said if "favicon" not in one] == []
+    assert set(visit.sent) == {f"{origin}/v1/logs?token=onejob_ingest_a"}
 
 
 def test_pages_of_a_named_site_may_send_and_those_of_others_may_not(

@@ -6,12 +6,15 @@ of this machine itself. A page cannot leave `Origin` out or change it. What is n
 
 Because the origin is checked on each request, and not only in the question beforehand (the preflight of CORS), log
 records may come as `text/plain` from an origin that is known: then there is no such question, for which a page on its
-way out has no time. Credentials are never asked for, and an answer does not let a page send any.
+way out has no time. For the same reason the token that a server may want is in the address where pages send log
+records: it is in each page for all to see, and taken with the origins it was made for only. Cookies are never asked
+for.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from ipaddress import ip_address
 from typing import Any
@@ -24,20 +27,25 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 _LOGS = "/v1/logs"
+_TOKEN = re.compile(rb"(?:^|&)token=([\w.~-]{1,200})(?:&|$)")
 _PERMISSION_DENIED = 7  # google.rpc.Code
 _PREFLIGHT = [
     (b"access-control-allow-methods", b"POST"),
-    (b"access-control-allow-headers", b"content-type, content-encoding"),
+    (b"access-control-allow-headers", b"authorization, content-type, content-encoding"),
     (b"access-control-max-age", b"7200"),  # browsers remember it no longer
 ]
 
 
 class Browsers:
-    """ASGI: the script for pages, and `app` for those origins that may send. `origins` are as browsers write them."""
+    """ASGI: the script for pages, and `app` for those origins that may send.
 
-    def __init__(self, app: App, origins: Collection[str]) -> None:
+    `origins` are as browsers write them; `welcomes` knows more of them, for which there are tokens.
+    """
+
+    def __init__(self, app: App, origins: Collection[str], welcomes: Callable[[str], bool]) -> None:
         self._app = app
         self._origins = frozenset(origins)
+        self._welcomes = welcomes
         self._script = Script.read()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -55,10 +63,10 @@ class Browsers:
         elif scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
             await _answer(send, 204, [*_allowing(said), *_PREFLIGHT])
         else:
-            await self._app(_as_json(scope, headers), receive, _telling(send, said))
+            await self._app(_as_of_a_program(scope, headers), receive, _telling(send, said))
 
     def _is_known(self, origin: str) -> bool:
-        return origin in self._origins or is_of_this_machine(origin)
+        return origin in self._origins or is_of_this_machine(origin) or self._welcomes(origin)
 
 
 def is_of_this_machine(origin: str) -> bool:
@@ -75,12 +83,16 @@ def is_of_this_machine(origin: str) -> bool:
         return False
 
 
-def _as_json(scope: MutableMapping[str, Any], headers: dict[bytes, bytes]) -> MutableMapping[str, Any]:
-    """Text is JSON where pages send log records."""
-    media = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if scope["path"] != _LOGS or media != b"text/plain":
+def _as_of_a_program(scope: MutableMapping[str, Any], headers: dict[bytes, bytes]) -> MutableMapping[str, Any]:
+    """Text is JSON where pages send log records, and a token in the address is one in the header."""
+    if scope["path"] != _LOGS:
         return scope
-    return {**scope, "headers": [*(headers | {b"content-type": b"application/json"}).items()]}
+    found = _TOKEN.search(scope.get("query_string", b""))
+    if found:
+        headers = {b"authorization": b"Bearer " + found[1]} | headers
+    if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() == b"text/plain":
+        headers = headers | {b"content-type": b"application/json"}
+    return {**scope, "headers": [*headers.items()]}
 
 
 def _allowing(origin: bytes) -> list[tuple[bytes, bytes]]:

@@ -29,11 +29,6 @@ _DIALECTS: dict[str, Dialect] = {
 }
 _TAKEN = ", ".join(path for path in _DIALECTS if path != otlp_dialect.PROFILES)
 _BODY_TIMEOUT_S = 30.0
-_PREFLIGHT = (
-    (b"access-control-allow-methods", b"POST"),
-    (b"access-control-allow-headers", b"authorization, content-type, content-encoding"),
-    (b"access-control-max-age", b"3600"),
-)
 _MAX_HELD_BYTES = 256 * 2**20
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -65,14 +60,9 @@ class OtlpHttpApp:
         head = head_of(scope["method"], scope["path"], headers)
         dialect = _DIALECTS.get(head.path, otlp_dialect)
         origin = headers[b"origin"].decode("latin-1") if b"origin" in headers else None
-        if origin is not None and self._door.welcomes(origin):
-            send = _sharing(origin, send)
         try:
             if head.path not in _DIALECTS:
                 raise Refusal(404, f"There is nothing at {head.path[:200]}: onejob takes POST {_TAKEN}.")
-            if head.method == "OPTIONS" and origin is not None and self._door.gate is not None:
-                await _send(send, Reply(204, head.media, b"", _PREFLIGHT))
-                return
             self._door.admit(headers.get(b"authorization", b"").decode("latin-1"), origin)
             way = dialect.way(head, self._door.max_request_bytes)
             accepted = await self._accept(way, headers, receive)
@@ -127,18 +117,6 @@ class OtlpHttpApp:
         except TimeoutError:
             raise Refusal(408, f"The body took longer than {_BODY_TIMEOUT_S:.0f} s.") from None
         return b"".join(pieces)
-
-
-def _sharing(origin: str, send: Send) -> Send:
-    """Tells the browser that pages of this origin may read the answer."""
-
-    async def shared(message: MutableMapping[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            allowed = ((b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"origin"))
-            message["headers"] = [*message["headers"], *allowed]
-        await send(message)
-
-    return shared
 
 
 def _headers_of(error: IntakeError) -> Headers:

@@ -44,7 +44,7 @@ class Intake:
             self._backfill = Backfill(door, _retention(settings), lambda: datetime.now(UTC))
             self._grpc = GrpcServer(door, settings.listen_host, settings.otlp_grpc_port)
             undo.callback(self._grpc.stop)
-            app = Browsers(OtlpHttpApp(door), settings.browser_origins)
+            app = Browsers(OtlpHttpApp(door), settings.browser_origins, door.welcomes)
             self._http = HttpServer(app, settings.listen_host, settings.otlp_http_port)
             self._scraper = Scraper(settings.scrape_targets, door, settings.scrape_max_bytes)
             undo.pop_all()
