@@ -6,8 +6,11 @@ FROM python:3.11.14-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 COPY requirements/server.txt requirements/build.txt requirements/
+# drain3 has no wheel: it is built with the setuptools of requirements/build.txt, which goes again below.
 RUN python -m venv /opt/onejob \
-    && /opt/onejob/bin/pip install --require-hashes --only-binary :all: --requirement requirements/server.txt
+    && /opt/onejob/bin/pip install --require-hashes --only-binary :all: --requirement requirements/build.txt \
+    && /opt/onejob/bin/pip install --require-hashes --only-binary :all: --no-binary drain3 --no-build-isolation \
+        --requirement requirements/server.txt
 # The sources come last: a change of code installs no dependency again.
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
@@ -15,7 +18,7 @@ RUN python -m venv /opt/build \
     && /opt/build/bin/pip install --require-hashes --only-binary :all: --requirement requirements/build.txt \
     && /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /tmp/wheel . \
     && /opt/onejob/bin/pip install --no-deps /tmp/wheel/*.whl \
-    && /opt/onejob/bin/pip uninstall --yes pip setuptools
+    && /opt/onejob/bin/pip uninstall --yes pip setuptools hatchling editables pathspec pluggy trove-classifiers
 
 FROM python:3.11.14-slim-bookworm
 

@@ -18,7 +18,8 @@ CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 4)
 BESIDE := -n $(shell n=$(CORES); echo $$((n > 6 ? 8 : n + 2))) --dist worksteal
 # Quick ones that start no component; `make test` runs them all.
 UNIT := tests/benchmarks tests/stats tests/test_repository.py \
-	$(addprefix tests/verdict/test_,$(addsuffix .py,decide fingerprints judge report)) \
+	$(addprefix tests/verdict/test_,$(addsuffix .py,decide fingerprints frames judge report)) \
+	$(addprefix tests/known/test_,$(addsuffix .py,lifecycle templates)) \
 	$(addprefix tests/act/test_,$(addsuffix .py,gate limits plan rollout))
 
 JAVASCRIPT := tests/ingest/javascript/node_modules

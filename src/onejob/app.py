@@ -35,6 +35,8 @@ from onejob.history.places import places
 from onejob.history.service import DailyCalibration, History
 from onejob.ingest.errors import IntakeError
 from onejob.ingest.service import Intake
+from onejob.known.look import ErrorLook
+from onejob.known.watch import ErrorWatch
 from onejob.model.deployment import Deployment
 from onejob.model.evidence import EvidenceBatch
 from onejob.model.explanation import Explanation
@@ -48,7 +50,9 @@ from onejob.state.deployments import Deployments
 from onejob.state.errors import NotFoundError, StateError
 from onejob.state.events import Events
 from onejob.state.evidence import Evidences
+from onejob.state.known_errors import KnownErrors
 from onejob.state.leases import Leases
+from onejob.state.readings import Readings
 from onejob.state.returns import WaitingReturns
 from onejob.state.rollouts import Rollouts
 from onejob.state.verdicts import Explanations, Verdicts
@@ -187,6 +191,7 @@ def _services(
     cycle.start()
     stack.callback(cycle.stop)
     history = _history(settings, engine, database, stack)
+    _watch_errors(settings, engine, database, stack)
     return assemble(
         settings,
         database,
@@ -251,6 +256,14 @@ def _history(settings: Settings, engine: Engine, database: Database, stack: Exit
         stack.callback(daily.stop)
     stack.callback(jobs.stop)
     return history
+
+
+def _watch_errors(settings: Settings, engine: Engine, database: Database, stack: ExitStack) -> None:
+    looking = ErrorLook(engine, KnownErrors(database), Readings(database), KnownVersions(database), settings)
+    holder = _server_id(settings.data_dir)
+    watch = ErrorWatch(looking, Leases(database), holder, utc_now, settings.errors_tick_s)
+    watch.start()
+    stack.callback(watch.stop)
 
 
 def _serve_web(services: Services, web_socket: socket.socket, stack: ExitStack) -> None:

@@ -200,6 +200,19 @@ class Settings(BaseSettings):
     )
     calibrate_placebo_s: Seconds = Field(3600.0, description="How long each of them is judged.")
 
+    errors_tick_s: Seconds = Field(
+        30.0, description="How often telemetry is read for errors and log messages that were not known."
+    )
+    log_templates_max: int = Field(
+        1_000,
+        ge=10,
+        le=100_000,
+        description="Log messages told apart in one service; beyond them, those that came longest ago are forgotten.",
+    )
+    log_lines_per_look: int = Field(
+        5_000, ge=100, le=10**6, description="Distinct lines of logs that one look reads at most; the rest is left out."
+    )
+
     rollout_mode: Literal["observe", "advise", "act"] = Field(
         "observe", description="What a rollout may do unless it says otherwise itself."
     )

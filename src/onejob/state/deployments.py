@@ -112,7 +112,7 @@ class Deployments:
 
     def find(self, service: str, environment: str, version: str) -> Deployment | None:
         """The latest deployment of a version; a plain version also finds `version@build`."""
-        builds = _escaped(version + BUILD_SEPARATOR) + "%"
+        builds = escaped(version + BUILD_SEPARATOR) + "%"
         named = or_(deployments.c.version == version, deployments.c.version.like(builds, escape="\\"))
         found = self._some(_of(service, environment).where(named).order_by(*_NEWEST_FIRST).limit(1))
         return found[0] if found else None
@@ -237,12 +237,13 @@ def _conditions(chosen: DeploymentFilter) -> list[ColumnElement[bool]]:
 
 
 def _contains(text: str) -> ColumnElement[bool]:
-    pattern = f"%{_escaped(text)}%"
+    pattern = f"%{escaped(text)}%"
     searched = (deployments.c.service, deployments.c.version, deployments.c.actor, deployments.c.commit)
     return or_(*(column.ilike(pattern, escape="\\") for column in searched))
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """For LIKE with `\\` as its escape: the text itself, and no pattern."""
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 

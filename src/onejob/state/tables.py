@@ -203,3 +203,80 @@ waiting_returns = Table(
     Column("version", Text, primary_key=True),
     Column("document", LargeBinary, nullable=False),
 )
+
+# `resolved_at` and `regressed_at` say which status it has; see KnownError.
+known_errors = Table(
+    "known_errors",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("service", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("severity", Integer, nullable=False),
+    Column("first_seen_at", Moment, nullable=False),
+    Column("last_seen_at", Moment, nullable=False),
+    Column("first_version", Text, nullable=False),
+    Column("last_version", Text, nullable=False),
+    Column("sample", Text, nullable=False),
+    Column("trace_id", Text, nullable=False),
+    Column("span_id", Text, nullable=False),
+    Column("resolved_at", Moment),
+    Column("resolved_by", Text),
+    Column("resolved_in", Text),
+    Column("regressed_at", Moment),
+    Column("regressed_in", Text),
+)
+Index("ix_known_errors_last_seen", known_errors.c.last_seen_at, known_errors.c.id)
+Index("ix_known_errors_first_seen", known_errors.c.first_seen_at, known_errors.c.id)
+Index(
+    "ix_known_errors_place",
+    known_errors.c.service,
+    known_errors.c.environment,
+    known_errors.c.last_seen_at,
+    known_errors.c.id,
+)
+
+
+def _error_id(**options: Any) -> Column[str]:
+    return Column("error_id", Text, ForeignKey("known_errors.id"), nullable=False, **options)
+
+
+known_error_versions = Table(
+    "known_error_versions",
+    metadata,
+    _error_id(primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("first_seen_at", Moment, nullable=False),
+    Column("last_seen_at", Moment, nullable=False),
+)
+
+known_error_changes = Table(
+    "known_error_changes",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    _error_id(),
+    Column("at", Moment, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("actor", Text),
+    Column("version", Text),
+)
+Index("ix_known_error_changes_error", known_error_changes.c.error_id, known_error_changes.c.id)
+
+log_templates = Table(
+    "log_templates",
+    metadata,
+    Column("service", Text, primary_key=True),
+    Column("environment", Text, primary_key=True),
+    Column("document", LargeBinary, nullable=False),
+)
+
+# How far something has read telemetry: whoever moves it on says from where, so that of two that read, one does.
+reading_positions = Table(
+    "reading_positions",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("read_until", Moment, nullable=False),
+)

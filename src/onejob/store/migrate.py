@@ -100,6 +100,7 @@ def _set_retention(engine: Engine, definitions: dict[str, str], settings: Settin
     wanted = (
         ("otel_traces", "toDateTime(Timestamp)", settings.traces_retention_days),
         ("operation_rollup", "Bin", settings.rollup_retention_days),
+        ("error_counts", "Bin", settings.rollup_retention_days),
         ("otel_logs", "TimestampTime", settings.logs_retention_days),
         *((f"otel_metrics_{kind}", "toDateTime(TimeUnix)", settings.metrics_retention_days) for kind in POINTS),
     )

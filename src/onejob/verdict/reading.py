@@ -30,7 +30,10 @@ _BIN_START = "intDiv(toUnixTimestamp64Nano(Timestamp) + Duration, {width:Int64} 
 _PLACES = 52  # of a double, after the first
 _GROUPS = 16  # of sessions: enough to see clusters, few enough to be small
 _MOST_STACKS = 200  # distinct ones of a version in a bin; one that throws more than this has other worries
-_MOST_CHARS = 8_000
+MOST_CHARS = 8_000
+# Stacks (or messages, where there is none) that are the same but for numbers, by which the engine groups them. What
+# they have in common beyond that is `fingerprints`' to say.
+SAME_STACK = "cityHash64(replaceRegexpAll(if(Stack = '', Text, Stack), '0x[0-9a-fA-F]+|[0-9]+', '*'))"
 _KNOWN_FOR_S = 86_400  # what a day showed is not new
 _MOST_KNOWN = 2_000
 
@@ -108,7 +111,7 @@ def read_vitals(engine: Reader, scope: Scope) -> tuple[Vital, ...]:
 
 def read_novelties(engine: Reader, scope: Scope, most: int = _MOST_STACKS) -> tuple[NoveltyCell, ...]:
     """Errors that were thrown, per version and bin; of each, those in the most traces, or sessions of browsers."""
-    limits: dict[str, Scalar] = {"most_rows": most, "most_chars": _MOST_CHARS}
+    limits: dict[str, Scalar] = {"most_rows": most, "most_chars": MOST_CHARS}
     rows = _rows(engine, "exceptions", scope, limits, spans=_events_of(scope), session=_session())
     merged: dict[tuple[str, str, str, int], NoveltyCell] = {}
     for row in rows:
@@ -154,7 +157,8 @@ def read_known(engine: Reader, scope: Scope, deployment: Deployment) -> tuple[No
 
 def _rows(engine: Reader, name: str, scope: Scope, params: dict[str, Scalar], **fills: object) -> list[dict[str, Any]]:
     template = Template(_QUERIES.joinpath(f"{name}.sql").read_text())
-    sql = template.substitute({"spans": scope.relation} | fills, in_scope=_IN_SCOPE, bin_start=_BIN_START)
+    fixed = {"same": SAME_STACK, "in_scope": _IN_SCOPE, "bin_start": _BIN_START}
+    sql = template.substitute({"spans": scope.relation} | fills, **fixed)
     rows: list[dict[str, Any]] = engine.query(sql, scope.params() | params).to_pylist()
     return rows
 

@@ -10,7 +10,7 @@ from onejob.store.rollup import SPANS, environment_filter
 
 Counted = TypeVar("Counted", Cell, ValueCell, NoveltyCell)
 
-_LONGEST_SPAN_S = 900  # longer ones are not read: they would have to be looked for in all that began before
+LONGEST_SPAN_S = 900  # longer ones are not read: they would have to be looked for in all that began before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Scope:
             "since": self.since,
             "until": self.until,
             "width": self.width_s,
-            "longest": _LONGEST_SPAN_S,
+            "longest": LONGEST_SPAN_S,
         }
 
 

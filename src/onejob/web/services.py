@@ -18,6 +18,7 @@ from onejob.durations import Durations
 from onejob.history.service import History
 from onejob.ingest.backfill import Taken
 from onejob.ingest.dead_letters import DeadLetter
+from onejob.known.catalogue import Catalogue
 from onejob.model.deployment import Deployment
 from onejob.model.evidence import EvidenceBatch
 from onejob.model.telemetry import Kind
@@ -91,6 +92,7 @@ class Services:
     versions: KnownVersions
     backtests: Backtests
     calibrations: Calibrations
+    errors: Catalogue
     reports: Reports
     events: Events
     access: Access
@@ -145,6 +147,7 @@ def assemble(
         versions=versions,
         backtests=Backtests(database),
         calibrations=Calibrations(database),
+        errors=Catalogue(database, engine, clock),
         reports=Reports(deployments, rollouts, verdicts, versions, events, settings),
         events=events,
         access=access or Access(settings, database, clock),

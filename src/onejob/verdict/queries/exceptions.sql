@@ -21,7 +21,7 @@ FROM
         Said['exception.type'] AS Type,
         substringUTF8(Said['exception.stacktrace'], 1, {most_chars:UInt32}) AS Stack,
         substringUTF8(Said['exception.message'], 1, 500) AS Text,
-        cityHash64(replaceRegexpAll(if(Stack = '', Text, Stack), '0x[0-9a-fA-F]+|[0-9]+', '*')) AS Same,
+        ${same} AS Same,
         (Timestamp, SpanId, cityHash64(Stack, Text)) AS Order
     FROM ${spans}
     ARRAY JOIN Events.Name AS Event, Events.Attributes AS Said

@@ -1,0 +1,45 @@
+-- Log records of [since, until) that carry no exception: distinct lines (but for numbers) per version and minute, warnings
+-- and errors first, else drawn by their hash; with how often they came, and the first of them.
+SELECT
+    Service,
+    Place,
+    Version,
+    Build,
+    intDiv(At, 60000000000) * 60 AS BinStart,
+    cityHash64(replaceRegexpAll(Line, '[0-9a-fA-F]{12,}|0x[0-9a-fA-F]+|[0-9]+', '*')) AS Same,
+    count() AS Count,
+    max(Level) AS Severity,
+    min(At) AS FirstNs,
+    max(At) AS LastNs,
+    argMin(Line, Order) AS Sample,
+    argMin(TraceId, Order) AS SampleTrace,
+    argMin(SpanId, Order) AS SampleSpan
+FROM
+(
+    SELECT
+        toString(ServiceName) AS Service,
+        toString(Environment) AS Place,
+        toString(Version) AS Version,
+        toString(Build) AS Build,
+        TraceId,
+        SpanId,
+        toInt64(toUnixTimestamp64Nano(Timestamp)) AS At,
+        substringUTF8(Body, 1, {most_chars:UInt32}) AS Line,
+        if(SeverityNumber > 0, SeverityNumber, toUInt8(transform(
+            lower(SeverityText),
+            ['trace', 'debug', 'info', 'notice', 'warn', 'warning', 'err', 'error', 'crit', 'critical', 'fatal'],
+            [1, 5, 9, 10, 13, 13, 17, 17, 21, 21, 21],
+            0
+        ))) AS Level,
+        (At, SpanId, Line) AS Order
+    FROM otel_logs
+    WHERE TimestampTime >= toDateTime({since:Int64}, 'UTC')
+        AND TimestampTime < toDateTime({until:Int64}, 'UTC')
+        AND Body != ''
+        AND LogAttributes['exception.type'] = ''
+        AND LogAttributes['exception.stacktrace'] = ''
+    LIMIT {most_read:UInt64}
+)
+GROUP BY Service, Place, Version, Build, BinStart, Same
+ORDER BY Severity >= 13 DESC, cityHash64(Same, BinStart), Version, Build
+LIMIT {most_rows:UInt32}
