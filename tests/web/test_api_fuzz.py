@@ -65,8 +65,8 @@ def test_progress(api: Api, body: dict[str, Any]) -> None:
 @RELAXED
 @given(ANY_JSON)
 def test_bodies_of_any_form(api: Api, body: Any) -> None:
-    for url in ("/api/v1/deployments", "/api/v1/rollouts"):
-        send(api, "POST", url, body)
+    for path in ("deployments", "rollouts", "errors/err_0/resolve", "errors/err_0/reopen"):
+        send(api, "POST", f"/api/v1/{path}", body)
 
 
 @RELAXED
@@ -79,6 +79,21 @@ def test_bodies_of_any_form(api: Api, body: Any) -> None:
 )
 def test_queries(api: Api, query: dict[str, str]) -> None:
     response = api.get("/deployments", params=query)
+    assert response.status_code in (200, 422), response.text
+    assert response.json()
+
+
+@RELAXED
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ["service", "version", "new_in", "status", "kind", "least_severity", "text", "limit", "cursor"]
+        ),
+        ANY_TEXT.map(lambda text: text.encode("utf-8", "replace").decode()) | st.sampled_from(["new", "error", "13"]),
+    )
+)
+def test_queries_of_errors(api: Api, query: dict[str, str]) -> None:
+    response = api.get("/errors", params=query)
     assert response.status_code in (200, 422), response.text
     assert response.json()
 

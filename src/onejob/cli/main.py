@@ -19,6 +19,7 @@ from onejob.cli import (
     forget,
     gate,
     importing,
+    known_errors,
     rollout,
     serve,
     status,
@@ -44,6 +45,7 @@ app.command("import")(importing.import_)
 app.add_typer(deployment.app, name="deployment")
 app.add_typer(verdict.app, name="verdict")
 app.add_typer(rollout.app, name="rollout")
+app.add_typer(known_errors.app, name="errors")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(users.app, name="user")
 app.add_typer(tokens.app, name="token")

@@ -1,5 +1,6 @@
 """Options that several commands share, and how their values are read."""
 
+import getpass
 import re
 from datetime import UTC, datetime
 from typing import Annotated
@@ -49,3 +50,12 @@ def read_share(text: str | None) -> float | None:
     if not 0 <= share <= 1:
         raise UsageError(f"{text!r} is no share of traffic: it lies between 0 and 1, 10 % is 0.1 or 10%.")
     return share
+
+
+def local_user() -> str:
+    """Who is logged in here; the server takes anybody's word for it, where it wants no login."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container whose user has no name
+        name = "somebody"
+    return f"{name[:100]} (command line)"

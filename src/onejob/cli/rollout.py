@@ -1,6 +1,5 @@
 """`onejob rollout`: let onejob move the traffic of a deployment, look at it, and step in."""
 
-import getpass
 from typing import Annotated, Any, Literal
 
 import typer
@@ -10,7 +9,7 @@ from onejob.cli.client import Api, Document
 from onejob.cli.errors import UsageError
 from onejob.cli.lookup import Which as Deployment
 from onejob.cli.lookup import deployment_id, rollout_id
-from onejob.cli.options import DEFAULT_URL, Environment, Json, Url, read_duration_s, read_share
+from onejob.cli.options import DEFAULT_URL, Environment, Json, Url, local_user, read_duration_s, read_share
 from onejob.cli.output import in_words, note, parse_time, print_fields, print_json, print_table, share
 
 app = typer.Typer(no_args_is_help=True, help="Move traffic step by step, and step in.", rich_markup_mode=None)
@@ -159,17 +158,8 @@ def _command(
     **more: Any,
 ) -> None:
     api = Api(url)
-    body = {"actor": actor or _local_user(), **more}
+    body = {"actor": actor or local_user(), **more}
     _print(api.post(f"{PATH}/{rollout_id(api, which, environment)}/{command}", body), as_json)
-
-
-def _local_user() -> str:
-    """Who is logged in here; the server takes anybody's word for it, where it wants no login."""
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a container whose user has no name
-        name = "somebody"
-    return f"{name[:100]} (command line)"
 
 
 def _print(rollout: Document, as_json: bool) -> None:

@@ -75,9 +75,16 @@ class Catalogue:
         """(service, environment) of which any is known."""
         return error_lists.services(self._database)
 
+    def one(self, error_id: str) -> KnownError:
+        """NotFoundError if there is none."""
+        error = self._errors.get(error_id) if error_id.isprintable() else None
+        if error is None:
+            raise NotFoundError(f"There is no error {error_id!r}: GET /api/v1/errors lists what there is.")
+        return error
+
     def detail(self, error_id: str, back: timedelta = timedelta(days=7)) -> Detail:
         """One of them, with its counts of the last days. NotFoundError if there is none."""
-        error = self._one(error_id)
+        error = self.one(error_id)
         now = self._clock()
         step_s = _step_s(back)
         until = now + timedelta(seconds=step_s)
@@ -96,7 +103,7 @@ class Catalogue:
     ) -> KnownError:
         """It is gone in this version, or in the next one; unless said, in the one that began to serve last."""
         if not in_next_version and version is None:
-            version = self._newest(self._one(error_id))
+            version = self._newest(self.one(error_id))
         at, fixed_in = self._clock(), None if in_next_version else version
         return self._errors.change(error_id, lambda error: resolved(error, at, by, fixed_in))
 
@@ -104,12 +111,6 @@ class Catalogue:
         """It is not gone."""
         at = self._clock()
         return self._errors.change(error_id, lambda error: reopened(error, at, by))
-
-    def _one(self, error_id: str) -> KnownError:
-        error = self._errors.get(error_id) if error_id.isprintable() else None
-        if error is None:
-            raise NotFoundError(f"There is no error {error_id!r}: GET /api/v1/errors lists what there is.")
-        return error
 
     def _newest(self, error: KnownError) -> str:
         """The version that began to serve last; of a service that only logs, the one that showed it last."""

@@ -84,6 +84,10 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/api/v1/calibrations"): _does(Role.OPERATOR, "calibration.start"),
     ("GET", "/api/v1/calibrations"): VIEW,
     ("GET", "/api/v1/replays/{job_id}"): VIEW,
+    ("GET", "/api/v1/errors"): VIEW_SERVICE,
+    ("GET", "/api/v1/errors/{error_id}"): VIEW_SERVICE,
+    ("POST", "/api/v1/errors/{error_id}/resolve"): _does(Role.DEVELOPER, "error.resolve", by_service=True),
+    ("POST", "/api/v1/errors/{error_id}/reopen"): _does(Role.DEVELOPER, "error.reopen", by_service=True),
     ("POST", "/api/v1/import"): Rule(role=Role.OPERATOR),  # telemetry, as at the doors: thousands of bodies an import
     ("GET", "/api/v1/dead-letters"): Rule(role=Role.OPERATOR),
     ("POST", "/api/v1/dead-letters/replay"): _does(Role.OPERATOR, "dead-letters.replay"),

@@ -7,6 +7,7 @@ from typing import Any
 from onejob.act.rollout import waits_for
 from onejob.model.deployment import Deployment, Status
 from onejob.model.explanation import Explanation
+from onejob.model.known_error import KnownError
 from onejob.model.rollout import Rollout
 from onejob.model.verdict import Reason, State, Verdict
 from onejob.state.codec import Plain, iso, to_plain
@@ -50,6 +51,11 @@ def explanation_document(explanation: Explanation | None) -> dict[str, Any]:
     document = _plain(explanation)
     document.pop("deployment_id")
     return document
+
+
+def error_document(error: KnownError, now: datetime, last_day: int | None) -> dict[str, Any]:
+    """An error or a log message, with its status as of now."""
+    return {**_plain(error), "status": error.status_at(now).value, "last_day": last_day}
 
 
 def rollout_document(rollout: Rollout, verdict: Verdict | None, now: datetime) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from fastapi import Depends, Query, Request
 from onejob.changes.errors import InvalidReportError
 from onejob.changes.texts import read_text
 from onejob.model.deployment import Source
+from onejob.model.known_error import ErrorKind, ErrorStatus
 from onejob.model.verdict import State
 from onejob.state.deployments import DeploymentFilter
+from onejob.state.error_lists import ErrorFilter
 from onejob.web.caller import Caller, caller_of
 from onejob.web.services import Services
 
@@ -63,6 +65,32 @@ def _its_service(by: Caller, asked: str | None) -> str | None:
         return asked
     by.check(asked or by.principal.service)
     return by.principal.service
+
+
+def _chosen_errors(
+    by: By,
+    service: Text = None,
+    environment: Text = None,
+    version: Annotated[str | None, Query(max_length=200, description="Shown by this version.")] = None,
+    new_in: Annotated[str | None, Query(max_length=200, description="Shown by this version first.")] = None,
+    status: ErrorStatus | None = None,
+    kind: ErrorKind | None = None,
+    least_severity: Annotated[int, Query(ge=0, le=24, description="OpenTelemetry's number: 13 is WARN.")] = 0,
+    text: Annotated[str | None, Query(max_length=200, description="In title, message, service or id.")] = None,
+) -> ErrorFilter:
+    return ErrorFilter(
+        service=_its_service(by, _clean(service, "service")),
+        environment=_clean(environment, "environment"),
+        version=_clean(version, "version"),
+        new_in=_clean(new_in, "new_in"),
+        status=status,
+        kind=str(kind) if kind else None,
+        least_severity=least_severity,
+        text=_clean(text, "text"),
+    )
+
+
+ChosenErrors = Annotated[ErrorFilter, Depends(_chosen_errors)]
 
 
 def _clean(value: str | None, field: str) -> str | None:

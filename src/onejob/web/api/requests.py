@@ -112,6 +112,20 @@ class ReplayBody(Body):
     ids: list[StrictInt] | None = Field(None, max_length=1000)
 
 
+class ResolveBody(Body):
+    """Who says that an error is gone, and since which version; the newest unless said."""
+
+    actor: StrictStr | None = Field(None, max_length=200)
+    version: StrictStr | None = Field(None, description="Seen again in an older one, it stays resolved.")
+    in_next_version: StrictBool = Field(False, description="In whichever version begins to serve after now.")
+
+
+class ReopenBody(Body):
+    """Who says so."""
+
+    actor: StrictStr | None = Field(None, max_length=200)
+
+
 class CommandBody(Body):
     """Who says so."""
 

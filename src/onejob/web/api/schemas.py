@@ -17,6 +17,7 @@ from onejob.model.explanation import (
     ServiceAtFault,
     SuspectedDeployment,
 )
+from onejob.model.known_error import ErrorCount, ErrorStatus, KnownError, SeenIn, StatusChange
 from onejob.model.rollout import Mode, RolloutState, Step, Transition
 from onejob.model.verdict import AgainstPast, ArmSummary, DecidedBy, FalseAlarms, MixShift, Reason, SignalResult, State
 from onejob.state.verdicts import VerdictChange
@@ -203,6 +204,38 @@ class ImportDocument:
     refused: list[RefusedRequest]
     wait_s: int | None
     wait_why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorDocument(KnownError):  # noqa: N818  a document about an error, not an exception
+    """An error or a log message; `last_day` is how often it came in the last 24 hours, null without the engine."""
+
+    status: ErrorStatus
+    last_day: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorsDocument:
+    """A page of errors, newest first; `next_cursor` is null on the last page."""
+
+    items: list[ErrorDocument]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorDetailDocument(ErrorDocument):
+    """One error with the versions that showed it, the latest first, and what was said of it, the oldest first.
+
+    `counts` are in steps of `step_s` seconds within [`since`, `until`), those without any left out; null without the
+    engine.
+    """
+
+    seen_in: list[SeenIn]
+    history: list[StatusChange]
+    since: datetime
+    until: datetime
+    step_s: int
+    counts: list[ErrorCount] | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from alembic import op
 from onejob.state.tables import Moment
 
 revision = "0006_access"
-down_revision = "0004_calibrations"
+down_revision = "0005_known_errors"
 
 
 def upgrade() -> None:
