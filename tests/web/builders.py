@@ -10,6 +10,7 @@ from typing import Any
 
 from onejob.history.errors import HistoryBusyError
 from onejob.history.jobs import Job
+from onejob.known.catalogue import Detail, Listed
 from onejob.model.backtest import Backtest, BacktestedDeployment, Saved
 from onejob.model.deployment import Deployment, Source, Status, Strategy
 from onejob.model.explanation import (
@@ -25,9 +26,12 @@ from onejob.model.explanation import (
     SuspectedDeployment,
     TraceSpan,
 )
+from onejob.model.known_error import ErrorCount, ErrorKind, KnownError, SeenIn, StatusChange
 from onejob.model.rollout import Mode, Rollout, RolloutPlan, RolloutState, Step, Transition
 from onejob.model.verdict import ArmSummary, EffectKind, Missing, Reason, SignalResult, State, Verdict
 from onejob.state.deployments import DeploymentFilter, DeploymentRecord, FilterChoices
+from onejob.state.error_lists import ErrorFilter, Order
+from onejob.state.errors import NotFoundError
 from onejob.state.events import Event, Events
 from onejob.state.paging import Page
 from onejob.state.timeline import Mark
@@ -414,6 +418,7 @@ class Lists:
         self.report: Backtest | None = None
         self.job: Job | None = None
         self.backtests: list[timedelta] = []
+        self.known = ErrorLists()
 
     def change(self, record: DeploymentRecord) -> None:
         """Add or replace a deployment and tell everyone."""
@@ -491,8 +496,104 @@ class Lists:
             raise HistoryBusyError(self.refusal)
         self.backtests.append(back)
 
+    @property
+    def errors(self) -> "ErrorLists":
+        return self.known
+
     def follow(self, heartbeat_s: float) -> AsyncIterator[Event | None]:
         return self.events.follow(heartbeat_s)
+
+
+class ErrorLists:
+    """`ErrorData` made of a list."""
+
+    def __init__(self, *details: Detail) -> None:
+        self.details = list(details)
+        self.said: list[tuple[str, ...]] = []
+        self.counts: dict[str, int] | None = {one.error.id: 1234 for one in details}
+
+    def _wanted(self, wanted: ErrorFilter) -> list[KnownError]:
+        errors = [one.error for one in self.details]
+        return [
+            one
+            for one in errors
+            if wanted.service in (None, one.service)
+            and wanted.new_in in (None, one.first_version)
+            and wanted.status in (None, one.status_at(NOW))
+            and one.severity >= wanted.least_severity
+            and (wanted.text or "") in one.title
+        ]
+
+    def page(
+        self, wanted: ErrorFilter, *, limit: int = 50, cursor: str | None = None, order: Order = "last_seen"
+    ) -> Listed:
+        found, start = self._wanted(wanted), int(cursor or 0)
+        following = str(start + limit) if start + limit < len(found) else None
+        return Listed(page=Page(tuple(found[start : start + limit]), following), counts=self.counts)
+
+    def how_many(self, wanted: ErrorFilter) -> int:
+        return len(self._wanted(wanted))
+
+    def places(self) -> list[tuple[str, str]]:
+        return sorted({(one.error.service, one.error.environment) for one in self.details})
+
+    def detail(self, error_id: str) -> Detail:
+        for one in self.details:
+            if one.error.id == error_id:
+                return one
+        raise NotFoundError(error_id)
+
+    def resolve(
+        self, error_id: str, by: str, version: str | None = None, *, in_next_version: bool = False
+    ) -> KnownError:
+        self.said.append(("resolve", error_id, by, "next" if in_next_version else ""))
+        return self.detail(error_id).error
+
+    def reopen(self, error_id: str, by: str) -> KnownError:
+        self.said.append(("reopen", error_id, by))
+        return self.detail(error_id).error
+
+
+def a_known_error(**changes: Any) -> KnownError:
+    """A KeyError that checkout 1.42.0 brought."""
+    values: dict[str, Any] = {
+        "id": "err_0123456789abcdef0123",
+        "service": "checkout",
+        "environment": "production",
+        "kind": ErrorKind.ERROR,
+        "fingerprint": "0123456789abcdef",
+        "title": "KeyError in price (checkout/pricing.py)",
+        "message": "'sku-17'",
+        "severity": 17,
+        "first_seen_at": START,
+        "last_seen_at": NOW - timedelta(minutes=2),
+        "first_version": "1.42.0",
+        "last_version": "1.42.0",
+        "sample": 'Traceback (most recent call last):\n  File "/app/checkout/pricing.py", line 42, in price\nKeyError',
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+        "span_id": "00f067aa0ba902b7",
+    }
+    return KnownError(**(values | changes))
+
+
+def a_detail(**parts: Any) -> Detail:
+    """Everything known of it."""
+    step = int(NOW.timestamp()) // 3600 * 3600
+    seen = {"first_seen_at": START, "last_seen_at": NOW}
+    values: dict[str, Any] = {
+        "error": a_known_error(),
+        "seen_in": [SeenIn(version="1.42.0", **seen), SeenIn(version="1.41.3", **seen)],
+        "history": [StatusChange(at=START, what="resolved", actor="mo", version="1.41.3")],
+        "since": NOW - timedelta(days=7),
+        "until": NOW + timedelta(hours=1),
+        "step_s": 3600,
+        "counts": [
+            ErrorCount(version="1.41.3", bin_start=step - 3600, count=7),
+            ErrorCount(version="1.41.3", bin_start=step, count=1),
+            ErrorCount(version="1.42.0", bin_start=step, count=41),
+        ],
+    }
+    return Detail(**(values | parts))
 
 
 def _fits(record: DeploymentRecord, wanted: DeploymentFilter) -> bool:

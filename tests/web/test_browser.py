@@ -13,8 +13,10 @@ from onejob.model.verdict import Missing, State
 
 from .builders import (
     NOW,
+    ErrorLists,
     Lists,
     a_backtest,
+    a_detail,
     a_record,
     a_row,
     a_signal,
@@ -33,6 +35,12 @@ DETAIL = "/deployments/dep_checkout1420"
 BACKGROUND = "getComputedStyle(document.body).backgroundColor"
 
 
+def _with_errors() -> Lists:
+    data = Lists(some_history())
+    data.known = ErrorLists(a_detail())
+    return data
+
+
 def _data(kind: str) -> tuple[Lists, str]:
     running = an_undecided_record(id="dep_running", version="1.43.0", started_at=NOW - timedelta(seconds=40))
     return {
@@ -45,6 +53,10 @@ def _data(kind: str) -> tuple[Lists, str]:
         "nothing": (Lists(), "/"),
         "traces only": (Lists(spans=5, services=["checkout"]), "/"),
         "unknown": (Lists(some_history()), "/deployments/nothing"),
+        "errors": (_with_errors(), "/errors"),
+        "no errors": (Lists(), "/errors"),
+        "error": (_with_errors(), "/errors/err_0123456789abcdef0123"),
+        "new errors": (_with_errors(), DETAIL),
     }[kind]
 
 
@@ -58,6 +70,10 @@ KINDS = [
     "nothing",
     "traces only",
     "unknown",
+    "errors",
+    "no errors",
+    "error",
+    "new errors",
 ]
 
 

@@ -17,7 +17,7 @@ from onejob.web.admission import Admission
 from onejob.web.api import router as api_router
 from onejob.web.head import HeadAsGet
 from onejob.web.messages import message
-from onejob.web.pages import account, audit, history, login, routes
+from onejob.web.pages import account, audit, error_routes, history, login, routes
 from onejob.web.pages.data import PageData
 from onejob.web.pages.product import ProductData
 from onejob.web.security import Guard, known_hosts
@@ -58,7 +58,7 @@ def build(
     # The usual interactive documentation loads scripts from elsewhere; /openapi.json is what tools read.
     app = FastAPI(title="onejob", version=__version__, docs_url=None, redoc_url=None)
     app.state.page_data = data
-    for router in (*routers, routes.router, history.router):
+    for router in (*routers, routes.router, error_routes.router, history.router):
         app.include_router(router)
     app.mount("/static", Cached(directory=_STATIC), name="static")
     app.add_exception_handler(404, _not_found)

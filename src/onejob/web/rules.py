@@ -45,6 +45,11 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/deployments/{deployment_id}/spark.svg"): VIEW,
     ("POST", "/deployments/{deployment_id}/rollout/{command}"): _does(Role.OPERATOR, "rollout.command"),
     ("POST", "/deployments/{deployment_id}/recompute"): Rule(role=Role.VIEWER),  # compares, and stores nothing
+    ("GET", "/errors"): VIEW,
+    ("GET", "/errors.csv"): VIEW,
+    ("GET", "/errors/{error_id}"): VIEW,
+    ("POST", "/errors/{error_id}/resolve"): _does(Role.DEVELOPER, "error.resolve"),
+    ("POST", "/errors/{error_id}/reopen"): _does(Role.DEVELOPER, "error.reopen"),
     ("POST", "/theme"): PUBLIC,  # a cookie of the visitor's own
     ("GET", "/events"): VIEW,
     ("GET", "/backtest"): VIEW,

@@ -10,9 +10,12 @@ from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from onejob.history.jobs import Job
+from onejob.known.catalogue import Detail, Listed
 from onejob.model.backtest import Backtest
 from onejob.model.deployment import Deployment
+from onejob.model.known_error import KnownError
 from onejob.state.deployments import DeploymentFilter, DeploymentRecord, FilterChoices
+from onejob.state.error_lists import ErrorFilter, Order
 from onejob.state.events import Event
 from onejob.state.paging import Page
 from onejob.state.timeline import Mark
@@ -34,6 +37,28 @@ class Telemetry:
 
 class CommandRefused(Exception):  # noqa: N818
     """The rollout cannot do that now; the message says why and what to do."""
+
+
+class ErrorData(Protocol):
+    """Errors and log messages as the pages see them: `known.catalogue.Catalogue`, or a test's lists."""
+
+    def page(
+        self, wanted: ErrorFilter, *, limit: int = 50, cursor: str | None = None, order: Order = "last_seen"
+    ) -> Listed:
+        """Newest first; BadCursorError for a cursor that was never handed out."""
+
+    def how_many(self, wanted: ErrorFilter) -> int: ...
+
+    def places(self) -> list[tuple[str, str]]: ...
+
+    def detail(self, error_id: str) -> Detail:
+        """NotFoundError if there is none; so below."""
+
+    def resolve(
+        self, error_id: str, by: str, version: str | None = None, *, in_next_version: bool = False
+    ) -> KnownError: ...
+
+    def reopen(self, error_id: str, by: str) -> KnownError: ...
 
 
 class PageData(Protocol):
@@ -78,6 +103,10 @@ class PageData(Protocol):
 
     def start_backtest(self, back: timedelta) -> None:
         """HistoryError or CommandRefused if it cannot be done now."""
+
+    @property
+    def errors(self) -> ErrorData:
+        """What is known of errors and log messages."""
 
     def follow(self, heartbeat_s: float) -> AsyncIterator[Event | None]:
         """What changes from now on; None every `heartbeat_s` without news."""

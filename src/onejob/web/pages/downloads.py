@@ -2,10 +2,13 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 
+from onejob.model.known_error import KnownError
 from onejob.model.verdict import SignalResult
 from onejob.state.deployments import DeploymentFilter, DeploymentRecord
+from onejob.state.error_lists import ErrorFilter, Order
 from onejob.verdict.basis import decided_by
 from onejob.web.pages.data import PageData
 
@@ -40,6 +43,30 @@ def _deployment(record: DeploymentRecord) -> list[object]:
     return [
         one.id, one.service, one.environment, one.version, one.previous_version or "", one.strategy.value,
         one.source.value, one.status.value, one.actor or "", one.started_at.isoformat(), finished, *told,
+    ]  # fmt: skip
+
+
+def errors(data: PageData, wanted: ErrorFilter, order: Order) -> Iterator[str]:
+    """Every error of the filter, newest first, a page at a time; `last_day` is empty while the engine is away."""
+    yield _line(
+        ["id", "service", "environment", "kind", "status", "severity", "title", "message", "first_version",
+         "last_version", "first_seen_at", "last_seen_at", "last_day"]
+    )  # fmt: skip
+    cursor, written = None, 0
+    while written < _MOST_ROWS:
+        listed = data.errors.page(wanted, limit=_PAGE, cursor=cursor, order=order)
+        yield "".join(_line(_error(one, listed.counts, data.now())) for one in listed.page.items)
+        written += len(listed.page.items)
+        cursor = listed.page.next_cursor
+        if cursor is None:
+            return
+
+
+def _error(one: KnownError, counts: Mapping[str, int] | None, now: datetime) -> list[object]:
+    return [
+        one.id, one.service, one.environment, one.kind.value, one.status_at(now).value, one.severity, one.title,
+        one.message, one.first_version, one.last_version, one.first_seen_at.isoformat(), one.last_seen_at.isoformat(),
+        "" if counts is None else counts.get(one.id, 0),
     ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from onejob.act.errors import ActError
 from onejob.history.jobs import Job
+from onejob.known.catalogue import Catalogue
 from onejob.model.backtest import Backtest
 from onejob.model.deployment import Deployment
 from onejob.state.deployments import DeploymentFilter, DeploymentRecord, FilterChoices
@@ -167,6 +168,10 @@ class ProductData:
         if self._services.history is None:
             raise CommandRefused("No history is replayed in this process: ask the server that judges.")
         self._services.history.start_backtest(self.now() - back)
+
+    @property
+    def errors(self) -> Catalogue:
+        return self._services.errors
 
     def follow(self, heartbeat_s: float) -> AsyncIterator[Event | None]:
         return self._services.events.follow(heartbeat_s)

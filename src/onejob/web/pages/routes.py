@@ -14,7 +14,7 @@ from onejob.store.rollup import SeriesPoint
 from onejob.web.caller import caller_of
 from onejob.web.charts import spark
 from onejob.web.pages import deployment as deployment_view
-from onejob.web.pages import downloads, evidence, filters, forms, listing, live, series, snippets
+from onejob.web.pages import downloads, errors, evidence, filters, forms, listing, live, series, snippets
 from onejob.web.pages.data import CommandRefused, PageData
 from onejob.web.pages.evidence import Choice
 from onejob.web.pages.render import render
@@ -129,7 +129,8 @@ def deployment(request: Request, data: Data, deployment_id: str) -> HTMLResponse
     opened = request.query_params.get("trace", "0")
     view = deployment_view.view(record, choice, points, frame, int(opened) if opened.isdecimal() else 0, now)
     notice = _NOTICES.get(request.query_params.get("said", ""), "")
-    return show(request, data, "deployment.html", view=view, notice=notice)
+    new = errors.new_in(record.deployment, data.errors, now)
+    return show(request, data, "deployment.html", view=view, notice=notice, new=new)
 
 
 def _series(data: PageData, record: Record, chosen: SignalResult, frame: series.Frame) -> Sequence[SeriesPoint]:
