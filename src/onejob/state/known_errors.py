@@ -91,7 +91,7 @@ class KnownErrors:
         columns = (versions.version, func.min(versions.first_seen_at, type_=versions.first_seen_at.type))
         query = select(*columns).select_from(joined).where(*here).group_by(versions.version)
         with self._database.read() as connection:
-            return dict(connection.execute(query).tuples().all())
+            return {row.version: row[1] for row in connection.execute(query)}
 
     def count_of(self, service: str, environment: str) -> int:
         """How many of a service are known."""
