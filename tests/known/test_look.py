@@ -54,6 +54,21 @@ def test_an_exception_in_a_log_record_is_the_same_error_and_one_trace_counts_onc
     assert store.count(store.only()) == {"1": 2}
 
 
+def test_frames_whose_names_differ_by_a_digit_are_two_errors_and_other_numbers_are_none(store: Store) -> None:
+    at = NOW - 5 * MINUTE
+    store.spans(
+        a_failing_span(at, stack("price_v1", 42) + "\n" + "user17"),
+        a_failing_span(at, stack("price_v1", 43) + "\n" + "user18"),
+        a_failing_span(at, stack("price_v2", 42) + "\n" + "user19"),
+    )
+    store.look()
+
+    assert {error.title: store.count(error)["1"] for error in store.found()} == {
+        "KeyError in price_v1 (checkout/pricing.py)": 2,
+        "KeyError in price_v2 (checkout/pricing.py)": 1,
+    }
+
+
 def test_looking_again_counts_nothing_twice_and_late_spans_once(store: Store) -> None:
     at = NOW - timedelta(seconds=30)
     store.spans(a_failing_span(at, stack()))

@@ -32,8 +32,16 @@ _GROUPS = 16  # of sessions: enough to see clusters, few enough to be small
 _MOST_STACKS = 200  # distinct ones of a version in a bin; one that throws more than this has other worries
 MOST_CHARS = 8_000
 # Stacks (or messages, where there is none) that are the same but for numbers, by which the engine groups them. What
-# they have in common beyond that is `fingerprints`' to say.
-SAME_STACK = "cityHash64(replaceRegexpAll(if(Stack = '', Text, Stack), '0x[0-9a-fA-F]+|[0-9]+', '*'))"
+# they have in common beyond that is `fingerprints`' to say. In a line of a frame, which is indented or numbered, digits
+# of a name are the name: api/v1/orders.py is not api/v2/orders.py. Elsewhere they are data: "no user17".
+SAME_STACK = r"""cityHash64(arrayMap(
+    line -> if(
+        match(line, '^[\\s#]'),
+        replaceRegexpAll(line, '0x[0-9a-fA-F]+|\\b[0-9]+\\b', '*'),
+        replaceRegexpAll(line, '0x[0-9a-fA-F]+|[0-9]+', '*')
+    ),
+    splitByChar('\n', if(Stack = '', Text, Stack))
+))"""
 _KNOWN_FOR_S = 86_400  # what a day showed is not new
 _MOST_KNOWN = 2_000
 
