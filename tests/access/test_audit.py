@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from known.builders import an_occurrence, see
 from onejob.model.access import Role
 from onejob.model.audit import START, AuditEntry, BrokenChainError, Head, digest, follow, read_head
 from onejob.model.rollout import RolloutState
@@ -183,6 +184,8 @@ def test_whatever_acts_writes_an_entry_before_it_does(site: Site) -> None:
     rollout = program.post("/rollouts", {"deployment_id": deployment, "driver": "fake", "mode": "act"}).json()["id"]
     other = program.start("payments")
     tokens = [program.post("/tokens", {"name": f"t{n}", "role": "viewer"}).json()["id"] for n in range(2)]
+    error = an_occurrence()
+    see(site.services.database, error)
     _, code = site.services.access.accounts.add("cy", Role.VIEWER)
     browser = site.browser("bo")
     again = {"password": "quite different words", "again": "quite different words"}
@@ -191,6 +194,8 @@ def test_whatever_acts_writes_an_entry_before_it_does(site: Site) -> None:
         ("POST", "/deployments/{deployment_id}/rollout/{command}"): lambda: browser.post(
             f"/deployments/{deployment}/rollout/hold"
         ),
+        ("POST", "/errors/{error_id}/resolve"): lambda: browser.post(f"/errors/{error.error_id}/resolve"),
+        ("POST", "/errors/{error_id}/reopen"): lambda: browser.post(f"/errors/{error.error_id}/reopen"),
         ("POST", "/backtest"): lambda: browser.post("/backtest", days="30"),
         ("POST", "/login"): lambda: site.browser().log_in("ada"),
         ("GET", "/login/provider/back"): lambda: site.browser().get("/login/provider/back?code=x&state=y"),
@@ -206,6 +211,8 @@ def test_whatever_acts_writes_an_entry_before_it_does(site: Site) -> None:
         ),
         ("POST", "/api/v1/rollouts"): post("/rollouts", {"deployment_id": other, "driver": "fake"}),
         ("POST", "/api/v1/rollouts/{rollout_id}/{command}"): post(f"/rollouts/{rollout}/abort"),
+        ("POST", "/api/v1/errors/{error_id}/resolve"): post(f"/errors/{error.error_id}/resolve"),
+        ("POST", "/api/v1/errors/{error_id}/reopen"): post(f"/errors/{error.error_id}/reopen"),
         ("POST", "/api/v1/users"): post("/users", {"name": "di"}),
         ("PATCH", "/api/v1/users/{name}"): lambda: program.ask("PATCH", "/api/v1/users/cy", json={"role": "viewer"}),
         ("POST", "/api/v1/users/{name}/link"): post("/users/cy/link"),
@@ -217,6 +224,7 @@ def test_whatever_acts_writes_an_entry_before_it_does(site: Site) -> None:
         ("POST", "/api/v1/backtests"),
         ("POST", "/api/v1/calibrations"),
         ("POST", "/api/v1/dead-letters/replay"),
+        ("POST", "/api/v1/forget"),
     }
     assert calls.keys() | elsewhere == {key for key, rule in RULES.items() if rule.acts}
     for key, call in calls.items():

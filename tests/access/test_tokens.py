@@ -6,6 +6,7 @@ import zlib
 
 import pytest
 
+from known.builders import an_occurrence, see
 from onejob.access.secrets import hidden, new_token, token_kind
 from onejob.model.access import Role, TokenKind
 from onejob.state.database import Database
@@ -123,6 +124,19 @@ def test_a_token_for_one_service_sees_and_touches_only_that(any_site: Site) -> N
         "tokens": program.post("/tokens", {"name": "x", "role": "viewer"}),
     }
     assert {name: answer.status_code for name, answer in refused.items()} == dict.fromkeys(refused, 403)
+
+
+def test_a_token_for_one_service_sees_and_resolves_only_its_errors(any_site: Site) -> None:
+    mine, theirs = an_occurrence(), an_occurrence(service="payments")
+    see(any_site.services.database, mine, theirs)
+    program = any_site.program(Role.DEVELOPER, service="checkout")
+
+    assert [one["id"] for one in program.get("/errors").json()["items"]] == [mine.error_id]
+    assert program.get("/errors", params={"service": "payments"}).status_code == 403
+    assert program.post(f"/errors/{mine.error_id}/resolve").status_code == 200
+    assert program.get(f"/errors/{theirs.error_id}").status_code == 403
+    for said in ("resolve", "reopen"):
+        assert program.post(f"/errors/{theirs.error_id}/{said}").status_code == 403
 
 
 @pytest.mark.parametrize(

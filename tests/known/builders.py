@@ -10,6 +10,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from onejob.config import Settings
 from onejob.known.catalogue import Catalogue
+from onejob.known.lifecycle import learnt
 from onejob.known.look import NAME, ErrorLook
 from onejob.model.known_error import ErrorKind, KnownError, Occurrence
 from onejob.state.database import Database
@@ -131,6 +132,16 @@ def an_occurrence(**said: Any) -> Occurrence:
         "span_id": "00f067aa0ba902b7",
     }
     return Occurrence(**(made_up | said))
+
+
+def see(database: Database, *occurrences: Occurrence) -> None:
+    """A look that found them."""
+    errors = KnownErrors(database)
+    since = Readings(database).position(NAME)
+    reading = Reading(name=NAME, since=since, until=(since or NOW) + timedelta(seconds=1))
+    ids = {one.error_id for one in occurrences}
+    shown = lambda place: errors.first_shown(*place)  # noqa: E731
+    errors.learn(reading, ids, lambda known: learnt(known, occurrences, shown, lambda _: 100))
 
 
 def titles(errors: Iterable[KnownError]) -> set[str]:

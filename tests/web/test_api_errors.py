@@ -5,12 +5,10 @@ from typing import Any
 
 import pytest
 
+from known import builders
 from known.builders import an_occurrence
-from onejob.known.lifecycle import learnt
 from onejob.model.known_error import ErrorKind, Occurrence, error_id
 from onejob.state.database import Database
-from onejob.state.known_errors import KnownErrors
-from onejob.state.readings import Reading, Readings
 from onejob.state.versions import KnownVersion, KnownVersions
 
 from .api_client import NOW, PROBLEM, Api
@@ -26,12 +24,7 @@ def api(state_database: Database) -> Api:
 
 def see(api: Api, *occurrences: Occurrence) -> None:
     """A look that found them."""
-    errors = KnownErrors(api.services.database)
-    since = Readings(api.services.database).position("errors")
-    reading = Reading(name="errors", since=since, until=(since or NOW) + timedelta(seconds=1))
-    shown = lambda place: errors.first_shown(*place)  # noqa: E731
-    ids = {one.error_id for one in occurrences}
-    errors.learn(reading, ids, lambda known: learnt(known, occurrences, shown, lambda _: 100))
+    builders.see(api.services.database, *occurrences)
 
 
 def seen(fingerprint: str = "f1", hours_ago: float = 1.0, **said: Any) -> Occurrence:
