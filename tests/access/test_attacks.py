@@ -1,8 +1,10 @@
 """What somebody tries who has read the code: each was tried by hand first, and those that worked were mended."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -216,3 +218,48 @@ def test_an_ingest_token_opens_no_page_and_no_api(site: Site) -> None:
         if rule.role is not None:
             assert program.ask(method, path.replace("{", "").replace("}", "")).status_code == 401, path
     assert PASSWORD not in repr(site.log())
+
+
+def test_who_tries_what_they_may_not_is_in_the_log_once_in_a_while(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    viewer = site.program(Role.VIEWER)
+    for path in ("/api/v1/users", "/api/v1/audit", "/audit%0A"):
+        assert viewer.ask("GET", f"{site.base}{path}").status_code == 403
+    (told,) = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
+    assert told == "refused GET '/api/v1/users': This takes the role admin, and token CI is viewer."
+
+
+def test_each_test_that_the_list_of_requirements_names_is_there() -> None:
+    tests = Path(__file__).parents[1]
+    named = re.findall(r"`([\w/]+\.py)?(?:::(test_\w+))?`", (tests.parent / "docs" / "security.md").read_text())
+    file = ""
+    for told, name in named:
+        file = told or file
+        if not file.startswith("src/") and name:
+            path = tests.parent / file if file.startswith("tests/") else tests / "access" / file
+            assert f"def {name}(" in path.read_text(), (file, name)
+    assert sum(bool(name) for _, name in named) > 60
+
+
+def test_the_list_of_requirements_has_each_of_levels_1_and_2_once() -> None:
+    """Their numbers are in a row within each section, so that the last of each section says which there are."""
+    text = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+    listed: list[str] = []
+    for items in re.findall(r"^\| ([\d., to]+) \|", text, re.MULTILINE):
+        for item in items.split(", "):
+            first, _, last = item.partition(" to ")
+            listed += _between(first, last) if last else [first]
+    assert len(listed) == len(set(listed)), [one for one in listed if listed.count(one) > 1]
+    assert len(listed) == 253
+
+
+def _between(first: str, last: str) -> list[str]:
+    """`7.2.1` to `7.2.4`; across sections, those that levels 1 and 2 have."""
+    if first.rpartition(".")[0] != last.rpartition(".")[0]:
+        return _SEVERAL[first, last]
+    section, _, start = first.rpartition(".")
+    return [f"{section}.{number}" for number in range(int(start), int(last.rpartition(".")[2]) + 1)]
+
+
+_SEVERAL = {("17.1.1", "17.3.2"): ["17.1.1", *(f"17.2.{number}" for number in range(1, 5)), "17.3.1", "17.3.2"]}

@@ -142,7 +142,9 @@ def test_a_cookie_that_somebody_else_made_up_is_not_taken_over(site: Site) -> No
 def test_a_logout_ends_this_session_and_no_other(site: Site) -> None:
     here, there = site.browser("ada"), site.browser("ada")
     cookie = here.cookie()
-    assert here.post("/logout").headers["location"] == "/login"
+    left = here.post("/logout")
+    assert left.headers["location"] == "/login"
+    assert left.headers["clear-site-data"] == '"cache", "storage"'
     here.cookies.set("onejob_session", cookie)
     assert not here.is_in(), "the cookie that was kept opens nothing"
     assert there.is_in()

@@ -5,6 +5,7 @@ session's cookie by itself, whoever made it ask. So a change that comes with a c
 of ours, by headers that no page can set: where they are missing, the answer is no. Tokens are never sent by themselves.
 """
 
+import logging
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from onejob.access.service import Access
 from onejob.model.access import LOCAL, Principal, Role, Via
+from onejob.seldom import Seldom
 from onejob.state.errors import StateError
 from onejob.web.cookies import is_https, session_cookie
 from onejob.web.messages import message, wants_page
@@ -22,6 +24,7 @@ from onejob.web.pages.data import PageData
 from onejob.web.proofs import bearer_of, is_ours, passed_on_by
 from onejob.web.rules import PUBLIC, Rule, rule_for
 
+_log = logging.getLogger(__name__)
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _CHALLENGE = {"www-authenticate": 'Bearer realm="onejob"'}
 _WRONG_TOKEN = {"www-authenticate": 'Bearer realm="onejob", error="invalid_token"'}
@@ -45,6 +48,7 @@ class Admission:
         self._app = app
         self._access = access
         self._data = page_data
+        self._seldom = Seldom(_log)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":  # there are none; one that was added would come past all of this
@@ -105,11 +109,16 @@ class Admission:
             if rule is None:
                 return self._say(request, 404, "Not found", "There is nothing at this address.")
             detail = f"This takes the role {wanted.role}, and {principal.name} is {principal.role}."
-            return self._say(request, 403, "Not allowed", detail)
+            return self._forbid(request, principal, detail)
         if principal.service is not None and not wanted.by_service:
             detail = f"This token is for {principal.service} only, and this address is about all services."
-            return self._say(request, 403, "Not allowed", detail)
+            return self._forbid(request, principal, detail)
         return None
+
+    def _forbid(self, request: Request, principal: Principal, detail: str) -> Response:
+        """The log says so, once a minute for each who tries: somebody looks for what they may do."""
+        self._seldom.warning(principal.name, "refused %s %r: %s", request.method, request.scope["path"][:200], detail)
+        return self._say(request, 403, "Not allowed", detail)
 
     def _log_in_first(self, request: Request) -> Response:
         if request.method in _SAFE and wants_page(request):

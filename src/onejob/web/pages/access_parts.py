@@ -33,6 +33,7 @@ def logged_in(response: Response, request: Request, services: Services, now: Log
 
 
 def logged_out(response: Response, request: Request, services: Services) -> Response:
-    """The response, with no session."""
+    """The response, with no session, and nothing of what was seen left in the browser."""
+    response.headers["clear-site-data"] = '"cache", "storage"'
     set_session(response, request, services.access.public_url, "", 0)
     return response
