@@ -10,6 +10,7 @@ import grpc
 import httpx
 import pytest
 
+import onejob.ingest
 from ingest.conftest import EXPORT
 from onejob.access.ingest_gate import IngestGate
 from onejob.access.token_book import TokenBook, Wanted
@@ -181,3 +182,14 @@ def test_a_page_that_is_being_left_has_its_token_in_the_address(doors: Doors) ->
     assert post("logs", SHOP) == 200
     assert [post("logs", SHOP, token) for token in ("", f"{shops}x", doors.make())] == [401, 401, 401]
     assert (post("logs", "https://evil.example"), post("logs", None), post("traces", SHOP)) == (403, 401, 401)
+
+
+def test_every_module_that_takes_telemetry_asks_for_a_token_first() -> None:
+    """A door that was added and forgets to would be open to everybody."""
+    ingest = Path(onejob.ingest.__file__).parent
+    takes = {path for path in ingest.rglob("*.py") if ".check_and_spool(" in path.read_text()}
+    asks = {path for path in takes if ".admit(" in path.read_text()}
+    assert len(asks) >= 2
+    others = {str(path.relative_to(ingest)) for path in takes - asks}
+    # The API's import has a rule of its own, and what is scraped was asked for by the settings.
+    assert others == {"backfill.py", "scrape/scraper.py"}
