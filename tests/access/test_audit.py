@@ -218,6 +218,8 @@ def test_whatever_acts_writes_an_entry_before_it_does(site: Site) -> None:
         ("POST", "/api/v1/users/{name}/link"): post("/users/cy/link"),
         ("POST", "/api/v1/users/{name}/logout"): post("/users/cy/logout"),
         ("POST", "/api/v1/tokens"): post("/tokens", {"name": "t", "role": "viewer"}),
+        ("POST", "/api/v1/backup"): post("/backup"),
+        ("POST", "/api/v1/forget"): post("/forget", {"attribute": "enduser.id", "value": "secret-4711"}),
         ("DELETE", "/api/v1/tokens/{token_id}"): lambda: program.ask("DELETE", f"/api/v1/tokens/{tokens[1]}"),
     }
     elsewhere = {  # they need an engine, or an intake; this server has neither
@@ -233,6 +235,7 @@ def test_whatever_acts_writes_an_entry_before_it_does(site: Site) -> None:
         call()
         assert RULES[key].acts in [entry.action for entry in site.log()[before:]], key
     assert follow(site.log()).seq == len(site.log())
+    assert "secret-4711" not in repr(site.log()), "whose telemetry is to be forgotten is not kept in turn"
 
 
 def test_what_was_refused_is_in_the_log_with_the_reason(site: Site) -> None:

@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from onejob.backup.archive import written
 from onejob.backup.snapshot import Snapshot, snapshot
-from onejob.web.api.parameters import Uses
+from onejob.web.api.parameters import By, Uses
 from onejob.web.api.problems import ProblemRoute
 from onejob.web.api.schemas import Problem
 
@@ -33,11 +33,12 @@ class _Sent(StreamingResponse):
     response_class=StreamingResponse,
     responses={200: {"content": {_TAR: {}}, "description": "A tar."}, 409: {"model": Problem}},
 )
-def backup(services: Uses) -> Response:
+def backup(services: Uses, by: By) -> Response:
     """A tar of one moment: telemetry, facts, the spool, and the key of the hashes, with checksums at its end.
 
     `onejob restore` makes a data directory of it. What ends without `manifest.json.sha256` was cut off.
     """
     stack = ExitStack()
-    held = stack.enter_context(snapshot(services.settings, services.engine, services.intake, services.clock()))
+    with by.doing("backup", "everything"):
+        held = stack.enter_context(snapshot(services.settings, services.engine, services.intake, services.clock()))
     return _Sent(held, stack)

@@ -25,12 +25,12 @@ def forget_value(services: Uses, body: ForgetBody, by: By) -> Response:
     Answers once they are gone from disk, which takes as long as rewriting the parts that held them. Counts per
     operation and version have no attributes in them, and stay.
     """
-    if services.engine is None:
-        return problem(503, "No telemetry is kept here", "Ask the server that telemetry is sent to.")
     actor = by.actor(read_text(body.actor, "actor") if body.actor else None, "somebody over the API")
     attribute, value = read_text(body.attribute, "attribute"), _whole(body.value)
     try:
         with by.doing("customer.forget", attribute, actor=actor):
+            if services.engine is None:
+                return problem(503, "No telemetry is kept here", "Ask the server that telemetry is sent to.")
             forgotten = forget(
                 services.engine,
                 services.database,
