@@ -47,6 +47,13 @@ def controller(tmp_path: Path) -> Iterator[Controller]:
     made.kill()
 
 
+def _say(path: Path, verdict: str) -> None:
+    """At once: the controller reads the file at any moment."""
+    part = path.with_suffix(".part")
+    part.write_text(verdict)
+    part.replace(path)
+
+
 def a_stored_rollout(facts: Facts, envoy: Envoy) -> Rollout:
     steps = [make_step(share, 0.5) for share in SHARES]
     plan = make_plan("envoy", envoy.settings, mode=Mode.ACT, steps=steps)
@@ -60,7 +67,7 @@ def test_killed_again_and_again_a_rollout_still_ends_where_it_must(
     envoy: Envoy, driver: EnvoyDriver, facts: Facts, controller: Controller, tmp_path: Path
 ) -> None:
     chance, verdict = random.Random(7), tmp_path / "state.verdict"
-    verdict.write_text("no_worse")
+    _say(verdict, "no_worse")
     rollout = a_stored_rollout(facts, envoy)
 
     def current() -> Rollout:
@@ -92,7 +99,7 @@ def test_a_worse_verdict_wins_through_kills_of_both(
     envoy: Envoy, driver: EnvoyDriver, facts: Facts, controller: Controller, tmp_path: Path
 ) -> None:
     verdict = tmp_path / "state.verdict"
-    verdict.write_text("undecided")
+    _say(verdict, "undecided")
     rollout = a_stored_rollout(facts, envoy)
 
     def current() -> Rollout:
@@ -103,7 +110,7 @@ def test_a_worse_verdict_wins_through_kills_of_both(
     wait_until(lambda: driver.read_share() == 0.1, "the first step")
 
     envoy.kill()
-    verdict.write_text("worse")
+    _say(verdict, "worse")
     wait_until(lambda: current().state is RolloutState.ABORTING, "aborting")
     told = envoy.runtime_dir / "current/envoy/split/checkout/treatment"
     wait_until(lambda: told.read_text() == "0", "telling Envoy")
