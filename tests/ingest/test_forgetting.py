@@ -8,10 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
+from known.builders import an_occurrence, see
 from onejob.model.explanation import AttributeValue
 from onejob.model.telemetry import POINTS
 from onejob.model.verdict import State
 from onejob.state.deployments import Deployments
+from onejob.state.known_errors import KnownErrors
 from onejob.state.verdicts import Explanations, Verdicts
 from onejob.store.engine import Engine
 from otlp_builders import a_log_request, a_metric_request, a_payload, a_record, a_span, attributes_of
@@ -82,7 +84,8 @@ def test_all_telemetry_of_one_customer_is_gone_and_no_others(
         gone = forget(server, "enduser.name", "customer-77")
 
     assert gone == {
-        "spans": 2, "logs": 1, "data_points": 5, "dead_letters": 0, "explanations": 0, "is_complete": True
+        "spans": 2, "logs": 1, "data_points": 5, "dead_letters": 0, "explanations": 0, "error_examples": 0,
+        "is_complete": True,
     }  # fmt: skip
     assert "customer-77" not in stored(server)
     assert stored(server).count("customer-78") == 8
@@ -139,6 +142,30 @@ def test_explanations_and_the_sentences_that_quote_them_forget_it_too(server: Ru
     told += httpx.get(f"{server.url}/api/v1/deployments/{deployment.id}/verdicts").text
     assert "customer-33" not in told
     assert "[forgotten]" in told
+
+
+def test_errors_stay_known_and_lose_an_example_of_the_customers(server: RunningServer) -> None:
+    database = server.services.database
+    span = a_span()
+    span.attributes.extend(attributes_of({"enduser.name": "customer-55"}))
+    send(server, "traces", a_payload(span))
+    theirs = an_occurrence(fingerprint="theirs", trace_id=span.trace_id.hex())
+    named = an_occurrence(
+        fingerprint="named", trace_id="", title="no cart of customer-55", sample="KeyError: customer-55"
+    )
+    other = an_occurrence(fingerprint="other", trace_id="ab" * 16)
+    see(database, theirs, named, other)
+
+    assert forget(server, "enduser.name", "customer-55")["error_examples"] == 2
+
+    errors = KnownErrors(database)
+    examples = [errors.get(one.error_id) for one in (theirs, named, other)]
+    assert [one and (one.title, one.message, one.sample, one.trace_id) for one in examples] == [
+        (theirs.title, "", "[forgotten]", ""),
+        ("no cart of [forgotten]", "", "[forgotten]", ""),
+        (other.title, other.message, other.sample, other.trace_id),
+    ]
+    assert httpx.get(f"{server.url}/errors/{named.error_id}", headers={"accept": "text/html"}).status_code == 200
 
 
 @pytest.mark.parametrize("value", ["customer-1", 4711, True])

@@ -29,7 +29,7 @@ def forget(
     if as_json:
         print_json(document)
         return
-    shown = ("spans", "logs", "data_points", "dead_letters", "explanations")
+    shown = ("spans", "logs", "data_points", "dead_letters", "explanations", "error_examples")
     print_fields((name.replace("_", " "), words.count(document[name])) for name in shown)
     if not document["is_complete"]:
         note("Telemetry still waits to be stored: say this again once `onejob status` shows none on its way.")

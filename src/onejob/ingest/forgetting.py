@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from onejob.state.database import Database
-from onejob.state.forgetting import forget_explained
+from onejob.state.forgetting import example_traces, forget_examples, forget_explained
 from onejob.store.engine import Engine
-from onejob.store.forgetting import forget_rows
+from onejob.store.forgetting import forget_rows, traces_of
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ class Forgotten:
     data_points: int
     dead_letters: int
     explanations: int
+    error_examples: int
     is_complete: bool
 
 
@@ -49,6 +50,8 @@ def forget(
 ) -> Forgotten:
     """Delete all that has `attribute` = `value`. `key` is that of the hashes, in hex. Raises StoreError."""
     is_complete = intake is None or intake.settle(_SETTLE_S)
+    # Before their rows go, which tell whose they are.
+    traces = traces_of(engine, attribute, (value,), example_traces(database), DELETE_TIMEOUT_S)
     rows = forget_rows(engine, attribute, (value,), DELETE_TIMEOUT_S)
     forgotten = Forgotten(
         spans=rows.pop("otel_traces"),
@@ -56,6 +59,7 @@ def forget(
         data_points=sum(rows.values()),
         dead_letters=intake.forget_dead_letters(attribute, value) if intake else 0,
         explanations=forget_explained(database, attribute, (value,)),
+        error_examples=forget_examples(database, (value,), traces),
         is_complete=is_complete,
     )
     # Without the value: a log outlives what it is about.

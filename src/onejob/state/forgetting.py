@@ -1,4 +1,4 @@
-"""Takes an attribute's value out of what was told about deployments: explanations, and sentences that quote them."""
+"""Takes an attribute's value out of what was told: explanations, sentences that quote them, and examples of errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onejob.model.explanation import AttributeValue, Explanation
 from onejob.model.verdict import Verdict
 from onejob.state.codec import pack, unpack
 from onejob.state.database import Database
-from onejob.state.tables import explanations, verdict_changes, verdicts
+from onejob.state.tables import explanations, known_errors, verdict_changes, verdicts
 
 FORGOTTEN = "[forgotten]"
 _AND = " & "  # between attributes that were found together
@@ -33,6 +33,28 @@ def forget_explained(database: Database, attribute: str, values: Collection[str]
             connection.execute(update(explanations).where(chosen).values(document=document))
             _unsay(connection, deployment_id, values)
             changed += 1
+    return changed
+
+
+def example_traces(database: Database) -> list[str]:
+    """The traces that known errors have as their example."""
+    query = select(known_errors.c.trace_id).where(known_errors.c.trace_id != "").distinct()
+    with database.read() as connection:
+        return sorted(connection.execute(query).scalars())
+
+
+def forget_examples(database: Database, values: Collection[str], traces: Collection[str]) -> int:
+    """Errors whose example is one of the traces or names a value lose it: they stay known. How many."""
+    columns = known_errors.c
+    texts = (columns.title, columns.message, columns.sample)
+    changed = 0
+    with database.write() as connection:
+        for number, trace, *said in connection.execute(select(columns.id, columns.trace_id, *texts)).all():
+            if trace in traces or any(value and value in text for value in values for text in said):
+                gone = {"title": _without(said[0], values), "message": "", "sample": FORGOTTEN}
+                gone |= {"trace_id": "", "span_id": ""}
+                connection.execute(update(known_errors).where(columns.id == number).values(gone))
+                changed += 1
     return changed
 
 
@@ -60,6 +82,6 @@ def _unsay(connection: Connection, deployment_id: str, values: Collection[str]) 
 
 
 def _without(sentence: str, values: Collection[str]) -> str:
-    for value in values:
+    for value in filter(None, values):
         sentence = sentence.replace(value, FORGOTTEN)
     return sentence

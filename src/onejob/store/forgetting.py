@@ -17,6 +17,7 @@ from onejob.store.errors import QueryFailed
 from onejob.store.sql import quote, quote_name
 
 _LOOK_EVERY_S = 0.2
+_MOST_TRACES = 1_000  # in one statement
 _LEFT_OVER_S = 3600  # another server's deletion may be about to need its table
 _ONE_AT_A_TIME = threading.Lock()
 PREFIX = "forgetting_"
@@ -43,16 +44,39 @@ def _forget_rows(engine: Engine, attribute: str, values: Sequence[str], timeout_
     _drop_leftovers(engine)
     names = f"{PREFIX}{secrets.token_hex(8)}"
     until = time.monotonic() + timeout_s
-    engine.execute(f"CREATE TABLE {names} (Value String) ENGINE = MergeTree ORDER BY Value")
     try:
-        for value in values:
-            engine.execute(f"INSERT INTO {names} SELECT {{value:String}}", {"value": value})
+        _name(engine, names, values)
         found = {table: _delete(engine, table, _where(table, attribute, names), timeout_s) for table in _PLACES}
         _wait(engine, until)
     finally:
         if not _unfinished(engine):
-            engine.execute(f"DROP TABLE {names}")
+            engine.execute(f"DROP TABLE IF EXISTS {names}")
     return found
+
+
+def traces_of(
+    engine: Engine, attribute: str, values: Sequence[str], among: Sequence[str], timeout_s: float
+) -> set[str]:
+    """Those of the traces that have a span or a log record with one of the values."""
+    found: set[str] = set()
+    names = f"{PREFIX}{secrets.token_hex(8)}"
+    try:
+        _name(engine, names, values)
+        for start in range(0, len(among), _MOST_TRACES):
+            listed = ", ".join(map(quote, among[start : start + _MOST_TRACES]))
+            for table in ("otel_traces", "otel_logs"):
+                where = f"TraceId IN ({listed}) AND ({_where(table, attribute, names)})"
+                sql = f"SELECT DISTINCT TraceId FROM {table} WHERE {where}"  # noqa: S608  quoted
+                found |= {row["TraceId"] for row in engine.query(sql, timeout_s=timeout_s).to_pylist()}
+    finally:
+        engine.execute(f"DROP TABLE IF EXISTS {names}")
+    return found
+
+
+def _name(engine: Engine, names: str, values: Sequence[str]) -> None:
+    engine.execute(f"CREATE TABLE {names} (Value String) ENGINE = MergeTree ORDER BY Value")
+    for value in values:
+        engine.execute(f"INSERT INTO {names} SELECT {{value:String}}", {"value": value})
 
 
 def _delete(engine: Engine, table: str, where: str, timeout_s: float) -> int:

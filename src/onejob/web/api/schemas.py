@@ -261,6 +261,7 @@ class ForgottenDocument:
     data_points: int
     dead_letters: int
     explanations: int
+    error_examples: int
     is_complete: bool
 
 
