@@ -60,7 +60,7 @@ test-js: .venv/.dev $(JAVASCRIPT)/.package-lock.json ## OpenTelemetry's exporter
 bench-verdict: .venv/.dev ## the verdict beside its peers: ARGS=--quick, ARGS="--data DIR"
 	$(BIN)/python -m bench.verdict $(ARGS)
 
-bench-%: .venv/.dev ## a benchmark: bench-ingest, bench-pages, bench-harmless
+bench-%: .venv/.dev ## a benchmark: bench-ingest, bench-pages, bench-harmless, bench-soak
 	@test -f bench/$*.py || { echo "There is no bench/$*.py; there are: $$(cd bench && ls *.py | tr '\n' ' ')"; exit 1; }
 	$(BIN)/python bench/$*.py $(ARGS)
 

@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
-_RESOURCE = {
+RESOURCE = {
     "service.name": "checkout",
     "service.version": "1.2.3",
     "deployment.environment.name": "production",
@@ -141,7 +141,7 @@ def _add_point(draw: random.Random, metric: Any, kind: int, now_ns: int) -> None
 
 
 def _describe(resource: Any, instance: int) -> None:
-    _add_attributes(resource, _RESOURCE | {"service.instance.id": f"4f0f1c1e-{instance}"})
+    _add_attributes(resource, RESOURCE | {"service.instance.id": f"4f0f1c1e-{instance}"})
 
 
 def _add_attributes(holder: Any, attributes: Mapping[str, str | int]) -> None:
