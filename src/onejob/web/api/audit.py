@@ -7,9 +7,9 @@ from fastapi import APIRouter, Query, Response
 from onejob.state.codec import to_plain
 from onejob.web.api.access_bodies import AuditDocument
 from onejob.web.api.answers import answer
-from onejob.web.api.parameters import Uses
 from onejob.web.api.problems import ProblemRoute
 from onejob.web.api.schemas import Problem
+from onejob.web.asked import Uses
 
 router = APIRouter(
     prefix="/api/v1/audit", tags=["access"], route_class=ProblemRoute, responses={422: {"model": Problem}}

@@ -8,9 +8,9 @@ from starlette.types import Receive, Scope, Send
 
 from onejob.backup.archive import written
 from onejob.backup.snapshot import Snapshot, snapshot
-from onejob.web.api.parameters import By, Uses
 from onejob.web.api.problems import ProblemRoute
 from onejob.web.api.schemas import Problem
+from onejob.web.asked import By, Uses
 
 router = APIRouter(tags=["server"], route_class=ProblemRoute)
 _TAR = "application/x-tar"

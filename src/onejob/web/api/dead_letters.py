@@ -7,10 +7,10 @@ from fastapi import APIRouter, Body, Response
 from onejob.ingest.errors import TryLater
 from onejob.state.codec import to_plain
 from onejob.web.api.answers import answer
-from onejob.web.api.parameters import By, Uses
 from onejob.web.api.problems import ProblemRoute, problem
 from onejob.web.api.requests import ReplayBody
 from onejob.web.api.schemas import DeadLettersDocument, Problem, ReplayedDocument
+from onejob.web.asked import By, Uses
 
 router = APIRouter(
     prefix="/api/v1/dead-letters", tags=["server"], route_class=ProblemRoute, responses={503: {"model": Problem}}

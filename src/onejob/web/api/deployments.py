@@ -10,7 +10,7 @@ from onejob.state.deployments import DeploymentRecord
 from onejob.state.errors import ConflictError
 from onejob.web.api.answers import answer
 from onejob.web.api.documents import change_document, record_document, verdict_document
-from onejob.web.api.parameters import By, Chosen, Uses
+from onejob.web.api.parameters import Chosen
 from onejob.web.api.problems import ProblemRoute, Responses
 from onejob.web.api.requests import ProgressBody, StartBody
 from onejob.web.api.schemas import (
@@ -20,6 +20,7 @@ from onejob.web.api.schemas import (
     Problem,
     RecomputedDocument,
 )
+from onejob.web.asked import By, Uses
 from onejob.web.caller import Caller
 from onejob.web.recomputing import recomputed
 from onejob.web.services import Services

@@ -7,9 +7,9 @@ from onejob.doctor.finding import is_healthy
 from onejob.ingest.counters import IntakeStats
 from onejob.state.codec import to_plain
 from onejob.web.api.answers import answer
-from onejob.web.api.parameters import Uses
 from onejob.web.api.problems import ProblemRoute
 from onejob.web.api.schemas import DoctorDocument
+from onejob.web.asked import Uses
 
 router = APIRouter(tags=["server"], route_class=ProblemRoute)
 

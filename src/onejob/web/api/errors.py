@@ -11,10 +11,11 @@ from onejob.model.known_error import KnownError
 from onejob.state.codec import iso, to_plain
 from onejob.web.api.answers import answer
 from onejob.web.api.documents import error_document
-from onejob.web.api.parameters import By, ChosenErrors, Uses
+from onejob.web.api.parameters import ChosenErrors
 from onejob.web.api.problems import ProblemRoute, Responses
 from onejob.web.api.requests import ReopenBody, ResolveBody
 from onejob.web.api.schemas import ErrorDetailDocument, ErrorDocument, ErrorsDocument, Problem
+from onejob.web.asked import By, Uses
 from onejob.web.caller import Caller
 from onejob.web.services import Services
 

@@ -10,10 +10,10 @@ from onejob.ingest.errors import TryLater
 from onejob.ingest.forgetting import forget
 from onejob.store.hash_key import hash_key
 from onejob.web.api.answers import answer
-from onejob.web.api.parameters import By, Uses
 from onejob.web.api.problems import ProblemRoute, problem
 from onejob.web.api.requests import ForgetBody
 from onejob.web.api.schemas import ForgottenDocument, Problem
+from onejob.web.asked import By, Uses
 
 router = APIRouter(tags=["server"], route_class=ProblemRoute)
 

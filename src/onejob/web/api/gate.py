@@ -8,9 +8,9 @@ from onejob.changes.errors import UnknownDeploymentError
 from onejob.changes.texts import read_name
 from onejob.web.api.answers import answer
 from onejob.web.api.documents import record_document
-from onejob.web.api.parameters import By, Uses
 from onejob.web.api.problems import ProblemRoute
 from onejob.web.api.schemas import GateDocument, Problem
+from onejob.web.asked import By, Uses
 from onejob.web.services import Services
 
 router = APIRouter(prefix="/api/v1/gate", tags=["deployments"], route_class=ProblemRoute)

@@ -15,10 +15,11 @@ from onejob.model.backtest import Backtest
 from onejob.state.codec import to_plain
 from onejob.state.errors import NotFoundError
 from onejob.web.api.answers import answer
-from onejob.web.api.parameters import By, Text, Uses
+from onejob.web.api.parameters import Text
 from onejob.web.api.problems import ProblemRoute, Responses
 from onejob.web.api.requests import BacktestBody, CalibrationBody
 from onejob.web.api.schemas import BacktestDocument, CalibrationsDocument, JobDocument, Problem
+from onejob.web.asked import By, Uses
 from onejob.web.services import Services
 
 router = APIRouter(prefix="/api/v1", tags=["history"], route_class=ProblemRoute, responses={422: {"model": Problem}})

@@ -12,9 +12,9 @@ from starlette.concurrency import run_in_threadpool
 
 from onejob.web.api.answers import answer
 from onejob.web.api.bodies import BodyError, BoundedRequest, plain_media_type
-from onejob.web.api.parameters import Uses
 from onejob.web.api.problems import ProblemRoute, problem
 from onejob.web.api.schemas import ImportDocument, Problem
+from onejob.web.asked import Uses
 
 _LINES, _PROTOBUF = "application/x-ndjson", "application/x-protobuf"
 _MOST_REQUESTS = 100_000  # in one body; each takes some microseconds, also where it is empty

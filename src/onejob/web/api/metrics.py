@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from onejob.web.api.parameters import Uses
+from onejob.web.asked import Uses
 from onejob.web.metrics import text_of_metrics
 
 router = APIRouter()

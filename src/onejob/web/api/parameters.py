@@ -1,9 +1,9 @@
-"""Query parameters, and the services, as the routes take them."""
+"""Query parameters, as the routes take them."""
 
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Query
 
 from onejob.changes.errors import InvalidReportError
 from onejob.changes.texts import read_text
@@ -12,25 +12,10 @@ from onejob.model.known_error import ErrorKind, ErrorStatus
 from onejob.model.verdict import State
 from onejob.state.deployments import DeploymentFilter
 from onejob.state.error_lists import ErrorFilter
-from onejob.web.caller import Caller, caller_of
-from onejob.web.services import Services
+from onejob.web.asked import By
+from onejob.web.caller import Caller
 
 Text = Annotated[str | None, Query(max_length=200)]
-
-
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
-    return services
-
-
-Uses = Annotated[Services, Depends(_services)]
-
-
-def _caller(request: Request, services: Uses) -> Caller:
-    return caller_of(request, services.record)
-
-
-By = Annotated[Caller, Depends(_caller)]
 
 
 def _chosen(

@@ -11,10 +11,10 @@ from onejob.model.rollout import Rollout, Step
 from onejob.web.api.answers import answer
 from onejob.web.api.deployments import unknown
 from onejob.web.api.documents import rollout_document
-from onejob.web.api.parameters import By, Uses
 from onejob.web.api.problems import ProblemRoute, Responses
 from onejob.web.api.requests import CommandBody, RolloutBody, StepBody
 from onejob.web.api.schemas import Problem, RolloutDocument
+from onejob.web.asked import By, Uses
 from onejob.web.caller import Caller
 from onejob.web.services import Services
 

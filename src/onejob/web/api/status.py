@@ -11,9 +11,9 @@ from onejob.store.engine import Engine
 from onejob.store.errors import StoreError
 from onejob.store.rollup import Totals, totals
 from onejob.web.api.answers import answer
-from onejob.web.api.parameters import Uses
 from onejob.web.api.problems import ProblemRoute, problem
 from onejob.web.api.schemas import Problem, StatusDocument
+from onejob.web.asked import Uses
 from onejob.web.services import IntakeControl, Services
 
 _WAIT_S = 1.0  # asked twice; whoever asks wants to hear soon that something is wrong

@@ -10,9 +10,9 @@ from onejob.model.access import Role, Token, TokenKind, Via
 from onejob.state.codec import to_plain
 from onejob.web.api.access_bodies import MadeTokenDocument, TokenBody, TokenDocument, TokensDocument
 from onejob.web.api.answers import answer
-from onejob.web.api.parameters import By, Uses
 from onejob.web.api.problems import ProblemRoute, Responses
 from onejob.web.api.schemas import Problem
+from onejob.web.asked import By, Uses
 
 router = APIRouter(
     prefix="/api/v1/tokens", tags=["access"], route_class=ProblemRoute, responses={422: {"model": Problem}}

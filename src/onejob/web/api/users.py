@@ -10,9 +10,9 @@ from onejob.state.codec import to_plain
 from onejob.state.errors import NotFoundError
 from onejob.web.api.access_bodies import ChangeUserBody, LinkDocument, UserBody, UserDocument, UsersDocument
 from onejob.web.api.answers import answer
-from onejob.web.api.parameters import By, Uses
 from onejob.web.api.problems import ProblemRoute, Responses
 from onejob.web.api.schemas import Problem
+from onejob.web.asked import By, Uses
 from onejob.web.services import Services
 
 router = APIRouter(

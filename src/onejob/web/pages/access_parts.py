@@ -1,28 +1,10 @@
-"""What the pages about access share: who asks, the parts of the product they need, and the cookies they set."""
+"""What the pages about access share: the cookies they set."""
 
-from typing import Annotated
-
-from fastapi import Depends, Request, Response
+from fastapi import Request, Response
 
 from onejob.access.accounts import LoggedIn
-from onejob.web.caller import Caller, caller_of
 from onejob.web.cookies import set_session
 from onejob.web.services import Services
-
-
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
-    return services
-
-
-Uses = Annotated[Services, Depends(_services)]
-
-
-def _caller(request: Request, services: Uses) -> Caller:
-    return caller_of(request, services.record)
-
-
-By = Annotated[Caller, Depends(_caller)]
 
 
 def logged_in(response: Response, request: Request, services: Services, now: LoggedIn) -> Response:

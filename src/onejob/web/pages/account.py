@@ -10,8 +10,9 @@ from starlette.concurrency import run_in_threadpool
 from onejob.access.errors import AccessError, BadRequestError
 from onejob.access.token_book import Wanted
 from onejob.model.access import Role, TokenKind
+from onejob.web.asked import By, Uses
 from onejob.web.caller import Caller
-from onejob.web.pages.access_parts import By, Uses, logged_in, logged_out
+from onejob.web.pages.access_parts import logged_in, logged_out
 from onejob.web.pages.forms import form_of
 from onejob.web.pages.routes import Data, show
 from onejob.web.services import Services

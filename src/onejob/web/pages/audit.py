@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from onejob.web.pages.access_parts import Uses
+from onejob.web.asked import Uses
 from onejob.web.pages.routes import Data, show
 
 router = APIRouter(include_in_schema=False)

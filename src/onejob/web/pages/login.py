@@ -10,9 +10,10 @@ from starlette.concurrency import run_in_threadpool
 
 from onejob.access.accounts import PROVIDER_LOGIN_LASTS, LoggedIn, folded
 from onejob.access.errors import AccessError, LoginRefusedError, ProviderError, TooManyTriesError
+from onejob.web.asked import By, Uses
 from onejob.web.caller import source_of
 from onejob.web.cookies import leaving_cookie, session_cookie, set_leaving
-from onejob.web.pages.access_parts import By, Uses, logged_in, logged_out
+from onejob.web.pages.access_parts import logged_in, logged_out
 from onejob.web.pages.forms import form_of, local
 from onejob.web.pages.routes import Data, show
 from onejob.web.services import Services
