@@ -2,8 +2,7 @@
 
 No more looks are taken once none can change anything: when the bad version was found, when the deployment ended, or
 when the last bin of control, the last sample of the router and the hour after that was compared with the past have been
-judged. What is left out then are counts of
-requests that went on, never evidence.
+judged. What is left out then are counts of requests that went on, never evidence.
 """
 
 import math

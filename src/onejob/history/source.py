@@ -19,7 +19,6 @@ from onejob.model.kpi import Kpi
 from onejob.model.rollout import Rollout
 from onejob.store.engine import Reader
 from onejob.store.past import Past
-from onejob.store.request_metrics import rollup_of_metrics
 from onejob.verdict import past, start_up
 from onejob.verdict.reading import read_known, read_said
 from onejob.verdict.request_source import choose, relation_of
@@ -133,13 +132,14 @@ class PastSource:
         if self.past.table:
             return self.told
         chosen = choose(self.past.engine, deployment, self.past.default_environment, self.past.bin_width_s)
+        told = replace(self.told, metrics=chosen)
         return start_up.learn(
             self.past.engine,
             deployment,
-            replace(self.told, metrics=chosen),
+            told,
             default_environment=self.past.default_environment,
             bin_width_s=self.past.bin_width_s if chosen is None else chosen.bin_width_s,
-            relation=self.past.relation if chosen is None else rollup_of_metrics(chosen.bin_width_s),
+            relation=relation_of(told),
         )
 
     @property
