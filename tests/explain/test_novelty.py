@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onejob.explain.novelty import RECURS, WITHIN_S, NewTemplate, NewTemplates
-from onejob.explain.templates import VALUE, words_of
+from onejob.verdict.templates import VALUE, words_of
 
 USERS = [f"{a}{b}" for a in ("anna", "bert", "carla", "dora", "emil") for b in ("beth", "lin", "ton", "rich", "ova")]
 

@@ -9,6 +9,7 @@ import pytest
 from onejob.model.evidence import EvidenceBatch, JudgeSettings, NoveltyCell
 from onejob.model.kpi import Direction, Kpi, KpiKind, Tolerance
 from onejob.model.verdict import EffectKind, Reason, SignalResult, State, Verdict
+from onejob.verdict.fingerprints import mark
 from onejob.verdict.recompute import recompute, refold
 from verdict.said import (
     ALL_KINDS,
@@ -239,6 +240,63 @@ def test_an_error_that_control_never_showed_is_told_and_rolls_nothing_back() -> 
 )
 def test_what_is_not_new_has_no_row(shown: Callable[[int], Iterable[NoveltyCell]]) -> None:
     assert not [s for s in with_errors(shown).signals if s.family == "novelty"]
+
+
+def a_line(version: str, at: int, text: str, **changes: object) -> NoveltyCell:
+    said = {"kind": "log_template", "fingerprint": mark(text), "title": text, "sample": text}
+    return novelty(version, at, **(said | changes))
+
+
+WHO = ("anna", "bert", "cleo", "dora", "emil", "fred")
+
+
+def test_a_message_that_only_the_new_version_logs_is_one_row_whatever_its_values_are() -> None:
+    verdict = with_errors(
+        lambda at: (
+            [a_line("2", at, f"no stock left for {WHO[at % 6]}"), a_line("1", at, "cache is cold")]
+            if at >= START + 20
+            else []
+        )
+    )
+    (row,) = (s for s in verdict.signals if s.family == "novelty")
+    assert (row.signal, row.exploratory) == ("new_log_template", True)
+    assert row.log_evidence > 5
+    assert "new log message no stock left for" in verdict.sentence
+    assert verdict.state is not State.WORSE
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        # Each name comes in one version only, but names were seen to vary there.
+        lambda at: [
+            a_line("1", at, f"login of {WHO[at % 3]} failed"),
+            a_line("2", at, f"login of {WHO[3 + at % 3]} failed"),
+        ],
+        lambda at: [a_line("2", at, "cache is cold"), a_line("1", at, "cache is cold")],
+        lambda at: (
+            [a_line("2", at, "cache is cold", is_known=True, count=0)]
+            if at < START
+            else [a_line("2", at, "cache is cold")]
+        ),
+        lambda at: [a_line("2", at, "cache is cold")] if at < START + 30 else [a_line("1", at, "cache is cold")],
+        lambda at: [a_line("2", at, "")],
+    ],
+)
+def test_a_message_that_the_old_version_logs_too_has_no_row(shown: Callable[[int], Iterable[NoveltyCell]]) -> None:
+    assert not [s for s in with_errors(shown).signals if s.family == "novelty"]
+
+
+def test_in_which_order_the_lines_of_a_bin_come_does_not_matter() -> None:
+    def shown(at: int) -> list[NoveltyCell]:
+        old = [a_line("1", at, f"login of {WHO[at % 3]} failed")]
+        return [*old, *(a_line("2", at, f"no {thing} left") for thing in ("stock", "room", "time"))]
+
+    def rows(*, is_reversed: bool) -> list[tuple[str, float]]:
+        verdict = with_errors(lambda at: sorted(shown(at), key=lambda c: c.fingerprint, reverse=is_reversed))
+        return [(s.operation, s.log_evidence) for s in verdict.signals if s.family == "novelty"]
+
+    assert rows(is_reversed=True) == rows(is_reversed=False) != []
 
 
 def test_one_occurrence_names_an_error_and_proves_nothing() -> None:

@@ -9,6 +9,7 @@ import pytest
 from onejob.model.evidence import EvidenceBatch, JudgeSettings, NoveltyCell, ValueCell
 from onejob.model.kpi import Direction, Kpi, KpiKind
 from onejob.model.verdict import State, Verdict
+from onejob.verdict.fingerprints import mark
 from onejob.verdict.judge import Judge
 from verdict.said import a_kpi, looks, novelty, value_cell, vitals
 from verdict.traffic import START, Scenario, a_deployment
@@ -21,6 +22,8 @@ KPIS: tuple[Kpi, ...] = (
     a_kpi(name="temperature", direction=Direction.EITHER, per_instance=True, guardrail=False),
     a_kpi(name="memory", kind=KpiKind.SLOPE, direction=Direction.LOWER_IS_BETTER, per_instance=True),
 )
+MESSAGES = ("payment declined", "no stock left", "login failed", "slow answer of the bank", "cache is cold")
+CUSTOMERS = [a + b for a in ("an", "ber", "cle", "do", "em") for b in ("na", "t", "o", "ra", "il", "bo", "mi", "lu")]
 RARE_ERRORS = 40  # each in one of a thousand requests, so that either version may be the first to show it
 
 
@@ -75,7 +78,19 @@ class Harmless:
 
     def _errors(self, version: str, at: int, requests: int) -> list[NoveltyCell]:
         counts = self.rng.binomial(requests, 0.001, RARE_ERRORS)
-        return [novelty(version, at, int(n), fingerprint=f"f{k}") for k, n in enumerate(counts) if n]
+        errors = [novelty(version, at, int(n), fingerprint=f"f{k}") for k, n in enumerate(counts) if n]
+        return [*errors, *self._lines(version, at, requests)]
+
+    def _lines(self, version: str, at: int, requests: int) -> list[NoveltyCell]:
+        """Seldom messages, each of one of many customers."""
+        said = [
+            f"{MESSAGES[self.rng.integers(len(MESSAGES))]} for {self.rng.choice(CUSTOMERS)}"
+            for _ in range(self.rng.binomial(requests, 0.01))
+        ]
+        return [
+            novelty(version, at, 1, kind="log_template", fingerprint=mark(line), title=line, sample=line)
+            for line in set(said)
+        ]
 
 
 def verdicts(run: Harmless) -> list[Verdict]:

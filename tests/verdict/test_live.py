@@ -142,6 +142,35 @@ def test_pages_that_got_slower_in_browsers_make_a_version_worse(
 
 
 @pytest.mark.untraced
+def test_a_warning_in_logs_that_only_the_new_version_writes_is_told(
+    engine: Engine, database: Database, settings: Settings
+) -> None:
+    deployment = reported(database)
+    store(engine, deployment.service, failing=0.0)
+    for version, begins, thing in (
+        ("1", -20, "{who} has no address"),
+        ("2", 0, "no price of {who}, a default is taken"),
+    ):
+        lines = [
+            a_record(
+                thing.format(who=("anna", "bert", "cleo")[t % 3]),
+                time_ns=(BEGAN + t) * 10**9,
+                severity_number=13,
+                trace_id=(BEGAN + t).to_bytes(16, "big"),
+            )
+            for t in range(begins, 40)
+        ]
+        request = a_log_request(*lines, service=deployment.service, resource={"service.version": version})
+        engine.insert("otel_logs", request.SerializeToString(), f"{deployment.service}-{version}-lines")
+    *_, last = looks(a_loop(engine, database, settings), *range(1, 44))
+    (row,) = (signal for signal in last.verdict.signals if signal.family == "novelty")
+    assert row.novelty is not None
+    assert (row.novelty.kind, row.novelty.sample) == ("log_template", "no price of anna, a default is taken")
+    assert "new log message no price of anna" in last.verdict.sentence
+    assert last.verdict == recompute(deployment, Evidences(database).read(deployment.id))
+
+
+@pytest.mark.untraced
 def test_a_version_of_which_a_tenth_is_kept_misses_no_answers_and_is_still_found_to_fail(
     engine: Engine, database: Database, settings: Settings
 ) -> None:

@@ -11,7 +11,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from onejob.config import Settings
 from onejob.model.kpi import Direction, Kpi, KpiKind, KpiSource
 from onejob.store.engine import Engine, open_engine
-from onejob.verdict.reading import read_known, read_novelties, read_values, read_vitals
+from onejob.verdict.reading import read_known, read_logged, read_said, read_thrown, read_values, read_vitals
 from onejob.verdict.said import Scope
 from otlp_builders import a_log_request, a_payload, a_record, a_service, a_span, attributes_of
 from verdict.traffic import a_deployment
@@ -196,7 +196,7 @@ def test_an_error_in_browsers_counts_the_sessions_that_had_it(engine: Engine) ->
         an_event(3, "exception", exception__type="TypeError", exception__stacktrace=stack.format(line), session__id=who)
         for line, who in ((1, "s1"), (2, "s1"), (3, "s2"))
     ]
-    (found,) = read_novelties(engine, replace(scope(logged(engine, *errors)), has_logs=True))
+    (found,) = read_thrown(engine, replace(scope(logged(engine, *errors)), has_logs=True))
     assert (found.count, found.title, found.trace_id) == (2, "TypeError in total (shop.example/app.js)", "")
 
 
@@ -210,7 +210,7 @@ def test_the_same_error_on_other_lines_is_one_and_counts_traces(engine: Engine) 
     twice = with_event(thrown(3, 40), "exception", exception__type="KeyError", exception__stacktrace="")
     spans = [thrown(3, 40), thrown(3, 57), thrown(13, 99), thrown(3, 40, "discount"), twice]
     spans += [thrown(3, 40, user_agent__synthetic__type="test"), with_event(at(3), "retry")]
-    found = read_novelties(engine, scope(store(engine, *spans)))
+    found = read_thrown(engine, scope(store(engine, *spans)))
 
     counts = {(cell.title, cell.bin_start): cell.count for cell in found}
     assert counts == {
@@ -221,6 +221,51 @@ def test_the_same_error_on_other_lines_is_one_and_counts_traces(engine: Engine) 
     }
     assert all(len(cell.trace_id) == 32 for cell in found)
     assert "Traceback" in next(cell.sample for cell in found if "price" in cell.title)
+
+
+def a_line(second: float, text: str, severity: int = 13, trace: bytes = b"", **attributes: object) -> LogRecord:
+    said = attributes_of({key.replace("__", "."): value for key, value in attributes.items()})
+    when = int((BEGAN + second) * 10**9)
+    return a_record(text, time_ns=when, severity_number=severity, severity_text="", trace_id=trace, attributes=said)
+
+
+def test_what_loggers_put_into_logs_as_attributes_was_thrown_too(engine: Engine) -> None:
+    stack = 'Traceback (most recent call last):\n  File "/app/shop/pricing.py", line 3, in price\nKeyError'
+    line = a_line(3, "cannot price", 17, exception__type="KeyError", exception__stacktrace=stack)
+    said = read_said(engine, replace(scope(logged(engine, line)), has_logs=True), ())
+    assert [(cell.kind, cell.title) for cell in said.novelties] == [("error", "KeyError in price (shop/pricing.py)")]
+
+
+def test_warnings_and_errors_in_logs_are_told_apart_by_their_words_and_count_traces(engine: Engine) -> None:
+    traces = [bytes([number]) * 16 for number in range(1, 4)]
+    lines = [a_line(3, f"payment {number} declined", trace=trace) for number, trace in enumerate(traces)]
+    lines += [a_line(4, "payment 9 declined", trace=traces[0]), a_line(13, "payment 9 declined", 17)]
+    lines += [a_line(5, f"queue of {number} is full", 17) for number in range(3)]
+    lines += [a_line(6, "payment 1 accepted", 9), a_line(7, "", 17)]
+    said = read_said(engine, replace(scope(logged(engine, *lines)), has_logs=True), ())
+
+    counts = {(cell.title, cell.bin_start): cell.count for cell in said.novelties}
+    assert counts == {
+        ("payment <*> declined", BEGAN): 3,
+        ("payment <*> declined", BEGAN + 10): 1,
+        ("queue of <*> is full", BEGAN): 1,
+    }
+    assert {cell.kind for cell in said.novelties} == {"log_template"}
+    assert said.between(BEGAN, BEGAN + 10).novelties == tuple(c for c in said.novelties if c.bin_start == BEGAN)
+
+
+def test_a_severity_that_is_only_a_text_counts(engine: Engine) -> None:
+    line = a_record("disk is full", time_ns=(BEGAN + 3) * 10**9, severity_number=0, severity_text="Warning")
+    (found,) = read_logged(engine, replace(scope(logged(engine, line)), has_logs=True))
+    assert found.sample == "disk is full"
+
+
+def test_what_another_version_logged_the_day_before_is_known(engine: Engine) -> None:
+    service = logged(engine, a_line(3, "queue of 3 is full"), version="1")
+    logged(engine, a_line(3, "disk is full"), version="2", service=service)
+    later = replace(scope(service, since=BEGAN + 100, until=BEGAN + 200), has_logs=True)
+    known = read_known(engine, later, a_deployment(service=service))
+    assert [(cell.is_known, cell.count, cell.sample) for cell in known] == [(True, 0, "queue of 3 is full")]
 
 
 def test_what_another_version_threw_the_day_before_is_known(engine: Engine) -> None:

@@ -8,16 +8,10 @@ once, with its first line. Lines of the old version may go on to come (a canary)
 from collections import deque
 from dataclasses import dataclass, field
 
-from onejob.explain.templates import Template, Templates, likeliest, words_of
+from onejob.verdict.templates import KNOWN, Template, Templates, same_new, words_of
 
 RECURS = 5  # times within `WITHIN_S`: a value recurs too, but seldom so often; a message that matters does
 WITHIN_S = 60.0
-# A line is of a known template if what is unseen in it is this likely: at a place where values were seen to vary it
-# is; where only one word ever stood it is not, however seldom (0.1 / 2 after a single line).
-_KNOWN = 0.1
-# New templates have a line or two to show: one word of four or more may differ, and is a value from then on.
-_SAME_NEW = 0.02
-_LEAST_WORDS = 4
 MOST_CANDIDATES = 1_000  # of as many words each; what is more is no message but data
 
 
@@ -62,7 +56,7 @@ class NewTemplates:
     def see(self, line: str, at_s: float) -> NewTemplate | None:
         """A line of the new version, at a time not before the one before; the template, the moment it is sure."""
         words = words_of(line)
-        known = self._known.find(words, _KNOWN)
+        known = self._known.find(words, KNOWN)
         if known is not None:
             known.count(words)
             return None
@@ -85,8 +79,7 @@ class NewTemplates:
     def _same(self, words: tuple[str, ...]) -> _Candidate | None:
         """The new template that these words are likeliest of."""
         candidates = self._new.get(len(words), [])
-        least = _SAME_NEW if len(words) >= _LEAST_WORDS else _KNOWN
-        best = likeliest((candidate.template for candidate in candidates), words, least)
+        best = same_new((candidate.template for candidate in candidates), words)
         return next((candidate for candidate in candidates if candidate.template is best), None)
 
 

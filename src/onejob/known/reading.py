@@ -17,12 +17,11 @@ from onejob.state.readings import Place
 from onejob.state.versions import KnownVersion
 from onejob.store.engine import Reader, Scalar
 from onejob.verdict.fingerprints import fingerprint
-from onejob.verdict.reading import MOST_CHARS, SAME_STACK
+from onejob.verdict.reading import MOST_CHARS, MOST_LINE_CHARS, SAME_LINE, SAME_STACK, SEVERITY
 from onejob.verdict.said import LONGEST_SPAN_S
 
 _QUERIES = resources.files("onejob.known").joinpath("queries")
 _MOST_STACKS = 200  # distinct ones of a service in a minute; one that throws more than this has other worries
-_MOST_LINE_CHARS = 500
 _MOST_READ = 500_000  # log records of one look
 MINUTE_S = 60
 
@@ -75,11 +74,11 @@ def read_logged(engine: Reader, since: int, until: int, known: Known, learn: Lea
     params: dict[str, Scalar] = {
         "since": since,
         "until": until,
-        "most_chars": _MOST_LINE_CHARS,
+        "most_chars": MOST_LINE_CHARS,
         "most_read": _MOST_READ,
         "most_rows": most,
     }
-    rows = engine.query(read_query("logged"), params).to_pylist()
+    rows = engine.query(read_query("logged", same_line=SAME_LINE, severity=SEVERITY), params).to_pylist()
     return merged(_logged(rows, known, learn))
 
 

@@ -2,7 +2,7 @@
 
 Drain (He, Zhu, Zheng, Lyu, ICWS 2017) in the form of drain3 groups lines of as many words that begin alike and have
 most words in common. What is a value by its form (numbers, ids, paths, hosts) is taken out before, as
-`explain/templates.py` does. A template changes as it takes lines in; what it is known by does not: the words it was
+`verdict/templates.py` does. A template changes as it takes lines in; what it is known by does not: the words it was
 first seen with.
 
 drain3 would keep its state with jsonpickle, whose reading runs whatever the data asks for. Here it is plain JSON of
@@ -18,7 +18,7 @@ from typing import Any
 from drain3.drain import Drain, LogCluster
 
 from onejob import words
-from onejob.explain.templates import VALUE, words_of
+from onejob.verdict.templates import VALUE, words_of
 
 # Share of words in common, of which drain3 does not count values; Drain's authors use 0.3 to 0.7. One word of two is
 # not enough ("payment declined", "payment accepted"), four of seven are.

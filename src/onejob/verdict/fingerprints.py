@@ -19,7 +19,7 @@ _VARYING = (
     (re.compile(r"\d+"), "*"),
 )
 _GENERATED = re.compile(r"\$\d+|@[0-9a-f]+$")  # com.shop.Orders$1: an anonymous class
-_TITLE_CHARS = 120
+TITLE_CHARS = 120
 
 
 def fingerprint(kind: str, message: str, stack: str) -> tuple[str, str]:
@@ -35,8 +35,12 @@ def fingerprint(kind: str, message: str, stack: str) -> tuple[str, str]:
     else:
         where = steady(message)
         title = f"{kind or 'error'}: {where}" if where else kind or "error"
-    mark = hashlib.sha256(f"{kind}\n{where}".encode("utf-8", "replace")).hexdigest()[:16]
-    return mark, title if len(title) <= _TITLE_CHARS else title[: _TITLE_CHARS - 1] + "…"
+    return mark(f"{kind}\n{where}"), title if len(title) <= TITLE_CHARS else title[: TITLE_CHARS - 1] + "…"
+
+
+def mark(text: str) -> str:
+    """A name for it that is the same everywhere."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def steady(text: str) -> str:

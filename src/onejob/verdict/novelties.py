@@ -1,7 +1,8 @@
 """Errors and log templates that control never showed.
 
 Every fingerprint that a treatment shows first is followed from then on; the bin it is first seen in names it and is no
-evidence. One that control has shown too, now or before the deployment, is not new and has no row.
+evidence. One that control has shown too, now or before the deployment, is not new and has no row. An error comes with
+its fingerprint; which message a line of a log is, is found out here.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,10 +20,12 @@ from onejob.stats.confidence import running_mean_interval
 from onejob.stats.core_test import LOG_RATIOS
 from onejob.verdict.arms import compared_arm
 from onejob.verdict.counts import CONTROL, TREATMENT, Counts
+from onejob.verdict.log_messages import KIND as LOG_MESSAGE
+from onejob.verdict.log_messages import LogMessages
 from onejob.verdict.signals import Row
 from onejob.verdict.values import Floats
 
-SIGNALS = {"error": "new_error", "log_template": "new_log_template"}
+SIGNALS = {"error": "new_error", LOG_MESSAGE: "new_log_template"}
 # Beyond these a version is noisy rather than novel: their number alone says so.
 _MOST_FOLLOWED = 50
 
@@ -47,6 +50,7 @@ class Novelties:
         self._followed: dict[tuple[str, str], _Followed] = {}
         self._known: set[tuple[str, str]] = set()
         self._passed_over: set[tuple[str, str]] = set()
+        self._messages = LogMessages()
 
     def consume(self, deployment: Deployment, batch: EvidenceBatch, rows: Counts) -> None:
         """Add a batch, bin by bin: what is followed is fixed before a bin is looked at."""
@@ -55,15 +59,17 @@ class Novelties:
         found: dict[int, list[tuple[int, NoveltyCell]]] = {}
         for cell in batch.novelties:
             if cell.is_known:
-                self._make_known((cell.kind, cell.fingerprint))
+                known = self._messages.learn(cell) if cell.kind == LOG_MESSAGE else cell
+                if known is not None:
+                    self._make_known((known.kind, known.fingerprint))
                 continue
             arm = compared_arm(deployment, cell, batch.bin_width_s)
             if arm is not None:
                 found.setdefault((cell.bin_start - batch.bins_from) // batch.bin_width_s, []).append((arm, cell))
         for at in range(rows.bins):
-            counts = _per_fingerprint(found.get(at, ()))
-            self._weigh((int(requests[0, at]), int(requests[1, at])), counts)
-            self._note(found.get(at, ()), requests[:, at])
+            cells = self._told_apart(found.get(at, ()))
+            self._weigh((int(requests[0, at]), int(requests[1, at])), _per_fingerprint(cells))
+            self._note(cells, requests[:, at])
 
     def rows(self) -> list[Row]:
         """One row per fingerprint that only the treatment has shown, most evidence first."""
@@ -78,6 +84,16 @@ class Novelties:
         return [
             f"{len(self._passed_over)} more errors or log templates were new; the first {_MOST_FOLLOWED} are judged."
         ]
+
+    def _told_apart(self, cells: Iterable[tuple[int, NoveltyCell]]) -> list[tuple[int, NoveltyCell]]:
+        """Cells of a bin, in any order, with the messages that lines are of; control's first: they make them known."""
+        errors = [(arm, cell) for arm, cell in cells if cell.kind != LOG_MESSAGE]
+        lines = sorted(
+            ((arm, cell) for arm, cell in cells if cell.kind == LOG_MESSAGE),
+            key=lambda line: (line[0], line[1].fingerprint, line[1].build),
+        )
+        told = [(arm, (self._messages.learn if arm == CONTROL else self._messages.see)(cell)) for arm, cell in lines]
+        return [*errors, *((arm, cell) for arm, cell in told if cell is not None)]
 
     def _weigh(self, requests: tuple[int, int], counts: Mapping[tuple[str, str], list[int]]) -> None:
         n0, n1 = (np.array([float(n)]) for n in requests)

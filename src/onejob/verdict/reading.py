@@ -1,4 +1,4 @@
-"""What spans and logs say beyond requests, read from the store: KPI values, web vitals, exceptions.
+"""What spans and logs say beyond requests, read from the store: KPI values, web vitals, exceptions, log messages.
 
 One query each, over the bins that were asked for; grouping, counting and normalising happen in the engine. What is said
 of a bin does not depend on which other bins are read with it, nor on the order in which an engine adds up: live judging
@@ -12,6 +12,7 @@ from importlib import resources
 from string import Template
 from typing import Any
 
+from onejob import words
 from onejob.model.deployment import Deployment
 from onejob.model.evidence import Cell, NoveltyCell, ValueCell, Vital
 from onejob.model.kpi import Kpi, KpiKind, KpiSource, regex_of
@@ -19,8 +20,10 @@ from onejob.stats.octaves import MIDDLE
 from onejob.store.engine import Reader, Scalar
 from onejob.store.sql import quote
 from onejob.verdict.arms import is_version
-from onejob.verdict.fingerprints import fingerprint
+from onejob.verdict.fingerprints import TITLE_CHARS, fingerprint, mark
+from onejob.verdict.log_messages import KIND as LOG_MESSAGE
 from onejob.verdict.said import Said, Scope
+from onejob.verdict.templates import words_of
 from onejob.verdict.vitals import CLS_OFFSET
 
 _QUERIES = resources.files("onejob.verdict").joinpath("queries")
@@ -42,10 +45,21 @@ SAME_STACK = r"""cityHash64(arrayMap(
     ),
     splitByChar('\n', if(Stack = '', Text, Stack))
 ))"""
+# Lines of logs that are the same but for numbers and ids, likewise.
+SAME_LINE = "cityHash64(replaceRegexpAll(Line, '[0-9a-fA-F]{12,}|0x[0-9a-fA-F]+|[0-9]+', '*'))"
+# The severity's number, from its text where a record has no number; 13 and more are warnings, 17 and more errors.
+SEVERITY = """if(SeverityNumber > 0, SeverityNumber, toUInt8(transform(
+    lower(SeverityText),
+    ['trace', 'debug', 'info', 'notice', 'warn', 'warning', 'err', 'error', 'crit', 'critical', 'fatal'],
+    [1, 5, 9, 10, 13, 13, 17, 17, 21, 21, 21],
+    0
+)))"""
+MOST_LINE_CHARS = 500
+_MOST_LINES = 20  # distinct ones of a version in a bin, errors first
 _KNOWN_FOR_S = 86_400  # what a day showed is not new
 _MOST_KNOWN = 2_000
 
-_VITAL, _EXCEPTION = "browser.web_vital", "exception"
+_VITAL, _EXCEPTION, _LINE = "browser.web_vital", "exception", "log"
 _PAGE_NAMES = ("http.route", "url.template")
 _PAGE_PATHS = ("url.path", "url.full", "http.url")
 _SESSIONS = ("session.id", "enduser.id", "user.id")
@@ -54,10 +68,9 @@ _SESSIONS = ("session.id", "enduser.id", "user.id")
 def read_said(engine: Reader, scope: Scope, kpis: Sequence[Kpi]) -> Said:
     """All of it. Most services have no page views, and most bins no exceptions: one cheap query tells."""
     there = _events(engine, scope)
-    return replace(
-        _measured(engine, scope, kpis, there),
-        novelties=read_novelties(engine, scope) if _EXCEPTION in there else (),
-    )
+    thrown = read_thrown(engine, scope) if _EXCEPTION in there else ()
+    logged = read_logged(engine, scope) if _LINE in there else ()
+    return replace(_measured(engine, scope, kpis, there), novelties=(*thrown, *logged))
 
 
 def read_measured(engine: Reader, scope: Scope, kpis: Sequence[Kpi]) -> Said:
@@ -117,7 +130,7 @@ def read_vitals(engine: Reader, scope: Scope) -> tuple[Vital, ...]:
     return tuple(Vital(name=name, cells=tuple(cells)) for name, cells in sorted(found.items()))
 
 
-def read_novelties(engine: Reader, scope: Scope, most: int = _MOST_STACKS) -> tuple[NoveltyCell, ...]:
+def read_thrown(engine: Reader, scope: Scope, most: int = _MOST_STACKS) -> tuple[NoveltyCell, ...]:
     """Errors that were thrown, per version and bin; of each, those in the most traces, or sessions of browsers."""
     limits: dict[str, Scalar] = {"most_rows": most, "most_chars": MOST_CHARS}
     rows = _rows(engine, "exceptions", scope, limits, spans=_events_of(scope), session=_session())
@@ -140,13 +153,40 @@ def read_novelties(engine: Reader, scope: Scope, most: int = _MOST_STACKS) -> tu
     return tuple(merged.values())
 
 
+def read_logged(engine: Reader, scope: Scope, most: int = _MOST_LINES) -> tuple[NoveltyCell, ...]:
+    """Warnings and errors in logs that are no exceptions, per version and bin; distinct words are told apart."""
+    limits: dict[str, Scalar] = {"most_rows": most, "most_chars": MOST_LINE_CHARS}
+    merged: dict[tuple[tuple[str, ...], str, str, int], NoveltyCell] = {}
+    for row in _rows(engine, "log_lines", scope, limits):
+        said = words_of(row["Sample"])
+        key = (said, row["Version"], row["Build"], row["BinStart"])
+        before = merged.get(key)
+        text = " ".join(said)
+        merged[key] = NoveltyCell(
+            kind=LOG_MESSAGE,
+            fingerprint=mark(text),
+            version=row["Version"],
+            build=row["Build"],
+            bin_start=row["BinStart"],
+            count=row["Traces"] + (before.count if before else 0),
+            title=words.shorten(text, TITLE_CHARS),
+            sample=before.sample if before else row["Sample"],
+            trace_id=before.trace_id if before else row["SampleTrace"],
+        )
+    return tuple(merged.values())
+
+
 def read_known(engine: Reader, scope: Scope, deployment: Deployment) -> tuple[NoveltyCell, ...]:
-    """Errors that other versions threw in the day before the scope begins, put down to its first bin."""
+    """Errors and lines that other versions showed in the day before the scope begins, put down to its first bin."""
     # Bins are of no interest: one or two are enough.
     past = replace(scope, since=scope.since - _KNOWN_FOR_S, until=scope.since, width_s=_KNOWN_FOR_S)
+    found = [
+        *read_thrown(engine, past, _MOST_KNOWN),
+        *(read_logged(engine, past, _MOST_KNOWN) if past.has_logs else ()),
+    ]
     known = {
-        cell.fingerprint: cell
-        for cell in read_novelties(engine, past, _MOST_KNOWN)
+        (cell.kind, cell.fingerprint): cell
+        for cell in found
         if not is_version(deployment.version, cell.version, cell.build)
     }
     return tuple(
@@ -157,6 +197,7 @@ def read_known(engine: Reader, scope: Scope, deployment: Deployment) -> tuple[No
             build=cell.build,
             bin_start=scope.since,
             count=0,
+            sample=cell.sample if cell.kind == LOG_MESSAGE else "",
             is_known=True,
         )
         for cell in known.values()
@@ -165,7 +206,8 @@ def read_known(engine: Reader, scope: Scope, deployment: Deployment) -> tuple[No
 
 def _rows(engine: Reader, name: str, scope: Scope, params: dict[str, Scalar], **fills: object) -> list[dict[str, Any]]:
     template = Template(_QUERIES.joinpath(f"{name}.sql").read_text())
-    fixed = {"same": SAME_STACK, "in_scope": _IN_SCOPE, "bin_start": _BIN_START}
+    fixed = {"same": SAME_STACK, "same_line": SAME_LINE, "severity": SEVERITY}
+    fixed |= {"in_scope": _IN_SCOPE, "bin_start": _BIN_START}
     sql = template.substitute({"spans": scope.relation} | fills, **fixed)
     rows: list[dict[str, Any]] = engine.query(sql, scope.params() | params).to_pylist()
     return rows
@@ -175,7 +217,7 @@ def _events_of(scope: Scope) -> str:
     """What to select events from."""
     if not scope.has_logs:
         return scope.relation
-    return _WITH_LOGS.substitute(spans=scope.relation, in_scope=_IN_SCOPE)
+    return _WITH_LOGS.substitute(spans=scope.relation, in_scope=_IN_SCOPE, severity=SEVERITY)
 
 
 def _sums(units: Sequence[tuple[int, float]]) -> dict[int, float]:
@@ -206,7 +248,7 @@ def _entries(number: int, kpi: Kpi) -> str:
 def _value(kpi: Kpi, text: str) -> str:
     """A number, or for yes and no 1 and 0; NULL for anything else."""
     if kpi.kind is KpiKind.YES_NO:
-        yes, no = (f"lower({text}) IN ({words})" for words in ("'true', '1', 'yes'", "'false', '0', 'no'"))
+        yes, no = (f"lower({text}) IN ({answers})" for answers in ("'true', '1', 'yes'", "'false', '0', 'no'"))
         return f"multiIf({yes}, toNullable(toFloat64(1)), {no}, toNullable(toFloat64(0)), NULL)"
     if kpi.kind is KpiKind.THROUGHPUT:
         return f"if({text} != '', toNullable(toFloat64(1)), NULL)"

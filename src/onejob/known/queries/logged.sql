@@ -6,7 +6,7 @@ SELECT
     Version,
     Build,
     intDiv(At, 60000000000) * 60 AS BinStart,
-    cityHash64(replaceRegexpAll(Line, '[0-9a-fA-F]{12,}|0x[0-9a-fA-F]+|[0-9]+', '*')) AS Same,
+    ${same_line} AS Same,
     count() AS Count,
     max(Level) AS Severity,
     min(At) AS FirstNs,
@@ -25,12 +25,7 @@ FROM
         SpanId,
         toInt64(toUnixTimestamp64Nano(Timestamp)) AS At,
         substringUTF8(Body, 1, {most_chars:UInt32}) AS Line,
-        if(SeverityNumber > 0, SeverityNumber, toUInt8(transform(
-            lower(SeverityText),
-            ['trace', 'debug', 'info', 'notice', 'warn', 'warning', 'err', 'error', 'crit', 'critical', 'fatal'],
-            [1, 5, 9, 10, 13, 13, 17, 17, 21, 21, 21],
-            0
-        ))) AS Level,
+        ${severity} AS Level,
         (At, SpanId, Line) AS Order
     FROM otel_logs
     WHERE TimestampTime >= toDateTime({since:Int64}, 'UTC')

@@ -1,5 +1,5 @@
--- Spans, and a service's log records in [since, until) that are such events as are judged: each as a span of no length that
--- has the event on it. Browsers send theirs in logs.
+-- Spans, and a service's log records in [since, until) that are judged: each as a span of no length that has the event on
+-- it. Browsers send theirs in logs, and loggers what was thrown; `log` is a warning or an error without an exception.
 (
     SELECT
         Timestamp, Duration, TraceId, SpanId, Version, Build, Operation, ServiceName, Environment,
@@ -9,10 +9,21 @@
     UNION ALL
     SELECT
         Timestamp, toUInt64(0), TraceId, SpanId, Version, Build, EventName, ServiceName, Environment,
-        ResourceAttributes, LogAttributes, [Timestamp], [EventName], [LogAttributes]
+        ResourceAttributes, LogAttributes, [Timestamp],
+        [multiIf(
+            EventName IN ('browser.web_vital', 'exception'), EventName,
+            LogAttributes['exception.type'] != '' OR LogAttributes['exception.stacktrace'] != '', 'exception',
+            'log'
+        )] AS `Events.Name`,
+        [LogAttributes]
     FROM otel_logs
     WHERE ServiceName = {service:String}
         AND TimestampTime >= toDateTime({since:Int64})
         AND TimestampTime < toDateTime({until:Int64})
-        AND EventName IN ('browser.web_vital', 'exception')
+        AND (
+            EventName IN ('browser.web_vital', 'exception')
+            OR LogAttributes['exception.type'] != ''
+            OR LogAttributes['exception.stacktrace'] != ''
+            OR ${severity} >= 13
+        )
 )

@@ -15,6 +15,12 @@ from dataclasses import dataclass
 
 VALUE = "<*>"
 MAX_WORDS = 100  # of a line; the message is at its start
+# A line is of a known template if what is unseen in it is this likely: at a place where values were seen to vary it
+# is; where only one word ever stood it is not, however seldom (0.1 / 2 after a single line).
+KNOWN = 0.1
+# New templates have a line or two to show: one word of four or more may differ, and is a value from then on.
+_SAME_NEW = 0.02
+_LEAST_WORDS = 4
 _ALIKE = 0.6  # share of words that lines of one group have in common at least; Drain's authors use 0.3 to 0.7
 _MOST_STARTS = 100  # first words told apart among lines of a length, as Drain's authors have it: more are values
 _PRIOR = 0.1  # one word in ten is a value, before anything is known of its place (numbers and paths are taken out)
@@ -128,6 +134,11 @@ class Templates:
             alike.append(best)
             self._by_length.setdefault(len(words), []).append(best)
         return best
+
+
+def same_new(templates: Iterable[Template], words: tuple[str, ...]) -> Template | None:
+    """Of new templates with as many words, the one that these are likeliest of."""
+    return likeliest(templates, words, _SAME_NEW if len(words) >= _LEAST_WORDS else KNOWN)
 
 
 def likeliest(templates: Iterable[Template], words: tuple[str, ...], least: float) -> Template | None:
