@@ -21,7 +21,7 @@ from onejob.verdict.counts import CONTROL, TREATMENT
 
 Floats = NDArray[np.float64]
 
-RUNS, RUNS_QUICK = 60, 2
+RUNS, RUNS_QUICK = 120, 2
 BINS, BINS_QUICK = HOUR // 2, 30  # each look costs milliseconds, and there are as many as bins
 _FIVE_EACH = {"pods": (5, 5), "rate_per_s": 20.0}
 CASES = (
