@@ -24,7 +24,7 @@ UNIT := tests/benchmarks tests/stats tests/test_repository.py \
 
 JAVASCRIPT := tests/ingest/javascript/node_modules
 
-.PHONY: help demo serve test test-js check bench-verdict lock docs rum clean
+.PHONY: help demo serve test test-js check bench-verdict lock docs doors rum clean
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## /\1\t/' | expand -t 15
@@ -54,7 +54,7 @@ else
 	$(BIN)/pytest $(BESIDE) -m "not alone and not covering"
 endif
 
-test-js: .venv/.dev $(JAVASCRIPT)/.package-lock.json ## OpenTelemetry's exporters from npm send to onejob; needs Node.js
+test-js: .venv/.dev $(JAVASCRIPT)/.package-lock.json ## clients from npm send to onejob (OpenTelemetry, Winston); needs Node.js
 	$(BIN)/pytest tests/ingest/exporters_of_javascript.py $(ARGS)
 
 bench-verdict: .venv/.dev ## the verdict beside its peers: ARGS=--quick, ARGS="--data DIR"
@@ -70,6 +70,9 @@ lock: $(UV) ## the exact versions again, from pyproject.toml: ARGS=--upgrade for
 docs: .venv/.dev ## the generated pages again: docs/configuration.md and docs/cli.md
 	$(BIN)/python scripts/configuration.py
 	$(BIN)/python scripts/cli_reference.py
+
+doors: .venv/.dev .venv/.system $(JAVASCRIPT)/.package-lock.json ## docs/doors.md again, by real clients; needs Node.js
+	$(BIN)/pytest -m door --write-doors $$(grep -rl --include='*.py' 'door: Said' tests)
 
 rum: .venv/.dev ## the script for browsers again, from browser/; needs npm
 	$(BIN)/python scripts/rum.py

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import doors
 from onejob.state.database import Database
 from state_postgres import Postgres, running_postgres
 from state_sqlite import Template, unsynced
@@ -26,10 +27,25 @@ settings.load_profile("any machine")
 COVERING = ("stats", "verdict")  # where the tests of what decides verdicts are
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(doors.OPTION, action="store_true", help="write docs/doors.md, out of the tests that are run")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[doors.ROWS] = set()
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if session.config.getoption(doors.OPTION) and exitstatus == 0:
+        doors.write(session.config.stash[doors.ROWS])
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Coverage takes as long again as what it watches: it is measured on the quick tests of what it is asked of."""
     for item in items:
+        if "door" in getattr(item, "fixturenames", ()):
+            item.add_marker("door")
         is_traced = not any(item.get_closest_marker(name) for name in ("slow", "untraced"))
         if item.path.parent.name in COVERING and is_traced:
             item.add_marker("covering")
@@ -50,6 +66,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, but in CI every component must be there: {report.longrepr}"
     return report
+
+
+@pytest.fixture
+def door(request: pytest.FixtureRequest) -> doors.Said:
+    """For tests of a real client to say what it sent, and where."""
+    return doors.telling(request.config)
 
 
 @pytest.fixture(scope="session")

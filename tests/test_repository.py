@@ -15,6 +15,7 @@ import pytest
 import typer.main
 import yaml
 
+import doors
 import onejob
 from onejob.cli.main import app
 from onejob.config import Settings
@@ -62,6 +63,11 @@ def _names(requirements: list[str]) -> set[str]:
 def _declared() -> set[str]:
     extras = PROJECT["optional-dependencies"].values()
     return _names(PROJECT["dependencies"]).union(*(_names(extra) for extra in extras))
+
+
+def test_every_door_was_seen_to_be_used_by_a_real_client() -> None:
+    assert doors.modules_that_spool() == set(doors.OTHERS), "a new door has a name there, and a test with its client"
+    assert doors.doors_on_page() == doors.product_doors(), "make doors"
 
 
 def test_every_dependency_says_what_it_earns() -> None:
@@ -197,10 +203,10 @@ def test_the_collectors_configuration_is_complete_in_itself() -> None:
 
 
 def test_every_target_of_the_makefile_can_be_planned() -> None:
-    for target in ("demo", "serve", "test", "check", "bench-ingest", "lock", "docs"):
+    for target in ("demo", "serve", "test", "check", "bench-ingest", "lock", "docs", "doors"):
         result = _run("make", "--dry-run", target, "ARGS=--help")
         assert result.returncode == 0, result.stderr
-        if target != "docs":
+        if target not in ("docs", "doors"):
             assert "--help" in result.stdout
 
 

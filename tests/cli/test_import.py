@@ -14,7 +14,9 @@ from backports import zstd
 from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from doors import Said
 from ingest.waiting import counted, stored
+from onejob import __version__
 from onejob.cli.otlp_files import PIECE_BYTES
 from onejob.model.telemetry import POINTS
 from otlp_builders import a_log_request, a_metric_request, a_record, a_request, a_service, a_span
@@ -126,7 +128,7 @@ def test_a_file_is_recognised_after_the_server_was_away_and_its_short_memory_is_
     assert [(one["spans"], one["repeated"]) for one in said] == [(6, 0), (0, 6)]
 
 
-def test_standard_input(server: RunningServer) -> None:
+def test_standard_input(server: RunningServer, door: Said) -> None:
     service = a_service()
     result = subprocess.run(
         [*COMMAND, "import", "-"],
@@ -139,6 +141,8 @@ def test_standard_input(server: RunningServer) -> None:
     assert result.returncode == 0, result.stderr
     assert server.services.engine is not None
     assert stored(server.services.engine, service) == 6
+    sent = "its standard input: OTLP in JSON lines, gzip"
+    door("import", "onejob import", __version__, sent, server.services.engine, service)
 
 
 def test_a_bad_line_is_named_with_its_file_and_the_others_are_stored(

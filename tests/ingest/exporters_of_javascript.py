@@ -1,4 +1,5 @@
-"""OpenTelemetry's own SDK for JavaScript sends traces, logs and metrics, in each of its three protocols.
+"""OpenTelemetry's own SDK for JavaScript sends traces, logs and metrics, in each of its three protocols; Winston pushes
+log messages as to Loki, in each of its two.
 
 Needs Node.js and what `make test-js` gets from npm, so it is no part of the other tests.
 """
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from doors import Said
 from onejob.ingest.service import Intake
 from onejob.store.engine import Engine
 from otlp_builders import a_service
@@ -16,22 +18,59 @@ from otlp_builders import a_service
 from .exported import Rows, check_data_points, rows_of
 
 HERE = Path(__file__).parent / "javascript"
+LOCKED = json.loads((HERE / "package-lock.json").read_text())["packages"]
+DOORS = {
+    "traces": ("TraceService/Export", "/v1/traces", "a request that failed, with a query in it"),
+    "logs": ("LogsService/Export", "/v1/logs", "a message, and an event whose body is a map"),
+    "metrics": (
+        "MetricsService/Export",
+        "/v1/metrics",
+        "a counter, an up-down counter, a gauge, two kinds of histogram",
+    ),
+}
+
+
+def version(package: str) -> str:
+    return str(LOCKED[f"node_modules/{package}"]["version"])
+
+
+def node(*words: str) -> str:
+    sent = subprocess.run(["node", *words], cwd=HERE, capture_output=True, text=True, check=False, timeout=60)
+    assert (sent.returncode, sent.stderr) == (0, "")
+    return sent.stdout
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/json", "http/protobuf"])
-def test_what_javascript_sends_arrives(intake: Intake, engine: Engine, protocol: str) -> None:
+def test_what_javascript_sends_arrives(intake: Intake, engine: Engine, door: Said, protocol: str) -> None:
     service = a_service()
     port = intake.grpc_port if protocol == "grpc" else intake.http_port
 
-    command = ["node", "send.mjs", protocol, f"http://127.0.0.1:{port}", service]
-    sent = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False, timeout=60)
+    span = json.loads(node("send.mjs", protocol, f"http://127.0.0.1:{port}", service))
 
-    assert (sent.returncode, sent.stderr) == (0, "")
-    span = json.loads(sent.stdout)
     rows = rows_of(engine, service)
     _check_spans(rows, span)
     _check_log_records(rows, span)
     check_data_points(rows)
+    for kind, (method, path, what) in DOORS.items():
+        form = "grpc" if protocol == "grpc" else "http" if protocol == "http/json" else "proto"
+        release = version(f"@opentelemetry/exporter-{'trace' if kind == 'traces' else kind}-otlp-{form}")
+        name = f"OpenTelemetry's exporter for JavaScript ({protocol})"
+        door(method if protocol == "grpc" else path, name, release, what, engine, service)
+
+
+@pytest.mark.parametrize("form", ["json", "protobuf"])
+def test_what_winston_pushes_as_to_loki_arrives(intake: Intake, engine: Engine, door: Said, form: str) -> None:
+    service = a_service()
+
+    node("push.mjs", form, f"http://127.0.0.1:{intake.http_port}", service)
+
+    failed, placed = rows_of(engine, service)("otel_logs", "SeverityNumber DESC")
+    assert (failed["SeverityText"], failed["SeverityNumber"], failed["Version"]) == ("error", 17, "7")
+    assert (placed["SeverityText"], placed["SeverityNumber"], placed["Version"]) == ("info", 9, "7")
+    assert ("the order failed" in failed["Body"], "order 7 placed" in placed["Body"]) == (True, True)
+    assert dict(failed["ResourceAttributes"])["tenant"] == "t-1"
+    said = "two messages" + (", snappy" if form == "protobuf" else "")
+    door("/loki/api/v1/push", f"winston-loki ({form})", version("winston-loki"), said, engine, service)
 
 
 def _check_spans(rows: Rows, span: dict[str, str]) -> None:

@@ -1,6 +1,7 @@
 """A real Prometheus: it writes what it scrapes to onejob, and onejob scrapes it."""
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from doors import Said
 from onejob.ingest.service import Intake
 from onejob.store.engine import Engine
 from otlp_builders import a_service
@@ -79,7 +81,13 @@ def ends(engine: Engine, service: str) -> set[str]:
     return {row["MetricName"] for row in engine.query(sql, {"service": service}).to_pylist()}
 
 
-def test_a_real_prometheus_writes_here_and_is_scraped(engine: Engine, tmp_path: Path) -> None:
+def version() -> str:
+    said = subprocess.run(["prometheus", "--version"], capture_output=True, text=True, check=True)
+    found = re.search(r"version (\d[\d.]*)", said.stdout + said.stderr)  # of which one, depends on its release
+    return found[1] if found else ""
+
+
+def test_a_real_prometheus_writes_here_and_is_scraped(engine: Engine, door: Said, tmp_path: Path) -> None:
     written, scraped = a_service(), a_service()
     (port,) = free_ports(1)
     target = {"url": f"http://127.0.0.1:{port}/metrics", "job": scraped, "interval_s": 1.0, "timeout_s": 1.0}
@@ -126,3 +134,7 @@ def test_a_real_prometheus_writes_here_and_is_scraped(engine: Engine, tmp_path: 
     assert {row["Value"] for row in own if row["MetricName"] == "up"} >= {1.0}
     buckets = rows(engine, "otel_metrics_histogram", scraped, "Count, BucketCounts")
     assert all(row["Count"] == sum(row["BucketCounts"]) for row in buckets)
+
+    page = "a page with a counter, an exemplar, a gauge and a histogram; then its target is down"
+    door("/api/v1/write", "Prometheus", version(), page, engine, written)
+    door("scraping", "Prometheus", version(), "its own page", engine, scraped)

@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 import onejob
+from doors import Said
 from onejob.config import Settings
 from onejob.ingest.service import Intake
 from onejob.store.engine import Engine
@@ -142,7 +143,7 @@ def judged(engine: Engine, service: str, settings: Settings) -> dict[str, tuple[
 
 
 def test_each_vital_arrives_with_what_it_was_made_of_and_is_what_the_judge_reads(
-    context: BrowserContext, site: Site, script: str, engine: Engine, settings: Settings
+    context: BrowserContext, site: Site, script: str, engine: Engine, settings: Settings, door: Said
 ) -> None:
     service = a_service()
     site.page(script, data_service=service, data_version="1.42.0", data_environment="production")
@@ -184,6 +185,8 @@ def test_each_vital_arrives_with_what_it_was_made_of_and_is_what_the_judge_reads
     )
     assert read["lcp"][1] == pytest.approx(value["lcp"] / 1000)
     assert not visit.said
+    release = context.browser.version if context.browser else ""
+    door("/v1/logs", "the script for pages, in Chromium", release, "a page view with its web vitals", engine, service)
 
 
 def test_an_interaction_is_what_all_its_handlers_took_until_the_paint(
