@@ -125,6 +125,17 @@ def test_a_disk_with_less_than_its_reserve_is_a_problem(tmp_path: Path, reserve:
     assert one(look_at_places(settings), "disk").health is health
 
 
+def test_a_spool_that_was_damaged_is_told_until_its_file_is_deleted(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, min_free_disk_bytes=0)
+    aside = tmp_path / "spool/spool-damaged-1.db"
+    aside.parent.mkdir()
+    aside.touch()
+    found = one(look_at_places(settings), "spool")
+    assert (found.health, aside.name in found.says) == (Health.WARNING, True)
+    aside.unlink()
+    assert one(look_at_places(settings), "spool").health is Health.OK
+
+
 def test_a_port_that_is_taken_and_a_lock_that_is_held_are_named(tmp_path: Path) -> None:
     lock = lock_data_dir(tmp_path)
     with socket.socket() as taken:

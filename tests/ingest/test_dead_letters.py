@@ -105,9 +105,18 @@ def test_the_spool_of_an_earlier_release_is_taken_over(tmp_path: Path) -> None:
     engine = FakeEngine()
     with with_dead_letters(tmp_path, engine, b"poison") as spool:
         spool.append(b"waiting", 1).result()
-    later = {"requests": ("token", "kind", "tables"), "dead_letters": ("token", "kind", "tables"), "batches": ("kind",)}
+        begun = spool.claim(max_items=1, max_bytes=100)
+        assert begun is not None
+    later = {
+        "requests": ("token", "kind", "tables", "digest"),
+        "dead_letters": ("token", "kind", "tables"),
+        "batches": ("kind", "token"),
+    }
     with sqlite3.connect(tmp_path / "spool.db") as file:
-        file.execute("DROP INDEX requests_kind")
+        file.execute("DROP INDEX requests_by_kind")
+        file.execute("CREATE INDEX requests_kind ON requests (id)")
+        file.execute("CREATE TABLE identity (name TEXT NOT NULL)")
+        file.execute("INSERT INTO identity VALUES ('earlier')")
         for table, columns in later.items():
             for column in columns:
                 file.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
@@ -117,6 +126,7 @@ def test_the_spool_of_an_earlier_release_is_taken_over(tmp_path: Path) -> None:
         assert spool.replay() == 1
         wait_until(lambda: spool.requests == 0, "storing")
     assert b"".join(engine.stored.values()) == b"waitingpoison"
+    assert engine.stored[f"earlier-{begun.id}"] == b"waiting"
 
 
 @pytest.mark.parametrize("table", ["otel_traces", "operation_rollup"])

@@ -1,5 +1,7 @@
 """What is acknowledged is on disk, and a full or damaged disk loses none of it."""
 
+import contextlib
+import random
 import re
 import shutil
 import sqlite3
@@ -103,7 +105,7 @@ def test_a_disk_that_is_gone_is_told_as_one(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_digest_is_forgotten_after_its_time(tmp_path: Path) -> None:
-    limits = SpoolLimits(max_bytes=2**30, min_free_disk_bytes=0, retry_digest_s=0.001)
+    limits = SpoolLimits(max_bytes=2**30, min_free_disk_bytes=0, retry_digest_s=0)
     with a_spool(tmp_path, limits) as spool:
         assert spool.append(b"one", 1).result() is True
     with a_spool(tmp_path, limits) as spool:
@@ -212,22 +214,137 @@ def test_a_disk_that_fills_up_refuses_and_loses_nothing_acknowledged(tmp_path: P
     assert "cannot be written" in problem
 
 
-def test_a_damaged_spool_is_put_aside_and_what_is_readable_is_stored(tmp_path: Path) -> None:
-    with a_spool(tmp_path) as spool:
-        for number in range(50):
-            spool.append(b"%03d" % number + bytes(20_000), 1).result()
-    path = tmp_path / "spool.db"
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2 : len(data) // 2 + 40_000] = b"\xff" * 40_000
-    path.write_bytes(data)
+def some_payloads(count: int = 50, size: int = 20_000) -> list[bytes]:
+    return [b"%03d" % number + bytes([number]) * size for number in range(count)]
 
+
+def cut_off(path: Path, payloads: list[bytes]) -> None:
+    """A spool as kill -9 leaves it behind: these are acknowledged, the log is not in the file yet."""
+    (path / "alive").mkdir()
+    with a_spool(path / "alive") as spool:
+        for payload in payloads:
+            spool.append(payload, 1).result()
+        for suffix in ("", "-wal"):
+            shutil.copy(path / f"alive/spool.db{suffix}", path / f"spool.db{suffix}")
+
+
+def in_the_file(path: Path) -> Path:
+    """All that was in the log as well."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
+
+
+def place_of(payload: bytes, file: Path) -> int:
+    """Somewhere within it, where it was written last."""
+    return file.read_bytes().rindex(payload[:1000]) + 500
+
+
+def overwrite(path: Path, start: int, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(data)
+
+
+def stored_of(path: Path, payloads: list[bytes]) -> set[bytes]:
+    """What of these is stored, each once and whole, when a server starts with that spool and gets all once more."""
     engine = FakeEngine()
-    with a_spool(tmp_path) as spool, flushing(spool, engine):
-        wait_until(lambda: spool.requests == 0, "flushing")
-        assert spool.append(b"new", 1).result() is True
+    with a_spool(path) as spool:
+        again = {payload for payload in payloads if spool.append(payload, 1).result()}
+        with flushing(spool, engine):
+            wait_until(lambda: spool.requests == 0, "flushing")
+        assert spool.dead_letter_count() == 0
+    stored = b"".join(engine.stored.values())
+    assert [stored.count(payload) for payload in payloads] == [1] * len(payloads), "each once, if it is sent again"
+    return set(payloads) - again
 
-    assert list(tmp_path.glob("spool-damaged-*"))
-    assert len(b"".join(engine.stored.values())) // 20_003 >= 10
+
+@pytest.mark.parametrize("is_log", [True, False], ids=["in the log", "in the file"])
+@pytest.mark.parametrize("damage", ["a bit", "a page"])
+def test_damage_costs_the_requests_it_hit_and_these_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, is_log: bool, damage: str
+) -> None:
+    payloads = some_payloads()
+    cut_off(tmp_path, payloads)
+    file = tmp_path / "spool.db-wal" if is_log else in_the_file(tmp_path / "spool.db")
+    overwrite(file, place_of(payloads[20], file), b"\x00" if damage == "a bit" else b"\xff" * 16384)
+
+    kept = stored_of(tmp_path, payloads)
+
+    lost = len(payloads) - len(kept)
+    assert 1 <= lost <= (1 if damage == "a bit" else 4)
+    assert payloads[20] not in kept
+    told = f"{len(kept)} requests could be read and {lost} request{'' if lost == 1 else 's'} could not"
+    assert [told in message for message in caplog.messages] == [True]
+    assert list(tmp_path.glob("spool-damaged-*.db"))
+
+
+def test_what_is_half_written_at_the_end_of_the_log_is_no_damage(tmp_path: Path) -> None:
+    payloads = some_payloads()
+    cut_off(tmp_path, payloads)
+    log = tmp_path / "spool.db-wal"
+    overwrite(log, place_of(payloads[-1], log), b"never written")
+
+    assert stored_of(tmp_path, payloads) == set(payloads[:-1])
+    assert not list(tmp_path.glob("spool-damaged-*.db"))
+
+
+def test_wherever_a_page_is_damaged_nothing_is_stored_twice_or_changed(tmp_path: Path) -> None:
+    payloads = some_payloads(6)
+    cut_off(tmp_path, payloads)
+    pages = in_the_file(tmp_path / "spool.db").stat().st_size // 16384
+    least = len(payloads)
+    for page in range(1, pages):
+        folder = tmp_path / str(page)
+        folder.mkdir()
+        shutil.copy(tmp_path / "spool.db", folder)
+        overwrite(folder / "spool.db", page * 16384, random.Random(page).randbytes(16384))
+        least = min(least, len(stored_of(folder, payloads)))
+    assert least < len(payloads)
+
+
+def test_a_start_that_was_cut_off_while_it_rescued_loses_nothing(tmp_path: Path) -> None:
+    payloads = some_payloads(5)
+    cut_off(tmp_path, payloads)
+    (tmp_path / "spool-rescued.db").write_bytes(b"half of it")
+    assert stored_of(tmp_path, payloads) == set(payloads)
+    (tmp_path / "spool.db").rename(tmp_path / "spool-rescued.db")  # all of it, and not in its place yet
+    with a_spool(tmp_path) as spool:
+        assert spool.append(payloads[0], 1).result() is False
+
+
+def test_a_batch_begun_before_the_damage_keeps_its_token_and_no_other_gets_it(tmp_path: Path) -> None:
+    payloads, tokens = some_payloads(6), []
+    for _ in range(2):
+        with a_spool(tmp_path) as spool:
+            for payload in payloads:
+                spool.append(payload, 1).result()
+            begun = spool.claim(max_items=3, max_bytes=2**20)
+            assert begun is not None
+            tokens.append(begun.token)
+        overwrite(tmp_path / "spool.db", place_of(payloads[1], tmp_path / "spool.db"), b"\x00")
+        with a_spool(tmp_path) as spool:
+            (again,) = spool.unfinished_batches()
+            assert (again.token, [request.payload for request in again.requests]) == (
+                begun.token,
+                [payloads[0], payloads[2]],
+            )
+            spool.append(payloads[1], 1).result()
+            assert spool.claim(max_items=1, max_bytes=2**20) is not None
+        (tmp_path / "spool.db").unlink()
+    assert len(set(tokens)) == 2
+
+
+def test_no_jump_of_the_clock_makes_it_forget_what_it_has_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for jump_s in (0, 7200, -7200):
+        clock = SimpleNamespace(time=lambda jump_s=jump_s: time.time() + jump_s, monotonic=time.monotonic)
+        monkeypatch.setattr("onejob.ingest.spool.time", clock)
+        with a_spool(tmp_path) as spool:
+            assert spool.append(b"one", 1).result() is (jump_s == 0)
+            monkeypatch.setattr("onejob.ingest.spool.time", SimpleNamespace(time=time.time, monotonic=time.monotonic))
+            assert spool.append(b"one", 1).result() is False
 
 
 def test_a_file_that_is_no_spool_at_all_does_not_stop_the_server(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from onejob.config import Settings
-from onejob.doctor.finding import Finding, ok, problem, warning
+from onejob.doctor.finding import Finding, ok, problem, some, warning
+from onejob.ingest.spool_file import DAMAGED
 from onejob.store.hash_key import KEY_FILE
 from onejob.store.lock import LOCK_FILE
 
@@ -38,6 +39,7 @@ def look_at_places(settings: Settings) -> Iterator[Finding]:
         return
     yield _rights(folder)
     yield _space(settings, folder)
+    yield _damage(folder / "spool")
 
 
 def look_at_ports(settings: Settings) -> Iterator[Finding]:
@@ -87,6 +89,16 @@ def _space(settings: Settings, folder: Path) -> Finding:
             "disk", f"{says}; below {reserve / 1e9:.1f} GB nothing is taken any more", "free some space soon"
         )
     return ok("disk", says)
+
+
+def _damage(spool: Path) -> Finding:
+    aside = sorted(path.name for path in spool.glob(DAMAGED))
+    if aside:
+        return warning(
+            "spool", f"it was damaged, and rescued as far as it could be read; put aside in {spool}: {some(aside)}",
+            "look at the disk; the server's log says what was lost; delete the files when they are of no more use",
+        )  # fmt: skip
+    return ok("spool", "it was never found damaged")
 
 
 def _owner(lock: Path) -> str:

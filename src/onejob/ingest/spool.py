@@ -16,7 +16,6 @@ the engine under the same token.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import math
 import queue
@@ -24,6 +23,7 @@ import shutil
 import sqlite3
 import threading
 import time
+import uuid
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ from typing import Any
 from onejob.ingest import dead_letters
 from onejob.ingest.dead_letters import DeadLetter, Refusals
 from onejob.ingest.errors import TryLater
-from onejob.ingest.spool_file import open_reader, open_spool
+from onejob.ingest.spool_file import digest_of, open_reader, open_spool
 from onejob.model.telemetry import KINDS, Kind
 
 log = logging.getLogger(__name__)
@@ -44,8 +44,6 @@ _MAX_COMMIT_BYTES = 32 * 2**20
 _PURGE_EVERY_S = 10.0
 _DISK_LOOK_EVERY_S = 1.0
 _SAY_AGAIN_S = 60.0  # how often the log says that requests are refused
-# Equal bytes of two kinds are two requests. Spans have none, as in files of earlier releases.
-_PERSON: dict[Kind, bytes] = {"traces": b"", "logs": b"logs", "metrics": b"metrics"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +105,10 @@ class Spool:
         self._dir = path.parent
         self._writer = open_spool(path)
         self._reader = open_reader(path)
-        self._identity = self._writer.execute("SELECT name FROM identity").fetchone()[0]
+        # Ages of digests are told by no clock that can be set, or a jump of it would forget all of them at once: it
+        # goes on from where it was in the last life.
+        self._digests_at = self._writer.execute("SELECT ifnull(max(seen_at), 0) FROM digests").fetchone()[0]
+        self._opened_at = time.monotonic()
         self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._lock = threading.Lock()  # the counters below
         self._kept: dict[Kind, _Kept] = {kind: _Kept() for kind in KINDS}
@@ -121,7 +122,7 @@ class Spool:
         self._free_bytes, self._free_at = 0, -1.0
         self._unwritten = ""  # why the last commit failed, if it did
         self._said_at = -_SAY_AGAIN_S
-        self._purged_at = 0.0
+        self._purged_at = -math.inf
         self._closed = False
         self._thread = threading.Thread(target=self._write_forever, name="spool-writer", daemon=True)
         self._thread.start()
@@ -141,19 +142,19 @@ class Spool:
         except TryLater as refusal:
             self._say(refusal)
             raise
-        digest = hashlib.blake2b(payload, digest_size=16, person=_PERSON[kind]).digest()
-        now = time.time()
+        digest, seen_at = digest_of(payload, kind), self._digest_time()
 
         def run(connection: sqlite3.Connection) -> bool:
             remember = "INSERT OR IGNORE INTO imported VALUES (?)"
             is_known = for_good and connection.execute(remember, (digest,)).rowcount == 0
-            if connection.execute("INSERT OR IGNORE INTO digests VALUES (?, ?)", (digest, now)).rowcount == 0:
+            if connection.execute("INSERT OR IGNORE INTO digests VALUES (?, ?)", (digest, seen_at)).rowcount == 0:
                 return False
             if is_known:
                 return False
             connection.execute(
-                "INSERT INTO requests (received_at, spans, size, payload, kind, tables) VALUES (?, ?, ?, ?, ?, ?)",
-                (now, items, len(payload), payload, kind, tables),
+                "INSERT INTO requests (received_at, spans, size, payload, kind, tables, digest) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (time.time(), items, len(payload), payload, kind, tables, digest),
             )
             return True
 
@@ -220,7 +221,7 @@ class Spool:
 
     def unfinished_batches(self) -> list[Batch]:
         """Batches a former life began: they come first, under the tokens they had."""
-        sql = "SELECT id, kind, first_request, last_request FROM batches ORDER BY id"
+        sql = "SELECT id, kind, first_request, last_request, token FROM batches ORDER BY id"
         return [self._read_batch(*row) for row in self._reader.execute(sql).fetchall()]
 
     def claim(self, *, kind: Kind = "traces", max_items: int, max_bytes: int) -> Batch | None:
@@ -237,10 +238,11 @@ class Spool:
                 break
         if first is None or last is None:
             return None
-        insert = "INSERT INTO batches (kind, first_request, last_request) VALUES (?, ?, ?)"
-        batch_id = self._submit(lambda c: c.execute(insert, (kind, first, last)).lastrowid).result()
+        insert = "INSERT INTO batches (kind, first_request, last_request, token) VALUES (?, ?, ?, ?)"
+        token = uuid.uuid4().hex
+        batch_id = self._submit(lambda c: c.execute(insert, (kind, first, last, token)).lastrowid).result()
         self._claimed[kind] = last
-        return self._read_batch(batch_id, kind, first, last)
+        return self._read_batch(batch_id, kind, first, last, token)
 
     def finish(self, batch: Batch, refused: Refusals) -> None:
         """The batch is stored, but for what is in `refused`, by request, which is kept apart."""
@@ -261,12 +263,12 @@ class Spool:
             kept.items -= batch.items
             kept.bytes -= sum(len(request.payload) for request in batch.requests)
 
-    def _read_batch(self, batch_id: int, kind: Kind, first: int, last: int) -> Batch:
+    def _read_batch(self, batch_id: int, kind: Kind, first: int, last: int, token: str) -> Batch:
         sql = "SELECT id, spans, payload, tables, token FROM requests WHERE kind = ? AND id BETWEEN ? AND ? ORDER BY id"
         rows = self._reader.execute(sql, (kind, first, last)).fetchall()
-        token = rows[0][-1] if len(rows) == 1 else None
+        its_own = rows[0][-1] if len(rows) == 1 else None
         requests = tuple(SpooledRequest(*row[:-1]) for row in rows)
-        return Batch(batch_id, token or f"{self._identity}-{batch_id}", kind, requests)
+        return Batch(batch_id, its_own or token, kind, requests)
 
     # --- how full it is ------------------------------------------------------------------------------------------
 
@@ -414,7 +416,10 @@ class Spool:
             work.done.set_exception(reason)
 
     def _purge_digests(self) -> None:
-        now = time.time()
+        now = self._digest_time()
         if now - self._purged_at > _PURGE_EVERY_S:
             self._purged_at = now
             self._writer.execute("DELETE FROM digests WHERE seen_at < ?", (now - self._limits.retry_digest_s,))
+
+    def _digest_time(self) -> float:
+        return float(self._digests_at + time.monotonic() - self._opened_at)

@@ -1,47 +1,72 @@
-"""Opens the spool's file, and rescues what can be read out of a damaged one."""
+"""Opens the spool's file, and rescues what can be read out of a damaged one.
+
+Damage is a page that is no page of SQLite's, a request that is not what was acknowledged (its digest says so), or a log
+that SQLite would not read to its end (`spool_log`). The file is then put aside and a new one takes over all that can be
+read, request by request. What cannot is counted and told, and its digest is forgotten: should its client not have been
+told that it was here, it is taken when it is sent again.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
 import sqlite3
 import time
-import uuid
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
+from typing import Any
+
+from onejob.ingest import spool_log
+from onejob.model.telemetry import Kind
+from onejob.words import plural
 
 log = logging.getLogger(__name__)
 
-_TABLES = ("identity", "requests", "batches", "dead_letters", "imported")
+Row = dict[str, Any]
+
+DAMAGED = "spool-damaged-*.db"  # names of files put aside
+# Equal bytes of two kinds are two requests. Spans have none, as in files of earlier releases.
+_PERSON: dict[Kind, bytes] = {"traces": b"", "logs": b"logs", "metrics": b"metrics"}
+_BESIDE = ("batches", "dead_letters", "imported", "digests")  # tables that are rescued besides the requests
 _KIND, _TABLES_FILLED = "TEXT NOT NULL DEFAULT 'traces'", "INTEGER NOT NULL DEFAULT 1"
 _ADDED = (  # to files of earlier releases
     ("requests", "token", "TEXT"),
     ("dead_letters", "token", "TEXT"),
     ("requests", "kind", _KIND),
     ("requests", "tables", _TABLES_FILLED),
+    ("requests", "digest", "BLOB"),
     ("batches", "kind", _KIND),
+    ("batches", "token", "TEXT"),
     ("dead_letters", "kind", _KIND),
     ("dead_letters", "tables", _TABLES_FILLED),
 )
 # What waits is asked for by kind, and in files of earlier releases that comes after the payload: none is read this way.
-_INDEX = "CREATE INDEX IF NOT EXISTS requests_kind ON requests (kind)"
-_ID_GAP = 1_000_000  # ids handed out after what was rescued: a token must never be used for two batches
+# It also says what a page of payloads held that cannot be read any more.
+_INDEX = "CREATE INDEX IF NOT EXISTS requests_by_kind ON requests (kind, id, digest)"
+_ID_GAP = 1_000_000  # ids handed out after what was rescued: a new request must not come into the range of an old batch
+_TOKENS_OF_EARLIER = "UPDATE batches SET token = (SELECT name FROM identity) || '-' || id WHERE token IS NULL"
+
+
+def digest_of(payload: bytes, kind: Kind) -> bytes:
+    """What a request is recognised by, when it comes again and when it is read again."""
+    return hashlib.blake2b(payload, digest_size=16, person=_PERSON[kind]).digest()
 
 
 def open_spool(path: Path) -> sqlite3.Connection:
     """A connection for the one writer. A damaged file is put aside, and what it still tells is taken over."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    damaged = path.exists() and not _is_sound(path)
-    if damaged:
-        aside = _put_aside(path)
-    connection = _connect(path)
-    if damaged:
-        rescued = _rescue(aside, connection)
-        log.error("The spool was damaged. %d requests were rescued; the damaged file is kept as %s.", rescued, aside)
-    if connection.execute("SELECT count(*) FROM identity").fetchone()[0] == 0:
-        connection.execute("INSERT INTO identity VALUES (?)", (uuid.uuid4().hex,))
-    return connection
+    rescued = path.with_name(f"{path.stem}-rescued{path.suffix}")
+    if path.exists():
+        _delete(rescued)  # begun, and not done
+    elif rescued.exists():
+        rescued.rename(path)
+    damage = _damage(path)
+    if damage:
+        _replace(path, rescued, damage)
+    return _connect(path)
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
@@ -61,51 +86,141 @@ def _for_its_owner_only(path: Path) -> None:
 def _connect(path: Path) -> sqlite3.Connection:
     _for_its_owner_only(path)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-    connection.execute("PRAGMA page_size = 16384")
+    connection.execute(f"PRAGMA page_size = {spool_log.PAGE_BYTES}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # every commit is on disk before it returns
     connection.execute("PRAGMA wal_autocheckpoint = 1000")
     connection.executescript(resources.files("onejob.ingest").joinpath("schema.sql").read_text())
     for table, column, kind in _ADDED:
-        if column not in {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}:
+        if column not in _columns(connection, table):
             connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+    if _columns(connection, "identity"):
+        connection.execute(_TOKENS_OF_EARLIER)
+    connection.execute("DROP INDEX IF EXISTS requests_kind")  # of earlier releases
     connection.execute(_INDEX)
     return connection
 
 
-def _is_sound(path: Path) -> bool:
+def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
+    return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+
+
+def _damage(path: Path) -> str:
+    """What is wrong with it; empty where nothing is, or it is not there."""
+    if not path.exists():
+        return ""
+    if spool_log.is_damaged(_log_of(path)):  # before SQLite reads it, and deletes it
+        return "its log ends before its last transactions"
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=30)) as connection:
-            return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
-    except sqlite3.DatabaseError:
-        return False
+            found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+            if found == "ok" and not _all_are_what_they_were(connection):
+                return "a request is not what was acknowledged"
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return "" if found == "ok" else found.replace("\n", " ")
 
 
-def _put_aside(path: Path) -> Path:
-    aside = path.with_name(f"{path.stem}-damaged-{int(time.time())}{path.suffix}")
+def _all_are_what_they_were(connection: sqlite3.Connection) -> bool:
+    if "digest" not in _columns(connection, "requests"):
+        return True
+    rows = connection.execute("SELECT kind, digest, payload FROM requests WHERE digest IS NOT NULL")
+    return all(_is_what_it_was(*row) for row in rows)
+
+
+def _is_what_it_was(kind: object, digest: object, payload: object) -> bool:
+    return kind in _PERSON and isinstance(payload, bytes) and digest_of(payload, kind) == digest
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _delete(path: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.rename(aside.with_name(aside.name + suffix))
-    return aside
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _rescue(aside: Path, into: sqlite3.Connection) -> int:
-    """Row by row, so that one bad page costs only what is on it."""
-    last = 0
-    with contextlib.closing(sqlite3.connect(aside)) as damaged:
-        into.execute("BEGIN")
-        for table in _TABLES:
-            try:
-                rows = damaged.execute(f"SELECT * FROM {table}")  # noqa: S608  our own table names
-                columns, holes = ", ".join(c[0] for c in rows.description), ", ".join("?" * len(rows.description))
-                for row in rows:
-                    into.execute(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({holes})", row)  # noqa: S608
-                    last = max(last, row[0] if isinstance(row[0], int) else 0)
-            except sqlite3.DatabaseError as error:
-                log.error("The damaged spool's table %s could be read in part only: %s", table, error)
-        for table in ("requests", "batches"):
-            into.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
-            into.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (table, last + _ID_GAP))
-        into.execute("COMMIT")
-    return int(into.execute("SELECT count(*) FROM requests").fetchone()[0])
+def _replace(path: Path, rescued: Path, damage: str) -> None:
+    """Whenever this ends midway, the next start finds either the damaged file or all that was rescued."""
+    if spool_log.is_damaged(_log_of(path)):
+        spool_log.mend(_log_of(path))
+    with contextlib.closing(_connect(rescued)) as into, contextlib.closing(sqlite3.connect(path)) as damaged:
+        count, lost = _rescue(damaged, into)
+    aside = path.with_name(f"{path.stem}-damaged-{time.time_ns()}{path.suffix}")
+    path.rename(aside)
+    if _log_of(path).exists():
+        _log_of(path).rename(_log_of(aside))
+    rescued.rename(path)
+    log.error(
+        "The spool was damaged (%s). Of what had been acknowledged and waited to be stored, %s could be read and %s "
+        "could not: these are lost. The damaged file is kept as %s. Look at the disk.",
+        damage, plural(count, "request"), plural(lost, "request"), aside,
+    )  # fmt: skip
+
+
+def _rescue(damaged: sqlite3.Connection, into: sqlite3.Connection) -> tuple[int, int]:
+    """How many requests could be read, and how many could not."""
+    damaged.text_factory = lambda data: data.decode(errors="replace")
+    into.execute("BEGIN")
+    for table in _BESIDE:
+        for order in ("ASC", "DESC"):  # up to a bad page, from either end
+            for row in _rows(damaged, f"{table} ORDER BY 1 {order}"):
+                if row.get("kind", "traces") in _PERSON:
+                    _insert(into, table, row)
+    into.execute("UPDATE digests SET seen_at = 0")  # now, on the new file's clock
+    found = _requests(damaged)
+    lost = [digest for request_id, digest in sorted(found.items()) if not _copy_request(damaged, into, request_id)]
+    for table in ("digests", "imported"):
+        into.executemany(f"DELETE FROM {table} WHERE digest = ?", [(digest,) for digest in lost])  # noqa: S608
+    into.execute("DELETE FROM batches WHERE typeof(first_request) || typeof(last_request) != 'integerinteger'")
+    (last,) = into.execute("SELECT ifnull(max(last_request), 0) FROM batches").fetchone()
+    into.execute("DELETE FROM sqlite_sequence WHERE name = 'requests'")
+    into.execute("INSERT INTO sqlite_sequence VALUES ('requests', ?)", (max(last, *found, 0) + _ID_GAP,))
+    into.execute("COMMIT")
+    return len(found) - len(lost), len(lost)
+
+
+def _requests(damaged: sqlite3.Connection) -> dict[int, Any]:
+    """The digests of all there were, by id: of the table and of its index, each as far as it can be read from either
+    end.
+    """
+    found: dict[int, Any] = {}
+    for source in ("INDEXED BY requests_by_kind ORDER BY kind {0}, id {0}", "NOT INDEXED ORDER BY id {0}"):
+        for order in ("ASC", "DESC"):
+            for row in _rows(damaged, f"requests {source.format(order)}", "id, digest"):
+                found.setdefault(row["id"], row["digest"])
+    for row in _rows(damaged, "requests ORDER BY id", "id") if not found else ():  # of an earlier release
+        found[row["id"]] = None
+    return {request_id: digest for request_id, digest in found.items() if isinstance(request_id, int)}
+
+
+def _copy_request(damaged: sqlite3.Connection, into: sqlite3.Connection, request_id: int) -> bool:
+    for row in _rows(damaged, f"requests NOT INDEXED WHERE id = {request_id}"):
+        if _is_whole(row) and _insert(into, "requests", row):
+            if row.get("digest") is not None:  # which may have been on a bad page where it is looked for
+                _insert(into, "digests", {"digest": row["digest"], "seen_at": 0})
+            return True
+    return False
+
+
+def _is_whole(row: Row) -> bool:
+    kind, payload, digest = row.get("kind", "traces"), row["payload"], row.get("digest")
+    if not isinstance(payload, bytes) or not isinstance(row["spans"], int) or row["size"] != len(payload):
+        return False
+    return kind in _PERSON if digest is None else _is_what_it_was(kind, digest, payload)
+
+
+def _rows(damaged: sqlite3.Connection, source: str, columns: str = "*") -> Iterator[Row]:
+    """By the names of their columns, until one cannot be read."""
+    with contextlib.suppress(sqlite3.DatabaseError):
+        found = damaged.execute(f"SELECT {columns} FROM {source}")  # noqa: S608  our own words
+        names = [column[0] for column in found.description]
+        for row in found:
+            yield dict(zip(names, row, strict=True))
+
+
+def _insert(into: sqlite3.Connection, table: str, row: Row) -> bool:
+    holes = ", ".join("?" * len(row))
+    sql = f"INSERT OR IGNORE INTO {table} ({', '.join(row)}) VALUES ({holes})"  # noqa: S608  our own names
+    return into.execute(sql, tuple(row.values())).rowcount == 1
