@@ -24,7 +24,7 @@ UNIT := tests/benchmarks tests/stats tests/test_repository.py \
 
 JAVASCRIPT := tests/ingest/javascript/node_modules
 
-.PHONY: help demo serve test test-js check bench-verdict lock docs doors rum clean
+.PHONY: help demo serve test test-js chaos check bench-verdict lock docs doors rum clean
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## /\1\t/' | expand -t 15
@@ -56,6 +56,9 @@ endif
 
 test-js: .venv/.dev $(JAVASCRIPT)/.package-lock.json ## clients from npm send to onejob (OpenTelemetry, Winston); needs Node.js
 	$(BIN)/pytest tests/ingest/exporters_of_javascript.py $(ARGS)
+
+chaos: .venv/.dev ## kill, freeze, fill the disk, damage it, set the clock, 50 times under load; then count. Needs root
+	cd tests && ../$(BIN)/python -m ingest.chaos $(ARGS)
 
 bench-verdict: .venv/.dev ## the verdict beside its peers: ARGS=--quick, ARGS="--data DIR"
 	$(BIN)/python -m bench.verdict $(ARGS)

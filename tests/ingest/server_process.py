@@ -5,24 +5,34 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 
 class ServerProcess:
-    """Ready when made; asks it questions over pipes."""
+    """Ready when made; asks it questions over pipes. `log` is where its messages are added."""
 
-    def __init__(self, *prefix: str, **settings: Any) -> None:
+    def __init__(self, *prefix: str, log: Path | None = None, **settings: Any) -> None:
         command = [*prefix, sys.executable, __file__, json.dumps(settings)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        with ExitStack() as stack:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stack.enter_context(log.open("ab")) if log else None,
+                text=True,
+            )
         self._lock = threading.Lock()
         assert self._process.stdout
         ready = self._process.stdout.readline()
         assert ready, f"the server did not start: exit code {self._process.wait()}"
         self.grpc_port, self.http_port, self.pid = json.loads(ready)
 
-    def ask(self, question: str) -> Any:
-        """`engine_pid`, `spooled`, or a SELECT."""
+    def ask(self, question: str | int) -> Any:
+        """`engine_pid`, `spooled`, `dead_letters`, a number of seconds to set its clock by, or a SELECT."""
         assert self._process.stdin
         assert self._process.stdout
         with self._lock:
@@ -56,11 +66,21 @@ def main() -> None:
             answer: Any = engine.pid  # type: ignore[attr-defined]
         elif question == "spooled":
             answer = intake.stats().spooled_requests
+        elif question == "dead_letters":
+            answer = intake.stats().dead_letters
+        elif isinstance(question, int):
+            answer = _set_clock(question)
         else:
             answer = engine.query(question).to_pylist()
         print(json.dumps(answer, default=str), flush=True)
     intake.stop()
     engine.close()
+
+
+def _set_clock(seconds: int, clock: Callable[[], float] = time.time) -> int:
+    """So far from what it was when this process began. The engine's stays."""
+    time.time = lambda: clock() + seconds
+    return seconds
 
 
 if __name__ == "__main__":
