@@ -1,8 +1,9 @@
 #!/bin/sh
 # What the tests need from the system: a real Chromium for the pages, strace to see the disk before the reply, a real
-# Prometheus that writes to us, and in CI npm, to build the script for browsers again.
-# Find it, install it if we may, else say how.
+# Prometheus that writes to us, nginx, HAProxy and Apache for their access logs, and in CI npm, to build the script for
+# browsers again. Find it, install it if we may, else say how.
 set -eu
+PATH=$PATH:/usr/sbin  # where Debian has servers
 
 has() {
     for name in "$@"; do
@@ -15,6 +16,9 @@ missing() {
     has chromium chromium-browser google-chrome || printf 'chromium '
     [ "$(uname)" != Linux ] || has strace || printf 'strace '
     [ "$(uname)" != Linux ] || has prometheus || printf 'prometheus '
+    [ "$(uname)" != Linux ] || has nginx || printf 'nginx '
+    [ "$(uname)" != Linux ] || has haproxy || printf 'haproxy '
+    [ "$(uname)" != Linux ] || has apache2 || printf 'apache2-bin '
     [ -z "${CI:-}" ] || has npm || printf 'npm '
 }
 

@@ -23,6 +23,7 @@ from onejob.cli import (
     rollout,
     serve,
     status,
+    tail,
     tokens,
     users,
     verdict,
@@ -35,6 +36,7 @@ app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("gate")(gate.gate)
 app.command("status")(status.status)
+app.command("tail")(tail.tail)
 app.command("backtest")(backtest.backtest)
 app.command("calibrate")(calibrate.calibrate)
 app.command("backup")(backup.backup)
