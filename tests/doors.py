@@ -12,6 +12,7 @@ import pytest
 
 import onejob
 from onejob.ingest import otlp_dialect, otlp_grpc, otlp_http
+from onejob.ingest.sentry import http as sentry
 from onejob.model.telemetry import POINTS
 from onejob.store.engine import Engine
 
@@ -36,7 +37,7 @@ HEAD = """<!-- Made by `make doors` out of the tests; change those, not this pag
 Each row is a test: a client as its users have it sent something to a running server, and the test read it back from
 the tables, field by field. Shown are the names of what was found: of spans, of events or log messages, of metrics. The
 doors themselves are on the pages about [connecting](connect.md), [Prometheus](how-to-prometheus.md),
-[Loki](how-to-loki.md), [browsers](browser.md) and [imports](import.md).
+[Loki](how-to-loki.md), [Sentry](how-to-sentry.md), [browsers](browser.md) and [imports](import.md).
 
 | door | client | sent | read back |
 |---|---|---|---|
@@ -69,7 +70,7 @@ class Row:
 def product_doors() -> set[str]:
     """As the ports list them, and the others."""
     paths = {path for path in otlp_http._DIALECTS if path != otlp_dialect.PROFILES}
-    return paths | set(_METHODS) | set(OTHERS.values())
+    return paths | {sentry.SHOWN_PATH} | set(_METHODS) | set(OTHERS.values())
 
 
 def modules_that_spool() -> set[str]:

@@ -1,5 +1,6 @@
 """Telemetry with a token: at both doors, from programs and from pages."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -100,7 +101,7 @@ def test_without_one_it_is_refused_and_told_what_to_do(doors: Doors) -> None:
     assert doors.counters.refused == {"Unauthenticated": 4 * len(wrong) + 1}
 
 
-@pytest.mark.parametrize("path", otlp_http._DIALECTS)
+@pytest.mark.parametrize("path", [*otlp_http._DIALECTS, "/api/1/envelope/", "/api/1/store/", "/shop/api/1/envelope"])
 def test_no_address_of_the_http_port_takes_anything_without_a_token(doors: Doors, path: str) -> None:
     """Each there is, as the application itself lists them."""
     url = f"http://127.0.0.1:{doors.http.port}{path}"
@@ -111,6 +112,29 @@ def test_no_address_of_the_http_port_takes_anything_without_a_token(doors: Doors
     answer = httpx.post(url, headers=PROTOBUF | {"authorization": f"Bearer {token}"}, content=b"")
     assert answer.status_code != 401
     assert doors.counters.refused["Unauthenticated"] == 8
+
+
+def test_the_public_key_of_a_sentry_dsn_is_a_token(doors: Doors, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    good, shops = doors.make(), doors.make(origins=(SHOP,))
+    url, body = f"http://127.0.0.1:{doors.http.port}/api/1/envelope/", b'{}\n{"type":"event"}\n{"message":"%d"}'
+
+    def post(key: str, where: str = "query", origin: str | None = None) -> int:
+        said = f"Sentry sentry_version=7, sentry_key={key}, sentry_client=sentry.python/2.75.0"
+        headers = {} if where == "query" else {where: said}
+        params = {"sentry_version": "7", "sentry_key": key} if where == "query" else {}
+        headers |= {"origin": origin} if origin else {}
+        return httpx.post(url, content=body % doors.spool.requests, params=params, headers=headers).status_code
+
+    assert [post(good, where) for where in ("x-sentry-auth", "authorization", "query")] == [200, 200, 200]
+    assert [post(key) for key in ("", "abcdef", f"{good}x", f"x{good}")] == [401, 401, 401, 401]
+    assert (post(shops, origin=SHOP), post(good, origin=SHOP), post(shops, origin="https://evil.example")) == (
+        200,
+        401,
+        403,
+    )
+    assert httpx.post(url, content=body, headers={"authorization": f"Bearer {good}"}).status_code == 200
+    assert not [said for said in caplog.records if said.name.startswith("onejob") and good in said.getMessage()]
 
 
 def test_a_token_that_was_revoked_or_is_too_old_is_refused(doors: Doors) -> None:

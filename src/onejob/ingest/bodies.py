@@ -6,6 +6,8 @@ import sys
 import zlib
 from collections.abc import Callable
 
+import pyarrow as pa
+
 from onejob.ingest.errors import BadRequest, TooLarge
 
 if sys.version_info >= (3, 14):
@@ -14,6 +16,7 @@ else:
     from backports import zstd
 
 _GZIP = 31  # zlib's window bits for the gzip format
+_ZLIB = 15  # and for its own, which HTTP calls deflate (RFC 9110, 8.4.1.2)
 _CHUNK = 1 << 20
 _MOST_MEMBERS = 100  # each copies what follows it: without an end, a small body could cost minutes
 # 2^25 bytes: what a frame may ask to be remembered of what it said before. Encoders ask for 8 MiB, seldom for more.
@@ -67,6 +70,30 @@ def unzstd(data: bytes, limit: int) -> bytes:
             raise BadRequest(f"The body says it is zstd, but it cannot be read as such: {error}") from error
         data = frame.unused_data
     return b"".join(pieces)
+
+
+def inflate(data: bytes, limit: int) -> bytes:
+    """At most `limit` bytes. Raises BadRequest."""
+    stream = zlib.decompressobj(_ZLIB)
+    try:
+        body = stream.decompress(data, limit + 1)
+    except zlib.error as error:
+        raise BadRequest(f"The body says it is deflate, but it is not: {error}") from error
+    _room_after(body, limit, limit)
+    if not stream.eof:
+        raise BadRequest("The deflate body ends too early.")
+    return body
+
+
+def unbrotli(data: bytes, limit: int) -> bytes:
+    """At most `limit` bytes. Raises BadRequest."""
+    try:
+        with pa.CompressedInputStream(pa.BufferReader(data), "brotli") as stream:
+            body = bytes(stream.read(limit + 1))
+    except (pa.ArrowException, OSError) as error:
+        raise BadRequest(f"The body says it is brotli, but it cannot be read as such: {error}") from error
+    _room_after(body, limit, limit)
+    return body
 
 
 DECOMPRESS: dict[str, Callable[[bytes, int], bytes]] = {"gzip": gunzip, "zstd": unzstd}

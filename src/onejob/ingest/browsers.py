@@ -31,7 +31,7 @@ _TOKEN = re.compile(rb"(?:^|&)token=([\w.~-]{1,200})(?:&|$)")
 _PERMISSION_DENIED = 7  # google.rpc.Code
 _PREFLIGHT = [
     (b"access-control-allow-methods", b"POST"),
-    (b"access-control-allow-headers", b"authorization, content-type, content-encoding"),
+    (b"access-control-allow-headers", b"authorization, content-type, content-encoding, x-sentry-auth"),
     (b"access-control-max-age", b"7200"),  # browsers remember it no longer
 ]
 
@@ -96,7 +96,11 @@ def _as_of_a_program(scope: MutableMapping[str, Any], headers: dict[bytes, bytes
 
 
 def _allowing(origin: bytes) -> list[tuple[bytes, bytes]]:
-    return [(b"access-control-allow-origin", origin), (b"vary", b"origin")]
+    return [
+        (b"access-control-allow-origin", origin),
+        (b"access-control-expose-headers", b"retry-after, x-sentry-rate-limits"),
+        (b"vary", b"origin"),
+    ]
 
 
 def _telling(send: Send, origin: bytes) -> Send:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from threading import Lock
 from typing import Protocol
 
 from onejob.ingest.counters import Counters
@@ -56,21 +58,47 @@ class Door:
         """
         try:
             accepted = check(body)
-            waiting = self._spool(accepted, for_good) if accepted.items else None
+            parts = [part for part in (accepted, *accepted.beside) if part.items]
+            waiting = [self._spool(part, for_good) for part in parts]
         except IntakeError as error:
             self.counters.count_refused(type(error).__name__)
             raise
-        if waiting is not None:
-            waiting.add_done_callback(lambda done: self._count(accepted, done))
-        return accepted, waiting
+        return accepted, _when_all_are(waiting) if waiting else None
 
     def _spool(self, accepted: Accepted, for_good: bool) -> Future[bool]:
-        return self.spool.append(
+        waiting = self.spool.append(
             accepted.payload, accepted.items, kind=accepted.kind, tables=accepted.tables, for_good=for_good
         )
+        waiting.add_done_callback(lambda done: self._count(accepted, done))
+        return waiting
 
     def _count(self, accepted: Accepted, done: Future[bool]) -> None:
         if done.exception() is None:
             self.counters.count_accepted(accepted.kind, accepted.items, accepted.rejected, is_new=done.result())
         else:
             self.counters.count_refused("TryLater")
+
+
+def _when_all_are(waiting: Sequence[Future[bool]]) -> Future[bool]:
+    """Done when all are, and fails if one does."""
+    if len(waiting) == 1:
+        return waiting[0]
+    whole: Future[bool] = Future()
+    whole.set_running_or_notify_cancel()  # a client that goes away cancels nothing
+    lock, left = Lock(), len(waiting)
+
+    def count(_done: Future[bool]) -> None:
+        nonlocal left
+        with lock:
+            left -= 1
+            if left:
+                return
+        error = next(filter(None, (one.exception() for one in waiting)), None)
+        if error is not None:
+            whole.set_exception(error)
+        else:
+            whole.set_result(any(one.result() for one in waiting))
+
+    for one in waiting:
+        one.add_done_callback(count)
+    return whole

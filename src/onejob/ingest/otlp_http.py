@@ -1,5 +1,5 @@
 """Telemetry over HTTP, as a plain ASGI application: OTLP (POST /v1/traces, /v1/logs and /v1/metrics), Prometheus'
-remote write and Loki's push, each as its dialect says.
+remote write, Loki's push and Sentry's envelopes, each as its dialect says.
 
 Small protobuf bodies are parsed on the event loop; large ones and JSON in a thread, so that one client cannot hold up
 the others.
@@ -8,7 +8,7 @@ the others.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,7 @@ from onejob.ingest.door import INLINE_BYTES, Door
 from onejob.ingest.errors import BadRequest, IntakeError, TryLater, Unauthenticated
 from onejob.ingest.loki import http as loki
 from onejob.ingest.remote_write import http as remote_write
+from onejob.ingest.sentry import http as sentry
 from onejob.ingest.validate import Accepted
 
 _DIALECTS: dict[str, Dialect] = {
@@ -27,7 +28,7 @@ _DIALECTS: dict[str, Dialect] = {
     remote_write.PATH: remote_write,
     loki.PATH: loki,
 }
-_TAKEN = ", ".join(path for path in _DIALECTS if path != otlp_dialect.PROFILES)
+_TAKEN = ", ".join([*(path for path in _DIALECTS if path != otlp_dialect.PROFILES), sentry.SHOWN_PATH])
 _BODY_TIMEOUT_S = 30.0
 _MAX_HELD_BYTES = 256 * 2**20
 
@@ -58,12 +59,12 @@ class OtlpHttpApp:
             raise RuntimeError(f"OTLP/HTTP does not speak {scope['type']}.")
         headers = dict(scope["headers"])
         head = head_of(scope["method"], scope["path"], headers)
-        dialect = _DIALECTS.get(head.path, otlp_dialect)
+        dialect = _dialect_of(head.path)
         origin = headers[b"origin"].decode("latin-1") if b"origin" in headers else None
         try:
-            if head.path not in _DIALECTS:
+            if dialect is otlp_dialect and head.path not in _DIALECTS:
                 raise Refusal(404, f"There is nothing at {head.path[:200]}: onejob takes POST {_TAKEN}.")
-            self._door.admit(headers.get(b"authorization", b"").decode("latin-1"), origin)
+            self._door.admit(_authorization(dialect, headers, scope), origin)
             way = dialect.way(head, self._door.max_request_bytes)
             accepted = await self._accept(way, headers, receive)
         except Refusal as refusal:
@@ -117,6 +118,17 @@ class OtlpHttpApp:
         except TimeoutError:
             raise Refusal(408, f"The body took longer than {_BODY_TIMEOUT_S:.0f} s.") from None
         return b"".join(pieces)
+
+
+def _dialect_of(path: str) -> Dialect:
+    """OTLP's, where there is none."""
+    return _DIALECTS.get(path) or (sentry if sentry.is_path(path) else otlp_dialect)
+
+
+def _authorization(dialect: Dialect, headers: Mapping[bytes, bytes], scope: Mapping[str, Any]) -> str:
+    if dialect is sentry:
+        return sentry.authorization(headers, scope.get("query_string", b""))
+    return headers.get(b"authorization", b"").decode("latin-1")
 
 
 def _headers_of(error: IntakeError) -> Headers:

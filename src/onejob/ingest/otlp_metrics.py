@@ -20,6 +20,7 @@ from onejob.ingest.validate_metrics import RULES
 
 Form = Literal["gauge", "sum", "histogram", "exponential_histogram", "summary"]
 CUMULATIVE = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
+DELTA = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
 NO_RECORDED_VALUE = 1  # DataPointFlags: a series that ended here
 _POINT_BYTES = 60  # of one without attributes and buckets, at most
 _PAIR_BYTES = 10  # that an attribute takes beside its two texts
@@ -38,13 +39,14 @@ _UNITS = {
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """What points have in common. `is_monotonic` is for sums."""
+    """What points have in common. `is_monotonic` is for sums; `is_delta`: each point counts what it alone tells of."""
 
     name: str
     form: Form
     is_monotonic: bool = False
     description: str = ""
     unit: str = ""
+    is_delta: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class Metrics:
             data = getattr(metric, family.form)
             data.SetInParent()
             if family.form in ("sum", "histogram", "exponential_histogram"):
-                data.aggregation_temporality = CUMULATIVE
+                data.aggregation_temporality = DELTA if family.is_delta else CUMULATIVE
             if family.form == "sum":
                 data.is_monotonic = family.is_monotonic
             found = self._points[source, family] = data.data_points

@@ -37,7 +37,8 @@ _HOLLOW = "The body is mostly empty {}, too many to look at: is the exporter bro
 class Accepted:
     """`payload` is a serialized request that the engine can read; `rejected` items were left out of it, and why.
 
-    `tables` has a bit for each table of its kind that it fills (`store.otlp_tables.TABLES_OF`).
+    `tables` has a bit for each table of its kind that it fills (`store.otlp_tables.TABLES_OF`). `beside` is what of
+    other kinds came in the same body.
     """
 
     kind: Kind
@@ -46,6 +47,7 @@ class Accepted:
     rejected: int = 0
     message: str = ""
     tables: int = 1
+    beside: tuple[Accepted, ...] = ()
 
 
 Check = Callable[[bytes], Accepted]

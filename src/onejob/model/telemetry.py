@@ -9,5 +9,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 ONE_OF: dict[Kind, str] = {"traces": "span", "logs": "log record", "metrics": "data point"}
 
+# At the end of a stack trace's line: its sender knows the frame to be a library's, and those without it to be none.
+LIBRARY_MARK = " [library]"
+
 # The kinds of data points, by the field of OTLP's Metric that holds them.
 POINTS = ("gauge", "sum", "histogram", "exponential_histogram", "summary")

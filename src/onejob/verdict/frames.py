@@ -4,12 +4,14 @@ Problem: no two languages write a frame alike, and each puts things into it that
 lines, addresses, the folder of an installation, names that a compiler made up for a lambda. Solution: one form per
 language, which says where function and file stand, whether the function's name says by itself where it belongs, what in
 it is generated, and which functions are libraries'. `Frame.place` is what is left: it stays as long as the function.
+Where a sender has marked the frames of libraries, that is gone by.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from onejob.model.telemetry import LIBRARY_MARK
 from onejob.verdict.modules import is_minified, is_of_a_library, module_of, shown_file
 
 _Names = tuple[tuple[re.Pattern[str], str], ...]
@@ -124,24 +126,29 @@ def frames_of(stack: str) -> list[Frame]:
 
 def _frames(stack: str) -> Iterator[Frame]:
     called = ""
-    for line in stack.splitlines():
-        if len(line) > _LONGEST_LINE:
+    is_marked, is_library = f"{LIBRARY_MARK}\n" in f"{stack}\n", False
+    for marked in stack.splitlines():
+        if len(marked) > _LONGEST_LINE:
             continue
+        line = marked.removesuffix(LIBRARY_MARK)
         if found := _GO_FILE.match(line):
-            yield _frame(_GO, found["file"], called)
+            yield _frame(_GO, found["file"], called, is_library if is_marked else None)
             continue
+        is_library = len(line) < len(marked)
         form, match = next(((f, m) for f in _FORMS if (m := f.pattern.match(line))), (_GO, None))
         if match is not None:
             if not re.match(form.skipped, match["function"] or ""):
-                yield _frame(form, match["file"] or "", match["function"] or "")
+                yield _frame(form, match["file"] or "", match["function"] or "", is_library if is_marked else None)
         elif match := _GO.pattern.match(line):
             called = match["function"]
 
 
-def _frame(form: _Form, path: str, function: str) -> Frame:
+def _frame(form: _Form, path: str, function: str, is_library: bool | None) -> Frame:
+    """`is_library` None: nobody said."""
     name = function.strip()
     for pattern, instead in form.generated:
         name = pattern.sub(instead, name)
     place = name if re.match(form.qualified, name) else f"{module_of(path)} {name}"
-    is_library = is_of_a_library(path) or bool(re.match(form.libraries, name))
+    if is_library is None:
+        is_library = is_of_a_library(path) or bool(re.match(form.libraries, name))
     return Frame(shown_file(path), name, place, is_library, is_minified(path, name))

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
+from onejob.ingest.by_resource import ByResource, log_records
 from onejob.ingest.errors import BadRequest
 from onejob.ingest.labels import RESOURCE_LABELS, Pairs, put
 from onejob.ingest.loki.severity import severity_of
@@ -40,15 +40,14 @@ Entry = tuple[int, str, Mapping[str, str]]  # nanoseconds, line, structured meta
 class Records:
     """Streams are added to it; those of one resource are put together."""
 
-    request: ExportLogsServiceRequest = field(default_factory=ExportLogsServiceRequest)
-    _scopes: dict[Pairs, Any] = field(default_factory=dict)
+    _by_resource: ByResource = field(default_factory=lambda: log_records(SCOPE))
     _items: int = 0
     _bad: int = 0
     _first: str = ""
 
     def add(self, labels: Mapping[str, str], entries: Iterable[Entry]) -> None:
         """Raises ValueError for texts that are none."""
-        records = self._records(resource_of(labels))
+        records = self._by_resource.items(resource_of(labels))
         for time_ns, line, metadata in entries:
             if not 0 < time_ns <= _LATEST_NS:
                 self.refuse(1, f"An entry has the time {time_ns} ns; it must be after 1970 and before 2262.")
@@ -75,16 +74,7 @@ class Records:
             message = (
                 f"{self._bad} of {sent} {ONE_OF['logs']}s were refused, and the others taken. The first: {self._first}"
             )
-        return Accepted("logs", self.request.SerializeToString(), self._items, self._bad, message)
-
-    def _records(self, resource: Pairs) -> Any:
-        found = self._scopes.get(resource)
-        if found is None:
-            of_resource = self.request.resource_logs.add()
-            put(of_resource.resource.attributes, resource)
-            found = self._scopes[resource] = of_resource.scope_logs.add()
-            found.scope.name = SCOPE
-        return found.log_records
+        return Accepted("logs", self._by_resource.request.SerializeToString(), self._items, self._bad, message)
 
 
 def _fill(record: Any, metadata: Mapping[str, str]) -> None:

@@ -73,4 +73,7 @@ class Translation:
                 f"{tally.bad} of {tally.sent} samples were refused, and the others taken. The first: {tally.first}"
             )
         payload = self.metrics.request.SerializeToString()
-        return Written("metrics", payload, items, tally.bad, message, tables, tally.samples, tally.histograms, kept)
+        return Written(
+            "metrics", payload, items, tally.bad, message, tables,
+            samples=tally.samples, histograms=tally.histograms, exemplars=kept,
+        )  # fmt: skip
