@@ -36,6 +36,7 @@ from onejob.state.events import Event, Events
 from onejob.state.paging import Page
 from onejob.state.timeline import Mark
 from onejob.store.rollup import SeriesPoint
+from onejob.store.sessions import Sessions
 from onejob.web.pages.data import Command, CommandRefused, Telemetry
 
 NOW = datetime(2026, 11, 24, 14, 15, tzinfo=UTC)
@@ -419,6 +420,7 @@ class Lists:
         self.job: Job | None = None
         self.backtests: list[timedelta] = []
         self.known = ErrorLists()
+        self.user_sessions: list[Sessions] = []
 
     def change(self, record: DeploymentRecord) -> None:
         """Add or replace a deployment and tell everyone."""
@@ -465,6 +467,9 @@ class Lists:
         points = some_series(since, until, step_s, moved)
         old, new = deployment.previous_version or "", deployment.version
         return [replace(one, version=new if one.version == "1.42.0" else old) for one in points]
+
+    def sessions(self, deployment: Deployment) -> list[Sessions]:
+        return self.user_sessions
 
     def telemetry(self) -> Telemetry:
         return Telemetry(

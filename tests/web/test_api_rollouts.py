@@ -122,6 +122,7 @@ def test_every_route_is_described(api: Api) -> None:
         "/api/v1/errors/{error_id}",
         "/api/v1/errors/{error_id}/resolve",
         "/api/v1/errors/{error_id}/reopen",
+        "/api/v1/sessions",
         "/api/v1/dead-letters",
         "/api/v1/dead-letters/replay",
         "/api/v1/backup",

@@ -1,6 +1,7 @@
 """The pages over the real product: its state database, its engine, its API."""
 
 import asyncio
+import json
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +14,8 @@ import pytest
 from onejob.act.errors import RolloutRefusedError
 from onejob.config import Settings
 from onejob.history.jobs import Job
+from onejob.ingest.sentry.http import accept
+from onejob.ingest.sentry.sender import Sender
 from onejob.state.database import Database
 from onejob.state.deployments import DeploymentFilter
 from onejob.state.errors import StateUnavailableError
@@ -116,6 +119,32 @@ def test_pages_and_api_are_one_application(settings: Settings, database: Databas
     assert get(services, "/deployments/dep_checkout1420/spark.svg").text.count('d="M') == 2
     assert get(services, "/api/v1/deployments/dep_checkout1420").json()["verdict"]["state"] == "worse"
     assert get(services, "/openapi.json").json()["info"]["title"] == "onejob"
+
+
+def test_sessions_are_told_per_version_on_the_page_and_by_the_api(
+    settings: Settings, database: Database, engine: Engine
+) -> None:
+    services = _services(settings, database, engine=engine)
+    _fill(services)
+    for version, counts in (("1.42.0", {"exited": 96, "errored": 1, "crashed": 3}), ("1.41.3", {"exited": 400})):
+        counted = {
+            "attrs": {"release": f"checkout@{version}"},
+            "aggregates": [{"started": f"{BEGUN:%Y-%m-%dT%H:%M:00Z}"} | counts],
+        }
+        body = b'{}\n{"type":"sessions"}\n' + json.dumps(counted).encode()
+        engine.insert("otel_metrics_sum", accept(Sender("", "1"), 2**20, True, body).payload, f"sessions-{version}")
+
+    told = get(services, "/api/v1/sessions?service=checkout&hours=1").json()
+    assert [(one["version"], one["sessions"], one["crashed"]) for one in told["items"]] == [
+        ("1.41.3", 400, 0),
+        ("1.42.0", 100, 3),
+    ]
+    free = told["items"][1]["crash_free"]
+    assert free["low"] < free["share"] == 0.97 < free["high"]
+    assert get(services, "/api/v1/sessions?service=checkout&environment=staging").json()["items"] == []
+    assert get(services, "/api/v1/sessions").status_code == 422
+    assert get(_services(settings, database), "/api/v1/sessions?service=checkout").status_code == 503
+    assert "97 %" in get(services, "/deployments/dep_checkout1420").text
 
 
 def test_an_empty_product_counts_what_arrived(settings: Settings, database: Database, engine: Engine) -> None:

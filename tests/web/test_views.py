@@ -10,6 +10,7 @@ from onejob.model.explanation import SuspectedDeployment
 from onejob.model.rollout import Mode, RolloutState
 from onejob.model.verdict import Reason, State
 from onejob.state.paging import Page
+from onejob.store.sessions import Sessions
 from onejob.web.pages import deployment, evidence, explained, filters, listing, rollout, series, sure
 from onejob.web.pages.evidence import Choice
 from onejob.web.pages.sentence import headline_and_rest, set_sentence, short_label
@@ -42,6 +43,24 @@ def _page(record, **choice):  # type: ignore[no-untyped-def]
     frame = series.frame(record.deployment, record.verdict, NOW, 1)
     points = Lists().series(record.deployment, "POST /orders", frame.since, frame.until, frame.step_s)
     return deployment.view(record, Choice(**choice), points, frame, 0, NOW)
+
+
+def test_sessions_without_a_crash_are_told_of_both_versions_with_how_sure_that_is() -> None:
+    def sessions(version: str, all_of_them: int, crashed: int) -> Sessions:
+        return Sessions(version=version, sessions=all_of_them, errored=0, crashed=crashed, abnormal=0)
+
+    record = a_record()
+    frame = series.frame(record.deployment, record.verdict, NOW, 1)
+
+    def told(*found: Sessions) -> list[tuple[str, str]]:
+        page = deployment.view(record, Choice(), (), frame, 0, NOW, found)
+        return [(fact.value, fact.quiet) for fact in page.facts if fact.label == "Sessions without a crash"]
+
+    assert told(sessions("1.42.0", 1200, 30), sessions("1.41.3", 9000, 9)) == [
+        ("97.5 %", "of 1,200 (96.5 % to 98.3 %); before 99.9 % of 9,000 (99.8 % to 100 %)")
+    ]
+    assert told(sessions("1.42.0", 10, 0)) == [("100 %", "of 10 (69.2 % to 100 %)")]
+    assert told(sessions("1.41.3", 9000, 9)) == []
 
 
 def test_the_heading_counts_todays_deployments_and_says_who_still_serves() -> None:

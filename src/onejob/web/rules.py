@@ -93,6 +93,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/api/v1/errors/{error_id}"): VIEW_SERVICE,
     ("POST", "/api/v1/errors/{error_id}/resolve"): _does(Role.DEVELOPER, "error.resolve", by_service=True),
     ("POST", "/api/v1/errors/{error_id}/reopen"): _does(Role.DEVELOPER, "error.reopen", by_service=True),
+    ("GET", "/api/v1/sessions"): VIEW_SERVICE,
     ("POST", "/api/v1/import"): Rule(role=Role.OPERATOR),  # telemetry, as at the doors: thousands of bodies an import
     ("GET", "/api/v1/dead-letters"): Rule(role=Role.OPERATOR),
     ("POST", "/api/v1/dead-letters/replay"): _does(Role.OPERATOR, "dead-letters.replay"),

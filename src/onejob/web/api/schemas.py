@@ -21,6 +21,7 @@ from onejob.model.known_error import ErrorCount, ErrorStatus, KnownError, SeenIn
 from onejob.model.rollout import Mode, RolloutState, Step, Transition
 from onejob.model.verdict import AgainstPast, ArmSummary, DecidedBy, FalseAlarms, MixShift, Reason, SignalResult, State
 from onejob.state.verdicts import VerdictChange
+from onejob.store.sessions import CrashFree, Sessions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,6 +237,22 @@ class ErrorDetailDocument(ErrorDocument):
     until: datetime
     step_s: int
     counts: list[ErrorCount] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionSessions(Sessions):
+    """Sessions of one version."""
+
+    crash_free: CrashFree
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionsDocument:
+    """Per version, the one with most sessions first; of what was reported within [`since`, `until`]."""
+
+    items: list[VersionSessions]
+    since: datetime
+    until: datetime
 
 
 @dataclass(frozen=True, kw_only=True)

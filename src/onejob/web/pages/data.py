@@ -20,6 +20,7 @@ from onejob.state.events import Event
 from onejob.state.paging import Page
 from onejob.state.timeline import Mark
 from onejob.store.rollup import SeriesPoint
+from onejob.store.sessions import Sessions
 
 Command = Literal["promote", "hold", "resume", "abort"]
 Records = Page[DeploymentRecord]
@@ -81,6 +82,9 @@ class PageData(Protocol):
         self, deployment: Deployment, operation: str, since: int, until: int, step_s: int
     ) -> Sequence[SeriesPoint]:
         """Counts per version and step; nothing while the engine is away."""
+
+    def sessions(self, deployment: Deployment) -> Sequence[Sessions]:
+        """Of users, per version, from a day before it began; nothing while the engine is away."""
 
     def telemetry(self) -> Telemetry: ...
 

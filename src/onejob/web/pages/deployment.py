@@ -10,6 +10,7 @@ from onejob.model.deployment import Deployment, Source, Status
 from onejob.model.verdict import Verdict
 from onejob.state.deployments import DeploymentRecord as Record
 from onejob.store.rollup import SeriesPoint
+from onejob.store.sessions import Sessions, crash_free
 from onejob.verdict.before_after import KIND as BEFORE_AFTER
 from onejob.verdict.signals import EVERYWHERE
 from onejob.web.charts import histogram, over_time
@@ -68,7 +69,13 @@ class Page:
 
 
 def view(
-    record: Record, choice: Choice, points: Sequence[SeriesPoint], frame: series.Frame, opened: int, now: datetime
+    record: Record,
+    choice: Choice,
+    points: Sequence[SeriesPoint],
+    frame: series.Frame,
+    opened: int,
+    now: datetime,
+    sessions: Sequence[Sessions] = (),
 ) -> Page:
     """Put together what the page shows; `points` are the selected operation's counts in the frame."""
     deployment, verdict = record.deployment, record.verdict
@@ -79,7 +86,7 @@ def view(
         state_words=state_words(verdict),
         headline=_headline(record, claim),
         under=set_sentence(" · ".join(_under(record, rest, now)), names_in(verdict, record.explanation)),
-        facts=_facts(deployment, verdict, now),
+        facts=[*_facts(deployment, verdict, now), *_crash_free(deployment, sessions)],
         rollout=rollout.view(record.rollout, deployment, verdict, now) if record.rollout else None,
         evidence=evidence.view(verdict, choice) if verdict and verdict.signals else None,
         charts=_charts(record, choice, points, frame, now),
@@ -150,6 +157,27 @@ def _facts(deployment: Deployment, verdict: Verdict | None, now: datetime) -> li
             )
         )
     return facts
+
+
+def _crash_free(deployment: Deployment, sessions: Sequence[Sessions]) -> list[Fact]:
+    """Of the new version, and of the one before it."""
+    of = {one.version: one for one in sessions}
+    if deployment.version not in of:
+        return []
+    before = of.get(deployment.previous_version or "")
+    return [
+        Fact(
+            label="Sessions without a crash",
+            value=words.percent(crash_free(of[deployment.version]).share, 4),
+            quiet=_of_sessions(of[deployment.version])
+            + (f"; before {words.percent(crash_free(before).share, 4)} {_of_sessions(before)}" if before else ""),
+        )
+    ]
+
+
+def _of_sessions(of: Sessions) -> str:
+    interval = crash_free(of)
+    return f"of {words.count(of.sessions)} ({words.percent(interval.low)} to {words.percent(interval.high)})"
 
 
 def _noticed(deployment: Deployment) -> str:

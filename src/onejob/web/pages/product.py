@@ -18,6 +18,7 @@ from onejob.state.timeline import Mark, timeline
 from onejob.store import rollup
 from onejob.store.errors import StoreError
 from onejob.store.rollup import SeriesPoint
+from onejob.store.sessions import Sessions, read_sessions
 from onejob.verdict.signals import EVERYWHERE
 from onejob.web.pages.data import Command, CommandRefused, Records, Telemetry
 from onejob.web.recomputing import recomputed
@@ -26,6 +27,8 @@ from onejob.web.services import Services
 _RECENT_S = 2.0
 _CHOICES_S = 30.0  # three scans over all deployments
 _LOOK_BACK_S = 86_400
+_SESSIONS_S = 10.0  # they are reported once a minute
+_SESSIONS_AROUND = timedelta(days=1)  # the old version's are from before, those that end late from after
 _WAIT_S = 5.0  # for the engine; a page without its chart is better than no page
 _MOST_KEPT = 256
 
@@ -111,6 +114,29 @@ class ProductData:
             )
         except StoreError:
             return ()  # the page says everything else; charts come back with the engine
+
+    def sessions(self, deployment: Deployment) -> Sequence[Sessions]:
+        found: Sequence[Sessions] = self._recent.get(
+            ("sessions", deployment.id), lambda: self._sessions(deployment), _SESSIONS_S
+        )
+        return found
+
+    def _sessions(self, deployment: Deployment) -> Sequence[Sessions]:
+        if self._services.engine is None:
+            return ()
+        until = min(self.now(), (deployment.finished_at or self.now()) + _SESSIONS_AROUND)
+        try:
+            return read_sessions(
+                self._services.engine,
+                service=deployment.service,
+                environment=deployment.environment,
+                default_environment=self._services.settings.default_environment,
+                since=int((deployment.started_at - _SESSIONS_AROUND).timestamp()),
+                until=int(until.timestamp()) + 1,
+                timeout_s=_WAIT_S,
+            )
+        except StoreError:
+            return ()
 
     def telemetry(self) -> Telemetry:
         told: Telemetry = self._recent.get("telemetry", self._telemetry, 0.9)
