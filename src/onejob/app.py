@@ -52,6 +52,7 @@ from onejob.state.events import Events
 from onejob.state.evidence import Evidences
 from onejob.state.known_errors import KnownErrors
 from onejob.state.leases import Leases
+from onejob.state.outcomes import StoredOutcomes
 from onejob.state.readings import Readings
 from onejob.state.returns import WaitingReturns
 from onejob.state.rollouts import Rollouts
@@ -221,6 +222,7 @@ def _cycle(
         rollouts=rollouts,
         settings=settings,
         calibrations=Calibrations(database),
+        outcomes=StoredOutcomes(database),
     )
     look = lambda since, until: versions_seen(engine, since=since, until=until)  # noqa: E731
     versions, returns = KnownVersions(database), WaitingReturns(database)

@@ -182,7 +182,8 @@ class Settings(BaseSettings):
     kpis: tuple[Kpi, ...] = Field(
         (),
         description="Your own numbers to judge, as a JSON list of `{name, service, source, attribute, event, "
-        "operation, unit, direction, tolerance, kind, guardrail, per_instance}`. See [KPIs and tolerances](kpis.md).",
+        "operation, unit, direction, tolerance, kind, guardrail, per_instance, metric, equals, every_s}`; more can be "
+        "named on the server's page. See [KPIs and tolerances](kpis.md).",
     )
     warm_up_s: float = Field(
         120.0, ge=0, description="Longest start of a new instance that is left out of latency (never out of errors)."

@@ -20,6 +20,7 @@ _FILLED = {
     "{job_id}": "job_none",
     "{name}": "nobody",
     "{token_id}": "tok_none",
+    "{tolerance_id}": "tol_none",
     "{rest:path}": "v9/nothing",
 }
 _CHANGES_NOTHING = {
@@ -27,6 +28,8 @@ _CHANGES_NOTHING = {
     ("POST", "/deployments/{deployment_id}/recompute"),
     ("POST", "/api/v1/deployments/{deployment_id}/recompute"),
     ("POST", "/api/v1/import"),
+    ("POST", "/settings/kpi-preview"),
+    ("POST", "/api/v1/kpis/preview"),
     *((method, "/api/{rest:path}") for method in ("POST", "PUT", "PATCH", "DELETE")),
 }
 _GUARDED = [(method, path) for (method, path), rule in RULES.items() if rule.role is not None]

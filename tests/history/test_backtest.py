@@ -12,7 +12,7 @@ from onejob.history.errors import PeriodError
 from onejob.history.presence import Presence
 from onejob.history.scratch import scratch_database
 from onejob.model.deployment import Deployment, Status
-from onejob.model.kpi import Direction, Kpi, KpiKind
+from onejob.model.kpi import Direction, Kpi, KpiKind, KpiSource
 from onejob.model.verdict import State, Verdict
 from onejob.state.database import Database
 from onejob.state.deployments import Deployments
@@ -37,6 +37,8 @@ KPIS = (
     Kpi(name="total", kind=KpiKind.MEAN, attribute="order.total", guardrail=True, **_VALUE),
     Kpi(name="paid", kind=KpiKind.YES_NO, attribute="order.paid", **_VALUE),
     Kpi(name="orders", kind=KpiKind.THROUGHPUT, attribute="order.total", **_VALUE),
+    Kpi(name="sales", kind=KpiKind.THROUGHPUT, source=KpiSource.METRIC, metric="sales", every_s=3, **_VALUE),
+    Kpi(name="queue", kind=KpiKind.MEAN, source=KpiSource.METRIC, metric="queue", every_s=3, **_VALUE),
 )
 
 
@@ -154,7 +156,7 @@ def test_a_backtest_judges_what_spans_say_beyond_requests(engine: Engine, settin
     (one,) = backtested(engine, settings, service, until=SECONDS + 60).deployments
     assert "total fell" in one.verdict.sentence
     names = {signal.signal for signal in one.verdict.signals}
-    assert names >= {"total", "paid", "orders", "lcp_p75", "errors"}
+    assert names >= {"total", "paid", "orders", "sales", "queue", "lcp_p75", "errors"}
     new = [signal.operation for signal in one.verdict.signals if signal.signal == "new_error"]
     assert new == ["KeyError in discount (app/pricing.py)"]
 

@@ -118,8 +118,9 @@ def test_what_spans_say_beyond_requests_is_read_from_a_collectors_table_as_from_
     deployment = a_deployment(service="quiet", previous_version="1", version="2")
     found = []
     for past in (theirs, ours):
-        source = PastSource(past, JudgeSettings())
-        said = source.said(deployment, kpis, BEGAN - 10, BEGAN + 20)
+        told = JudgeSettings(kpis=kpis)
+        source = PastSource(past, told)
+        said = source.said(deployment, told, BEGAN - 10, BEGAN + 20)
         known = source.known(deployment, BEGAN)
         found.append((said, known))
     assert found[0] == found[1]

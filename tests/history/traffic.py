@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from onejob.store.engine import Engine
+from onejob.store.otlp_tables import TABLES_OF
 from otlp_builders import a_payload, a_service, a_span, attributes_of
 
 BEGAN = (int(time.time()) // 60 - 20) * 60
@@ -71,11 +73,29 @@ def store(engine: Engine, *arms: Arm, service: str = "", seed: int = 1) -> str:
                 for t in range(*arm.seconds)
                 for i in range(10)
             ]
+            resource = {"service.version": arm.version, "service.instance.id": f"{arm.version}{arm.build}-{instance}"}
             if arm.says is not None:
                 spans = [arm.says.put(span, rng) for span in spans]
-            resource = {"service.version": arm.version, "service.instance.id": f"{arm.version}{arm.build}-{instance}"}
+                _store_metrics(engine, service, arm, resource, np.random.default_rng(seed + instance))
             if arm.build:
                 resource["container.image.repo_digests"] = f"shop@sha256:{arm.build * 12}"
             token = f"{service}-{arm.version}-{arm.build}-{instance}-{arm.seconds}"
             engine.insert_traces(a_payload(*spans, service=service, resource=resource), token)
     return service
+
+
+def _store_metrics(engine: Engine, service: str, arm: Arm, resource: dict[str, str], rng: np.random.Generator) -> None:
+    """Every 3 s a counter of what it sold, and the length of its queue."""
+    request, sold = ExportMetricsServiceRequest(), 0
+    told_of = request.resource_metrics.add()
+    told_of.resource.attributes.extend(attributes_of({"service.name": service} | resource))
+    metrics = told_of.scope_metrics.add().metrics
+    for t in range(arm.seconds[0] + 1, arm.seconds[1], 3):
+        sold += int(rng.binomial(30, 0.4))
+        when = {"time_unix_nano": (BEGAN + t) * 10**9, "start_time_unix_nano": (BEGAN + arm.seconds[0]) * 10**9}
+        counter = metrics.add(name="sales").sum
+        counter.is_monotonic, counter.aggregation_temporality = True, 2
+        counter.data_points.add(as_int=sold, **when)
+        metrics.add(name="queue").gauge.data_points.add(as_int=int(rng.integers(5, 9)), **when)
+    for table in TABLES_OF["metrics"]:
+        engine.insert(table.name, request.SerializeToString(), f"{service}-{resource['service.instance.id']}-metrics")

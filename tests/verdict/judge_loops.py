@@ -7,6 +7,7 @@ from onejob.state.calibrations import Calibrations
 from onejob.state.database import Database
 from onejob.state.deployments import Deployments
 from onejob.state.evidence import Evidences
+from onejob.state.outcomes import StoredOutcomes
 from onejob.state.rollouts import Rollouts
 from onejob.state.verdicts import Explanations, Verdicts
 from onejob.store.engine import Engine
@@ -26,5 +27,6 @@ def a_loop(
         rollouts=Rollouts(database),
         settings=settings,
         calibrations=Calibrations(database),
+        outcomes=StoredOutcomes(database),
         stopwatch=stopwatch,
     )

@@ -12,11 +12,13 @@ import pytest
 from onejob.config import Settings
 from onejob.model.deployment import Deployment, Status, Strategy
 from onejob.model.explanation import Explanation
+from onejob.model.kpi import Direction, Kpi, KpiKind, Tolerance
 from onejob.model.rollout import Mode, Rollout, RolloutPlan, RolloutState, Step
 from onejob.model.verdict import Reason, State
 from onejob.state.database import Database
 from onejob.state.deployments import Deployments
 from onejob.state.evidence import Evidences
+from onejob.state.outcomes import Stored, StoredOutcomes
 from onejob.state.rollouts import Rollouts
 from onejob.state.verdicts import Explanations, Verdicts
 from onejob.store.engine import Engine, open_engine
@@ -430,3 +432,23 @@ def test_kpis_of_the_service_are_judged_and_stay_what_they_were_when_settings_ch
     batches = list(Evidences(database).read(deployment.id))
     assert [kpi.name for kpi in batches[0].settings.kpis] == ["revenue"]  # type: ignore[union-attr]
     assert verdict == recompute(deployment, batches)
+
+
+def test_what_is_named_meanwhile_holds_for_the_next_deployment_and_changes_no_running_one(
+    engine: Engine, database: Database, settings: Settings
+) -> None:
+    running, loop, named = reported(database, id="dep_0"), a_loop(engine, database, settings), StoredOutcomes(database)
+    looks(loop, 20)
+    total = Kpi(name="total", kind=KpiKind.MEAN, direction=Direction.EITHER, attribute="x", service="service-*")
+    for one in (total, Tolerance(signal="errors", tolerance=0.2)):
+        named.add(Stored(id="total", told=one, changed_at=moment(21), changed_by="ada"))
+    following = reported(database, id="dep_1", version="3")
+    looks(loop, 40, 41)
+
+    def told(deployment: Deployment) -> list[tuple[str, ...]]:
+        batches = Evidences(database).read(deployment.id)
+        return [tuple(kpi.name for kpi in one.settings.kpis) for one in batches if one.settings is not None]
+
+    assert (told(running), told(following)) == ([()], [("total",)])
+    (first,) = [one.settings for one in Evidences(database).read(following.id) if one.settings is not None]
+    assert [one.tolerance for one in first.tolerances] == [0.2]

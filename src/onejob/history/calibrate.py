@@ -22,6 +22,7 @@ from onejob.history.placebo import Placebo, Window, draw, judged, quiet_windows
 from onejob.history.presence import by_environment
 from onejob.model.calibration import Calibration
 from onejob.model.evidence import JudgeSettings, SignalHistory
+from onejob.model.kpi import NO_OUTCOMES, Outcomes
 from onejob.store.past import Past
 from onejob.verdict.batches import BASELINE_S, judge_settings
 from onejob.verdict.false_alarms import rate_of
@@ -48,10 +49,12 @@ class Asked:
     placebos: int
 
 
-def calibrate(past: Past, facts: Facts, settings: Settings, asked: Asked, progress: Progress) -> Calibration:
+def calibrate(
+    past: Past, facts: Facts, settings: Settings, asked: Asked, progress: Progress, named: Outcomes = NO_OUTCOMES
+) -> Calibration:
     """Measure the service's false alarms, and find the factor that keeps them at most at the target, alpha."""
     began = time.monotonic()
-    found = _Measuring(past, facts, settings, asked, progress).run()
+    found = _Measuring(past, facts, settings, asked, progress, named).run()
     return replace(found, took_s=time.monotonic() - began)
 
 
@@ -64,6 +67,7 @@ class _Measuring:
     settings: Settings
     asked: Asked
     progress: Progress
+    named: Outcomes
     done: int = 0
     alarms: int = 0
     windows: int = 0
@@ -75,14 +79,9 @@ class _Measuring:
         fresh = list(islice(deck, self.asked.placebos - len(learnt)))
         if len(fresh) < FEWEST:
             return self._result(JudgeSettings(), note=self._why_not(len(learnt) + len(fresh)))
-        history = pooled(
-            [self._judge(placebo, judge_settings(self.settings, self.asked.service))[1] for placebo in learnt]
-        )
-        told, seen, alarming = (
-            replace(judge_settings(self.settings, self.asked.service), history=history),
-            0,
-            list[Placebo](),
-        )
+        told = judge_settings(self.settings, self.asked.service, named=self.named)
+        history = pooled([self._judge(placebo, told)[1] for placebo in learnt])
+        told, seen, alarming = replace(told, history=history), 0, list[Placebo]()
         while True:
             found = self._alarming(fresh, told)
             if len(found) <= self._allowed(len(fresh)) or told.phi_factor >= FACTORS[-1]:

@@ -28,8 +28,8 @@ from onejob.store.past import Past
 from onejob.store.spans_relation import relabelled
 from onejob.verdict.batches import BASELINE_S, Batches, is_due
 from onejob.verdict.judge import Judge
-from onejob.verdict.reading import read_measured
-from onejob.verdict.said import Said, Scope
+from onejob.verdict.reading import read_measured, read_values
+from onejob.verdict.said import Said, Scope, kpis_of
 
 PLACEBO = "placebo"
 # An instance that misses more of a window's bins came or went meanwhile.
@@ -127,13 +127,13 @@ class _Relabelled:
             if cell.instance in placebo.treated or cell.instance in placebo.others
         ]
         self._starts = [cell.bin_start for cell in self._cells]
-        self._said = _said(placebo, past, told.kpis)
+        self._said = _said(placebo, past, [kpi for kpi in kpis_of(told) if kpi.guardrail])
         self._told = told
 
     def cells(self, deployment: Deployment, told: JudgeSettings, since: int, until: int) -> Sequence[Cell]:
         return self._cells[bisect_left(self._starts, since) : bisect_left(self._starts, until)]
 
-    def said(self, deployment: Deployment, kpis: Sequence[Kpi], since: int, until: int) -> Said:
+    def said(self, deployment: Deployment, told: JudgeSettings, since: int, until: int) -> Said:
         return self._said.between(since, until)
 
     def known(self, deployment: Deployment, since: int) -> tuple[NoveltyCell, ...]:
@@ -160,8 +160,8 @@ class _Relabelled:
         """None are asked for: the rest of the instances serve beside."""
 
 
-def _said(placebo: Placebo, past: Past, kpis: Sequence[Kpi]) -> Said:
-    """Of what the window's spans say, all that can make a version worse: errors and other KPIs never do."""
+def _said(placebo: Placebo, past: Past, guardrails: Sequence[Kpi]) -> Said:
+    """Of what the window's telemetry says, all that can make a version worse: errors and other KPIs never do."""
     if not past.has_events:
         return Said()
     window = placebo.window
@@ -172,7 +172,14 @@ def _said(placebo: Placebo, past: Past, kpis: Sequence[Kpi]) -> Said:
         since=window.start,
         until=window.end,
         width_s=past.bin_width_s,
-        relation=relabelled(past.spans, PLACEBO, placebo.treated, placebo.others),
+        relation=past.spans,
+        has_logs=not past.table,
+        metrics_bin_s=None if past.table else past.bin_width_s,
     )
-    guardrails = [kpi for kpi in kpis if kpi.guardrail]
-    return read_measured(past.engine, scope, guardrails)
+    views = replace(scope, relation=relabelled(past.spans, PLACEBO, placebo.treated, placebo.others), has_logs=False)
+    values = [
+        replace(cell, version=PLACEBO, build="") if cell.instance in placebo.treated else cell
+        for cell in read_values(past.engine, scope, guardrails)
+        if cell.instance in placebo.treated or cell.instance in placebo.others
+    ]
+    return replace(read_measured(past.engine, views, ()), values=tuple(values))

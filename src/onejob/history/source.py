@@ -15,14 +15,13 @@ from onejob.model.evidence import (
     NoveltyCell,
     RouterCount,
 )
-from onejob.model.kpi import Kpi
 from onejob.model.rollout import Rollout
 from onejob.store.engine import Reader
 from onejob.store.past import Past
 from onejob.verdict import past, start_up
 from onejob.verdict.reading import read_known, read_said
 from onejob.verdict.request_source import choose, relation_of
-from onejob.verdict.said import Said, Scope
+from onejob.verdict.said import Said, Scope, kpis_of
 from onejob.verdict.untouched import Untouched, find, tally
 from onejob.verdict.warm_up import warmed_instances
 
@@ -64,14 +63,20 @@ class PastSource:
         self._starts = [cell.bin_start for cell in self._cells]
         self._bins = (since, until)
 
-    def said(self, deployment: Deployment, kpis: Sequence[Kpi], since: int, until: int) -> Said:
+    def said(self, deployment: Deployment, told: JudgeSettings, since: int, until: int) -> Said:
         if not self.past.has_events:
             return Said()
         low, high = self._said_bins
         if not low <= since <= until <= high:
             self._said_bins = (since, max(until, since + _SAID_AHEAD_BINS * self.past.bin_width_s))
-            self._said = read_said(self.past.engine, self._scope(deployment, *self._said_bins), kpis)
+            scope = replace(self._scope(deployment, *self._said_bins), metrics_bin_s=self._metrics_bin_s(told))
+            self._said = read_said(self.past.engine, scope, kpis_of(told))
         return self._said.between(since, until)
+
+    def _metrics_bin_s(self, told: JudgeSettings) -> int | None:
+        if self.past.table:
+            return None
+        return self.past.bin_width_s if told.metrics is None else told.metrics.bin_width_s
 
     def known(self, deployment: Deployment, since: int) -> tuple[NoveltyCell, ...]:
         if not self.past.has_events:

@@ -25,6 +25,7 @@ from onejob.state.calibrations import Calibrations
 from onejob.state.codec import pack
 from onejob.state.database import Database
 from onejob.state.errors import StateError
+from onejob.state.outcomes import StoredOutcomes
 from onejob.store import lanes
 from onejob.store.engine import Scalar
 from onejob.store.errors import EngineUnavailable, QueryFailed, StoreError
@@ -76,7 +77,7 @@ def _run(lane: Connection, job: Mapping[str, Any]) -> bytes:
 def _replay(lane: Connection, job: Mapping[str, Any], settings: Settings, database: Database) -> bytes:
     reader = AskingReader(lane)
     past = Past(reader, settings.default_environment, settings.bin_width_s, timeout_s=_QUERY_TIMEOUT_S)
-    facts = StoredFacts(database)
+    facts, named = StoredFacts(database), StoredOutcomes(database).told()
 
     def progress(done: int, of: int, what: str, judged: int) -> None:
         lanes.send(lane, {"say": "progress", "done": done, "of": of, "what": what, "judged": judged})
@@ -90,12 +91,12 @@ def _replay(lane: Connection, job: Mapping[str, Any], settings: Settings, databa
             until=until,
             placebos=job["placebos"],
         )
-        return pack(calibrate(past, facts, settings, asked, progress))
+        return pack(calibrate(past, facts, settings, asked, progress, named))
     known = Calibrations(database)
     materials = Materials(
         past=past,
         facts=facts,
-        told=lambda service, environment: judge_settings(settings, service, known.get(service, environment)),
+        told=lambda service, environment: judge_settings(settings, service, known.get(service, environment), named),
         settings=settings,
         spans=reader,
     )

@@ -1,6 +1,6 @@
 """What a team wants judged beside errors and latency: its own numbers, and its own tolerances.
 
-A KPI names where its values are found (an attribute of spans, or events on spans), which direction is good and how
+A KPI names where its values are found (an attribute of spans, events, or a metric), which direction is good and how
 much of a change is tolerated. Both kinds of settings travel with a deployment's first batch of evidence, so that a
 later change of them changes no old verdict.
 """
@@ -40,6 +40,11 @@ class KpiSource(StrEnum):
 
     SPAN_ATTRIBUTE = "span_attribute"
     EVENT = "event"
+    METRIC = "metric"
+
+
+EVERY_S = 60  # OpenTelemetry's SDKs send metrics once a minute, unless told otherwise
+_MOST_EVERY_S = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +52,8 @@ class Kpi:
     """One number to judge; raises ValueError when it contradicts itself.
 
     `service` and `operation` are globs. Of a span attribute, `attribute` is read; of an event called `event`, its
-    attribute `attribute`, or nothing but its occurrence when there is none (throughput). `tolerance` is relative: 0.02
+    attribute `attribute`, or nothing but its occurrence when there is none (throughput). Of a `metric`, the points
+    whose `attribute` is `equals` are read, or all; they come every `every_s` seconds. `tolerance` is relative: 0.02
     is 2 % (of control's mean; a slope: per hour). `per_instance` says that the value belongs to the process, not
     to the request (memory, queue depth): instances then differ for good, and more of a difference is put down to that.
     A `guardrail` shares alpha and may roll back; any other KPI is exploratory.
@@ -65,6 +71,9 @@ class Kpi:
     tolerance: float = 0.02
     guardrail: bool = False
     per_instance: bool = False
+    metric: str = ""
+    equals: str = ""
+    every_s: int = EVERY_S
 
     def __post_init__(self) -> None:
         for wrong in _contradictions(self):
@@ -73,16 +82,45 @@ class Kpi:
 
 def _contradictions(kpi: Kpi) -> list[str]:
     counts_events = kpi.kind is KpiKind.THROUGHPUT and kpi.source is KpiSource.EVENT
+    is_metric = kpi.source is KpiSource.METRIC
     checks = (
         (not _NAME.fullmatch(kpi.name), "a name is lower case letters, digits, _ and ., and starts with a letter"),
         (kpi.name in BUILT_IN, "onejob has a signal of that name; choose another"),
         (kpi.source is KpiSource.EVENT and not kpi.event, "source is `event`, so `event` must name it"),
         (kpi.source is not KpiSource.EVENT and bool(kpi.event), "`event` is given, so source must be `event`"),
-        (not kpi.attribute and not counts_events, "`attribute` must name what holds the value"),
+        (not kpi.attribute and not counts_events and not is_metric, "`attribute` must name what holds the value"),
         (not (math.isfinite(kpi.tolerance) and 0 < kpi.tolerance < 10), "tolerance is relative, such as 0.02 for 2 %"),
         (kpi.kind is KpiKind.SLOPE and not kpi.per_instance, "a slope is of a process: set per_instance to true"),
+        *(_of_a_metric(kpi) if is_metric else _of_no_metric(kpi)),
     )
     return [wrong for is_wrong, wrong in checks if is_wrong]
+
+
+def _of_a_metric(kpi: Kpi) -> tuple[tuple[bool, str], ...]:
+    return (
+        (not kpi.metric, "source is `metric`, so `metric` must name it"),
+        (
+            kpi.kind is KpiKind.YES_NO,
+            "a metric has no yes and no: count one of them (throughput), or use a span attribute",
+        ),
+        (
+            kpi.operation != "*",
+            "a metric is of a process, not of an operation: choose its points by `attribute` and `equals` instead",
+        ),
+        (bool(kpi.attribute) != bool(kpi.equals), "`attribute` and `equals` choose a metric's points together"),
+        (
+            not 1 <= kpi.every_s <= _MOST_EVERY_S,
+            f"every_s is how many seconds its points are apart: 1 to {_MOST_EVERY_S}",
+        ),
+    )
+
+
+def _of_no_metric(kpi: Kpi) -> tuple[tuple[bool, str], ...]:
+    return (
+        (bool(kpi.metric), "`metric` is given, so source must be `metric`"),
+        (bool(kpi.equals), "`equals` is for points of a metric only: use a kind that reads the value"),
+        (kpi.every_s != EVERY_S, "`every_s` is for points of a metric only"),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +144,15 @@ class Tolerance:
             raise ValueError(f"tolerance of {self.signal} is {what}, not {self.tolerance:g}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """What people named beside the configuration. Of the tolerances, the first that fits holds."""
+
+    kpis: tuple[Kpi, ...] = ()
+    tolerances: tuple[Tolerance, ...] = ()
+
+
+NO_OUTCOMES = Outcomes()
 _RATIO = (1.0, "a ratio above 1, such as 1.1 for +10 %")
 _DIFFERENCE = (0.0, "a difference above 0, such as 0.005 for half a point")
 _TOLERATED = {

@@ -280,3 +280,19 @@ reading_positions = Table(
     Column("name", Text, primary_key=True),
     Column("read_until", Moment, nullable=False),
 )
+
+
+def _told(name: str) -> Table:
+    """What people said that a judge is told; the id of a KPI is its name."""
+    return Table(
+        name,
+        metadata,
+        Column("id", Text, primary_key=True),
+        Column("document", LargeBinary, nullable=False),
+        Column("changed_at", Moment, nullable=False),
+        Column("changed_by", Text, nullable=False),
+    )
+
+
+kpis = _told("kpis")
+tolerances = _told("tolerances")

@@ -24,7 +24,7 @@ from onejob.model.evidence import (
     NoveltyCell,
     RouterCount,
 )
-from onejob.model.kpi import Kpi, matches
+from onejob.model.kpi import NO_OUTCOMES, Outcomes, matches
 from onejob.model.rollout import Rollout, RolloutState
 from onejob.state.rollouts import ENDED
 from onejob.verdict import past
@@ -51,8 +51,8 @@ class Source(Protocol):
     def cells(self, deployment: Deployment, told: JudgeSettings, since: int, until: int) -> Sequence[Cell]:
         """Every version's requests of the deployment's service, in bins as wide as `told` has them."""
 
-    def said(self, deployment: Deployment, kpis: Sequence[Kpi], since: int, until: int) -> Said:
-        """What its spans say beyond requests."""
+    def said(self, deployment: Deployment, told: JudgeSettings, since: int, until: int) -> Said:
+        """What its spans, logs and metrics say beyond requests."""
 
     def known(self, deployment: Deployment, since: int) -> tuple[NoveltyCell, ...]:
         """Errors that other versions threw in the day before."""
@@ -174,12 +174,10 @@ class Batches:
         return self._source.controls(deployment, known, *bins) if known and bins[0] < bins[1] else ()
 
     def _said(self, deployment: Deployment, told: JudgeSettings, bins: tuple[int, int], *, is_first: bool) -> Said:
-        """Nothing of what has no control beside it: against the past, requests are all that is compared. No KPIs of
-        spans that do not tell of all requests.
-        """
+        """Nothing of what has no control beside it: against the past, requests are all that is compared."""
         if bins[1] <= bins[0] or deployment.strategy is Strategy.ALL_AT_ONCE:
             return Said()
-        said = self._source.said(deployment, told.kpis if told.metrics is None else (), *bins)
+        said = self._source.said(deployment, told, *bins)
         if not is_first:
             return said
         return replace(said, novelties=self._source.known(deployment, bins[0]) + said.novelties)
@@ -251,8 +249,13 @@ def arms_of(deployment: Deployment) -> tuple[object, ...]:
     return deployment.version, deployment.previous_version, deployment.started_at, deployment.strategy
 
 
-def judge_settings(settings: Settings, service: str, calibration: Calibration | None = None) -> JudgeSettings:
-    """What a judge of the service is told: the server's settings, and what the service's past says of its noise."""
+def judge_settings(
+    settings: Settings, service: str, calibration: Calibration | None = None, named: Outcomes = NO_OUTCOMES
+) -> JudgeSettings:
+    """What a judge of the service is told: the server's settings, what people `named` beside them, and what the
+    service's past says of its noise.
+    """
+    outcomes = together(settings, named)
     told = JudgeSettings(
         alpha=settings.alpha,
         tolerance_errors=settings.tolerance_errors,
@@ -261,8 +264,8 @@ def judge_settings(settings: Settings, service: str, calibration: Calibration | 
         tolerance_tail=settings.tolerance_tail,
         warm_up_s=settings.warm_up_s,
         max_operations=settings.max_operations,
-        kpis=tuple(kpi for kpi in settings.kpis if matches(kpi.service, service)),
-        tolerances=tuple(one for one in settings.tolerances if matches(one.service, service)),
+        kpis=tuple(kpi for kpi in outcomes.kpis if matches(kpi.service, service)),
+        tolerances=tuple(one for one in outcomes.tolerances if matches(one.service, service)),
     )
     if calibration is None:
         return told
@@ -271,6 +274,17 @@ def judge_settings(settings: Settings, service: str, calibration: Calibration | 
         phi_factor=calibration.phi_factor,
         history=calibration.history,
         false_alarms=calibration.false_alarms,
+    )
+
+
+def together(settings: Settings, named: Outcomes) -> Outcomes:
+    """A KPI of the configuration hides one of its name; a tolerance that people named comes before the configuration's,
+    whose first one often covers everything.
+    """
+    taken = {kpi.name for kpi in settings.kpis}
+    return Outcomes(
+        kpis=(*settings.kpis, *(kpi for kpi in named.kpis if kpi.name not in taken)),
+        tolerances=(*named.tolerances, *settings.tolerances),
     )
 
 

@@ -1,4 +1,4 @@
-"""The mean of a KPI: revenue per order, queue depth, CPU, memory.
+"""The mean of a KPI: revenue per order, queue depth, CPU, memory; and what a counter adds per request or second.
 
 Bins are paired, values beyond control's tail are cut off at the same size in both arms, and the ratio of the means is
 tested; where control's mean is not above zero there is no ratio, and the difference is. What two instances may differ
@@ -25,7 +25,7 @@ _REFREEZE = 2.0  # the cap is set again, for bins to come, when control has show
 
 @dataclass(slots=True)
 class MeanTracker:
-    """One KPI of kind `mean`."""
+    """One KPI of kind `mean`, or the throughput of a counter: it may step by any amount, so its noise is unknown."""
 
     told: Told
     test: PairedMeans = field(default_factory=PairedMeans)
@@ -73,7 +73,7 @@ class MeanTracker:
             requests=(self.values[CONTROL], self.values[TREATMENT]),
             events=(0, 0),
             floor=log_allowance,
-            unit=self.told.kpi.unit,
+            unit=self.told.unit,
             direction=self.told.kpi.direction,
             exploratory=not self.told.kpi.guardrail,
             stream=self.told.stream,

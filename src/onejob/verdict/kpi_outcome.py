@@ -19,7 +19,7 @@ from onejob.verdict.signals import EVERYWHERE, Row
 from onejob.verdict.values import Bin, Floats, Seen, Told
 
 # A rate below this is taken as this when the tolerance is worked out: 2 % of nothing can never be excluded.
-_LEAST_RATE = 0.005
+LEAST_RATE = 0.005
 
 
 @dataclass(slots=True)
@@ -75,7 +75,7 @@ class OutcomeTracker:
             effect=treatment - control,
             low=float(low[TREATMENT] - high[CONTROL]),
             high=float(high[TREATMENT] - low[CONTROL]),
-            tolerance=kpi.tolerance * max(control, _LEAST_RATE),
+            tolerance=kpi.tolerance * max(control, LEAST_RATE),
             log_e=log_e,
             own_log_e=log_e,
             weight=weight,

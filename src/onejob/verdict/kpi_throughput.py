@@ -1,4 +1,4 @@
-"""How many of something there are: orders, messages handled, jobs done.
+"""How many spans or events there are: orders, messages handled, jobs done.
 
 Counted per request of the arm, or per instance and bin where every instance does its share of the same work
 (`per_instance`: consumers of one queue). The other arm is the expectation.
@@ -71,7 +71,7 @@ class ThroughputTracker:
             requests=(int(n0), int(n1)),
             events=(int(n0), int(n1)),
             floor=log_allowance,
-            unit=f"{kpi.unit or kpi.name}/{'s' if kpi.per_instance else 'request'}",
+            unit=self.told.unit,
             direction=kpi.direction,
             exploratory=not kpi.guardrail,
             stream=self.told.stream,

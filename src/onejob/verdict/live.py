@@ -25,7 +25,7 @@ from onejob.model.evidence import (
     NoveltyCell,
     RouterCount,
 )
-from onejob.model.kpi import Kpi
+from onejob.model.kpi import NO_OUTCOMES
 from onejob.model.rollout import Rollout
 from onejob.model.verdict import State, Verdict
 from onejob.seldom import Seldom
@@ -33,6 +33,7 @@ from onejob.state.calibrations import Calibrations
 from onejob.state.deployments import Deployments
 from onejob.state.errors import ConflictError, StateUnavailableError
 from onejob.state.evidence import Evidences
+from onejob.state.outcomes import StoredOutcomes
 from onejob.state.rollouts import Rollouts
 from onejob.state.verdicts import Explanations, Verdicts
 from onejob.store.engine import Engine
@@ -46,7 +47,7 @@ from onejob.verdict.judge import Judge
 from onejob.verdict.reading import read_known, read_said
 from onejob.verdict.recompute import explained, refold
 from onejob.verdict.request_source import choose, relation_of
-from onejob.verdict.said import Said, Scope
+from onejob.verdict.said import Said, Scope, kpis_of
 from onejob.verdict.warm_up import warmed_instances
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class JudgeLoop:
         rollouts: Rollouts,
         settings: Settings,
         calibrations: Calibrations | None = None,
+        outcomes: StoredOutcomes | None = None,
         stopwatch: Callable[[], float] = time.monotonic,
     ) -> None:
         self._deployments = deployments
@@ -89,7 +91,7 @@ class JudgeLoop:
         self._rollouts = rollouts
         self._settings = settings
         self._stopwatch = stopwatch
-        source = LiveSource(engine, deployments, evidences, rollouts, verdicts, settings, calibrations)
+        source = LiveSource(engine, deployments, evidences, rollouts, verdicts, settings, calibrations, outcomes)
         self._batches = Batches(source, settings)
         self._seldom = Seldom(log)
         self._judges: dict[str, Judge] = {}
@@ -194,6 +196,7 @@ class LiveSource:
     verdicts: Verdicts
     settings: Settings
     calibrations: Calibrations | None = None
+    outcomes: StoredOutcomes | None = None
 
     def cells(self, deployment: Deployment, told: JudgeSettings, since: int, until: int) -> list[Cell]:
         return self._cells(deployment, relation_of(told), since, until)
@@ -209,8 +212,9 @@ class LiveSource:
             relation=relation,
         )
 
-    def said(self, deployment: Deployment, kpis: Sequence[Kpi], since: int, until: int) -> Said:
-        return read_said(self.engine, self._scope(deployment, since, until), kpis)
+    def said(self, deployment: Deployment, told: JudgeSettings, since: int, until: int) -> Said:
+        scope = replace(self._scope(deployment, since, until), metrics_bin_s=bin_width_s(told, self.settings))
+        return read_said(self.engine, scope, kpis_of(told))
 
     def known(self, deployment: Deployment, since: int) -> tuple[NoveltyCell, ...]:
         return read_known(self.engine, self._scope(deployment, since, since), deployment)
@@ -248,7 +252,8 @@ class LiveSource:
 
     def judge_settings(self, deployment: Deployment) -> JudgeSettings:
         known = self.calibrations.get(deployment.service, deployment.environment) if self.calibrations else None
-        told = judge_settings(self.settings, deployment.service, known)
+        named = self.outcomes.told() if self.outcomes else NO_OUTCOMES
+        told = judge_settings(self.settings, deployment.service, known, named)
         chosen = choose(self.engine, deployment, self.settings.default_environment, self.settings.bin_width_s)
         told = replace(told, metrics=chosen)
         return start_up.learn(

@@ -129,10 +129,16 @@ def missing_for_ratio(
 
 
 def _factor_for_ratio(width: float, room: float, floor: float) -> float | None:
-    """The part of the width beyond the floor shrinks with the root of the requests."""
-    if room <= floor:
-        return None
-    return max(1.05, ((max(width - floor, 1e-9)) / (room - floor)) ** 2)
+    found = factor_for_ratio(width, room, floor)
+    return None if found is None else max(1.05, found)
+
+
+def factor_for_ratio(width: float, room: float, floor: float) -> float | None:
+    """By which factor traffic must grow (below 1: it is more than enough) for a log half width to fit into the room.
+
+    The part of the width beyond the floor shrinks with the root of the requests.
+    """
+    return None if room <= floor else (max(width - floor, 1e-9) / (room - floor)) ** 2
 
 
 def _missing(

@@ -1,11 +1,10 @@
-"""What spans and logs say beyond requests, read from the store: KPI values, web vitals, exceptions, log messages.
+"""What telemetry says beyond requests, read from the store: KPI values, web vitals, exceptions, log messages.
 
-One query each, over the bins that were asked for; grouping, counting and normalising happen in the engine. What is said
-of a bin does not depend on which other bins are read with it, nor on the order in which an engine adds up: live judging
-reads a look's bins, a replay reads ahead.
+One query each, and for KPIs one for each kind of telemetry that they are found in, over the bins that were asked for;
+grouping, counting and normalising happen in the engine. What is said of a bin does not depend on which other bins are
+read with it, nor on the order in which an engine adds up: live judging reads a look's bins, a replay reads ahead.
 """
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from importlib import resources
@@ -16,21 +15,22 @@ from onejob import words
 from onejob.model.deployment import Deployment
 from onejob.model.evidence import Cell, NoveltyCell, ValueCell, Vital
 from onejob.model.kpi import Kpi, KpiKind, KpiSource, regex_of
-from onejob.stats.octaves import MIDDLE
 from onejob.store.engine import Reader, Scalar
 from onejob.store.sql import quote
 from onejob.verdict.arms import is_version
 from onejob.verdict.fingerprints import TITLE_CHARS, fingerprint, mark
 from onejob.verdict.log_messages import KIND as LOG_MESSAGE
+from onejob.verdict.reading_metrics import read_metrics
 from onejob.verdict.said import Said, Scope
 from onejob.verdict.templates import words_of
+from onejob.verdict.value_cells import as_cells, merged
 from onejob.verdict.vitals import CLS_OFFSET
 
 _QUERIES = resources.files("onejob.verdict").joinpath("queries")
 _IN_SCOPE = _QUERIES.joinpath("in_scope.sql").read_text()
 _WITH_LOGS = Template(_QUERIES.joinpath("with_logs.sql").read_text())
+_LOGGED_EVENTS = Template(_QUERIES.joinpath("logged_events.sql").read_text())
 _BIN_START = "intDiv(toUnixTimestamp64Nano(Timestamp) + Duration, {width:Int64} * 1000000000) * {width:Int64}"
-_PLACES = 52  # of a double, after the first
 _GROUPS = 16  # of sessions: enough to see clusters, few enough to be small
 _MOST_STACKS = 200  # distinct ones of a version in a bin; one that throws more than this has other worries
 MOST_CHARS = 8_000
@@ -89,22 +89,29 @@ def _events(engine: Reader, scope: Scope) -> set[str]:
 
 def read_values(engine: Reader, scope: Scope, kpis: Sequence[Kpi]) -> tuple[ValueCell, ...]:
     """Values of the KPIs, per instance and bin; without a query where none is configured."""
+    of_spans = [kpi for kpi in kpis if kpi.source is not KpiSource.METRIC]
+    # A log record does not say of which operation it is.
+    logged = [kpi for kpi in of_spans if kpi.source is KpiSource.EVENT and kpi.operation == "*"]
+    in_spans = _values(engine, scope, of_spans)
+    if logged and scope.has_logs:
+        in_spans = merged((*in_spans, *_values(engine, scope, logged, _logged(logged))))
+    metrics = [kpi for kpi in kpis if kpi.source is KpiSource.METRIC]
+    if not metrics or scope.metrics_bin_s is None:
+        return in_spans
+    return in_spans + read_metrics(engine, replace(scope, width_s=scope.metrics_bin_s), metrics)
+
+
+def _values(engine: Reader, scope: Scope, kpis: Sequence[Kpi], spans: str | None = None) -> tuple[ValueCell, ...]:
     if not kpis:
         return ()
     entries = ", ".join(_entries(number, kpi) for number, kpi in enumerate(kpis))
-    rows = _rows(engine, "kpi_values", scope, {}, entries=f"arrayConcat({entries})")
-    return tuple(
-        ValueCell(
-            kpi=kpis[row["Kpi"]].name,
-            version=row["Version"],
-            build=row["Build"],
-            instance=row["Instance"],
-            bin_start=row["BinStart"],
-            counts=dict(row["Counts"]),
-            sums={} if kpis[row["Kpi"]].kind is KpiKind.YES_NO else _sums(row["Units"]),
-        )
-        for row in rows
-    )
+    fills = {"entries": f"arrayConcat({entries})", "spans": spans or scope.relation}
+    return as_cells(kpis, _rows(engine, "kpi_values", scope, {}, **fills))
+
+
+def _logged(kpis: Sequence[Kpi]) -> str:
+    """Log records that are events, as spans of no length."""
+    return _LOGGED_EVENTS.substitute(names=", ".join(quote(kpi.event) for kpi in kpis))
 
 
 def read_vitals(engine: Reader, scope: Scope) -> tuple[Vital, ...]:
@@ -218,18 +225,6 @@ def _events_of(scope: Scope) -> str:
     if not scope.has_logs:
         return scope.relation
     return _WITH_LOGS.substitute(spans=scope.relation, in_scope=_IN_SCOPE, severity=SEVERITY)
-
-
-def _sums(units: Sequence[tuple[int, float]]) -> dict[int, float]:
-    """Sums per octave, from sums in units of the last place."""
-    return {k: _scaled(total, abs(k) - MIDDLE - _PLACES) for k, total in units}
-
-
-def _scaled(total: float, exponent: int) -> float:
-    try:
-        return math.ldexp(total, exponent)
-    except OverflowError:
-        return math.copysign(math.inf, total)
 
 
 def _entries(number: int, kpi: Kpi) -> str:

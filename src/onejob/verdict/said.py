@@ -1,10 +1,11 @@
 """What spans and logs say beyond requests, and whose: what `reading` gives back, and what it is asked for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from onejob.model.evidence import Cell, NoveltyCell, ValueCell, Vital
+from onejob.model.evidence import Cell, JudgeSettings, NoveltyCell, ValueCell, Vital
+from onejob.model.kpi import Kpi, KpiSource
 from onejob.store.engine import Scalar
 from onejob.store.rollup import SPANS, environment_filter
 
@@ -17,7 +18,8 @@ LONGEST_SPAN_S = 900  # longer ones are not read: they would have to be looked f
 class Scope:
     """Whose spans, and the bins [since, until) of which width, in Unix seconds. `relation` has the columns of SPANS.
 
-    `has_logs`: are there log records of theirs in `otel_logs` too, in which browsers report?
+    `has_logs`: are there log records of theirs in `otel_logs` too, in which browsers report? `metrics_bin_s`: of which
+    width are the bins of their metrics; None where no metrics of theirs are stored.
     """
 
     service: str
@@ -28,6 +30,7 @@ class Scope:
     width_s: int
     relation: str = SPANS
     has_logs: bool = False
+    metrics_bin_s: int | None = None
 
     def params(self) -> dict[str, Scalar]:
         """As the queries name them."""
@@ -58,6 +61,11 @@ class Said:
             vitals=tuple(one for one in vitals if one.cells),
             novelties=_between(self.novelties, since, until),
         )
+
+
+def kpis_of(told: JudgeSettings) -> Sequence[Kpi]:
+    """Those that are read: none of spans, where those do not tell of all requests."""
+    return [kpi for kpi in told.kpis if told.metrics is None or kpi.source is KpiSource.METRIC]
 
 
 def _between(cells: Iterable[Counted], since: int, until: int) -> tuple[Counted, ...]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from onejob.model.deployment import Deployment
 from onejob.model.evidence import EvidenceBatch, JudgeSettings
-from onejob.model.kpi import Direction, Kpi
+from onejob.model.kpi import Direction, Kpi, KpiKind
 from onejob.stats import design_effect, mixture
 from onejob.verdict.arms import compared_arm
 from onejob.verdict.counts import Counts, InstanceKey
@@ -65,6 +65,13 @@ class Told:
     def stream(self) -> str:
         return self.kpi.name
 
+    @property
+    def unit(self) -> str:
+        """Of what is compared: of a throughput, how many there are of it for each request or second."""
+        if self.kpi.kind is not KpiKind.THROUGHPUT:
+            return self.kpi.unit
+        return f"{self.kpi.unit or self.kpi.name}/{'s' if self.kpi.per_instance else 'request'}"
+
     def log_allowance(
         self, between: tuple[float, int] | None, serving: tuple[int, int], prior_sd: float | None = None
     ) -> float:
@@ -96,12 +103,6 @@ def bins_of(deployment: Deployment, batch: EvidenceBatch, rows: Counts) -> dict[
     """Per KPI, the batch's bins with its values; bins without any have their requests still."""
     requests, instances = _traffic(rows)
     kept = _kept(rows, requests)
-    by_kpi: dict[str, dict[int, list[Seen]]] = {}
-    for cell in sorted(batch.values, key=lambda c: (c.bin_start, c.version, c.build, c.instance)):
-        arm = compared_arm(deployment, cell, batch.bin_width_s)
-        if arm is not None and any(cell.counts.values()):
-            seen = Seen(arm, (cell.version, cell.build, cell.instance), cell.counts, cell.sums)
-            by_kpi.setdefault(cell.kpi, {}).setdefault(cell.bin_start, []).append(seen)
     return {
         name: [
             Bin(
@@ -113,8 +114,19 @@ def bins_of(deployment: Deployment, batch: EvidenceBatch, rows: Counts) -> dict[
             )
             for at in range(rows.bins)
         ]
-        for name, found in by_kpi.items()
+        for name, found in seen_in(deployment, batch).items()
     }
+
+
+def seen_in(deployment: Deployment, batch: EvidenceBatch) -> dict[str, dict[int, list[Seen]]]:
+    """Per KPI and bin, what the batch's values say of either arm."""
+    by_kpi: dict[str, dict[int, list[Seen]]] = {}
+    for cell in sorted(batch.values, key=lambda c: (c.bin_start, c.version, c.build, c.instance)):
+        arm = compared_arm(deployment, cell, batch.bin_width_s)
+        if arm is not None and any(cell.counts.values()):
+            seen = Seen(arm, (cell.version, cell.build, cell.instance), cell.counts, cell.sums)
+            by_kpi.setdefault(cell.kpi, {}).setdefault(cell.bin_start, []).append(seen)
+    return by_kpi
 
 
 def _traffic(rows: Counts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -17,7 +17,7 @@ from onejob.web.admission import Admission
 from onejob.web.api import router as api_router
 from onejob.web.head import HeadAsGet
 from onejob.web.messages import message
-from onejob.web.pages import account, audit, error_routes, history, login, routes
+from onejob.web.pages import account, audit, error_routes, history, login, outcome_routes, routes
 from onejob.web.pages.data import PageData
 from onejob.web.pages.product import ProductData
 from onejob.web.security import Guard, known_hosts
@@ -42,8 +42,8 @@ def create_app(services: Services) -> FastAPI:
     settings = services.settings
     public = [urlsplit(settings.public_url).hostname or ""] if settings.public_url else []
     is_known = known_hosts(settings.listen_host, [*settings.allowed_hosts, *public])
-    access_pages = (login.router, account.router, audit.router)
-    app = build(ProductData(services), api_router, *access_pages, is_known=is_known, access=services.access)
+    own_pages = (login.router, account.router, audit.router, outcome_routes.router)
+    app = build(ProductData(services), api_router, *own_pages, is_known=is_known, access=services.access)
     app.state.services = services
     return app
 

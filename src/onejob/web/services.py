@@ -23,6 +23,7 @@ from onejob.model.deployment import Deployment
 from onejob.model.evidence import EvidenceBatch
 from onejob.model.telemetry import Kind
 from onejob.model.verdict import Verdict
+from onejob.outcomes.book import Book
 from onejob.state.audit import Audit
 from onejob.state.backtests import Backtests
 from onejob.state.calibrations import Calibrations
@@ -30,6 +31,7 @@ from onejob.state.database import Database
 from onejob.state.deployments import Deployments
 from onejob.state.events import Events
 from onejob.state.evidence import Evidences
+from onejob.state.outcomes import StoredOutcomes
 from onejob.state.rollouts import Rollouts
 from onejob.state.verdicts import Explanations, Verdicts
 from onejob.state.versions import KnownVersions
@@ -93,6 +95,7 @@ class Services:
     backtests: Backtests
     calibrations: Calibrations
     errors: Catalogue
+    outcomes: Book
     reports: Reports
     events: Events
     access: Access
@@ -148,6 +151,7 @@ def assemble(
         backtests=Backtests(database),
         calibrations=Calibrations(database),
         errors=Catalogue(database, engine, clock),
+        outcomes=Book(settings, StoredOutcomes(database), clock),
         reports=Reports(deployments, rollouts, verdicts, versions, events, settings),
         events=events,
         access=access or Access(settings, database, clock),

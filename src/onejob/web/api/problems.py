@@ -17,12 +17,16 @@ from onejob.act.errors import ActError, DriverError, PlanError, RolloutRefusedEr
 from onejob.backup.errors import BackupError
 from onejob.changes.errors import ChangesError, InvalidReportError, ProgressConflictError, UnknownDeploymentError
 from onejob.history.errors import HistoryError, NotServedError, PeriodError
+from onejob.outcomes.errors import ConfiguredError, ContradictionError, NoTelemetryError, OutcomeError
 from onejob.state.errors import BadCursorError, ConflictError, NotFoundError, StateError, StateUnavailableError
 from onejob.store.errors import StoreError
 from onejob.web.api.answers import answer
 from onejob.web.api.bodies import BodyError, BoundedRequest, check_body
 
-_HANDLED = (AccessError, ActError, BackupError, ChangesError, HistoryError, StateError, StoreError, BodyError)
+_HANDLED = (
+    *(AccessError, ActError, BackupError, ChangesError, HistoryError),
+    *(OutcomeError, StateError, StoreError, BodyError),
+)
 _KINDS: tuple[tuple[type[Exception], int, str], ...] = (
     (ForbiddenError, 403, "Not allowed"),
     (BadRequestError, 422, "A field cannot be right"),
@@ -31,6 +35,9 @@ _KINDS: tuple[tuple[type[Exception], int, str], ...] = (
     (NotFoundError, 404, "Not found"),
     (InvalidReportError, 422, "A field cannot be right"),
     (PeriodError, 422, "The time makes no sense"),
+    (ContradictionError, 422, "A field cannot be right"),
+    (ConfiguredError, 409, "Set in the configuration"),
+    (NoTelemetryError, 404, "Nothing was sent"),
     (NotServedError, 404, "Unknown service"),
     (HistoryError, 409, "Not possible now"),
     (PlanError, 422, "The plan makes no sense"),

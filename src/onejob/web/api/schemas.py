@@ -18,8 +18,11 @@ from onejob.model.explanation import (
     SuspectedDeployment,
 )
 from onejob.model.known_error import ErrorCount, ErrorStatus, KnownError, SeenIn, StatusChange
+from onejob.model.kpi import Kpi, Tolerance
 from onejob.model.rollout import Mode, RolloutState, Step, Transition
 from onejob.model.verdict import AgainstPast, ArmSummary, DecidedBy, FalseAlarms, MixShift, Reason, SignalResult, State
+from onejob.outcomes.book import Origin
+from onejob.outcomes.preview import Preview
 from onejob.state.verdicts import VerdictChange
 from onejob.store.sessions import CrashFree, Sessions
 
@@ -253,6 +256,53 @@ class SessionsDocument:
     items: list[VersionSessions]
     since: datetime
     until: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """Where something was named; by whom and when last is null of what the configuration says."""
+
+    origin: Origin
+    changed_at: datetime | None
+    changed_by: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class KpiDocument(Named, Kpi):
+    """A KPI, and where it was named. One that `is_hidden` gives way to one of the configuration."""
+
+    is_hidden: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class KpisDocument:
+    """All KPIs."""
+
+    items: list[KpiDocument]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToleranceDocument(Named, Tolerance):
+    """A tolerance, and where it was named; `id` is null of one of the configuration."""
+
+    id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TolerancesDocument:
+    """All tolerances, in the order in which they hold."""
+
+    items: list[ToleranceDocument]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviewDocument(Preview):
+    """What recent telemetry says of a KPI in `service` between `since` and `until` (Unix seconds).
+
+    `values` were seen on `instances`, beside `requests`; `level` is in `unit`. `needs` are the requests of each version
+    that its tolerance takes, and `seconds` how long they take to come with half of the present traffic each; null
+    where that cannot be said, and `notes` say why.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
