@@ -37,7 +37,8 @@ HEAD = """<!-- Made by `make doors` out of the tests; change those, not this pag
 Each row is a test: a client as its users have it sent something to a running server, and the test read it back from
 the tables, field by field. Shown are the names of what was found: of spans, of events or log messages, of metrics. The
 doors themselves are on the pages about [connecting](connect.md), [Prometheus](how-to-prometheus.md),
-[Loki](how-to-loki.md), [Sentry](how-to-sentry.md), [browsers](browser.md) and [imports](import.md).
+[Loki](how-to-loki.md), [Sentry](how-to-sentry.md), [access logs](how-to-access-logs.md), [browsers](browser.md) and
+[imports](import.md).
 
 | door | client | sent | read back |
 |---|---|---|---|

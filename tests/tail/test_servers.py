@@ -12,7 +12,11 @@ import httpx
 import pytest
 
 from cli.conftest import Run
-from waiting import wait_until
+from doors import Said
+from onejob.ingest.service import Intake
+from onejob.store.engine import Engine
+from otlp_builders import a_service
+from waiting import PATIENT_S, wait_until
 
 from . import peers
 from .peers import Peers
@@ -138,6 +142,33 @@ def test_what_wrote_a_log_is_found_out(served: Served, name: str, onejob: Run) -
     said, _ = read(served, log, onejob)
     known, _ = read(served, log, onejob, "--format", log.kind)
     assert [without_ids(span) for span in said] == [without_ids(span) for span in known]
+
+
+ADVISED = ("nginx.log", "haproxy-advised.log", "apache.log", "envoy.log")
+
+
+@pytest.mark.parametrize("name", ADVISED)
+def test_a_log_in_the_form_that_is_advised_is_stored_as_entry_operations(
+    served: Served, name: str, intake: Intake, engine: Engine, door: Said, onejob: Run
+) -> None:
+    log, service = next(log for log in LOGS if log.name == name), a_service()
+    result = onejob(
+        "tail", str(served.peers.log(name)), "-s", service, "--endpoint", f"http://127.0.0.1:{intake.http_port}",
+        "--no-follow", "--not-by-deployment", "--state", str(served.peers.folder / f"state-{service}.json"),
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert intake.settle(PATIENT_S)
+    found = engine.query(
+        "SELECT Operation, Version, IsEntry, IsFailed, Operation = 'GET /slow' AND Duration < 48e6 AS IsShort "
+        "FROM otel_traces WHERE ServiceName = {service:String} ORDER BY Operation",
+        {"service": service},
+    ).to_pylist()
+    assert [tuple(row.values()) for row in found] == sorted(
+        (operation, "" if "unversioned" in path else peers.VERSION, True, status == 500, False)
+        for _, path, status, operation in ASKED
+    )
+    client = f"onejob tail, with the access log of {peers.NAMES[log.kind]}"
+    door("/v1/traces", client, peers.version_of(log.kind), "requests of all kinds, one fails", engine, service)
 
 
 def test_the_formats_that_the_page_advises_are_those_that_are_tried_here() -> None:
