@@ -86,7 +86,7 @@ class Life:
             self.half = b""
 
     def _make_room(self) -> None:
-        for number in range(8, 0, -1):
+        for number in range(30, 0, -1):
             old = self.folder / f"access.log.{number}"
             if old.exists():
                 old.rename(self.folder / f"access.log.{number + 1}")
@@ -104,7 +104,7 @@ def life(tmp_path: Path) -> Iterator[Life]:
 STEPS = ("write", "write_half", "look", "look_at_all", "rotate", "copy_and_truncate", "restart")
 
 
-@given(st.lists(st.sampled_from(STEPS), max_size=25).filter(lambda steps: sum("t" in s[-1] for s in steps) < 8))
+@given(st.lists(st.sampled_from(STEPS), max_size=25))
 def test_every_line_is_read_once_and_in_order(steps: list[str]) -> None:
     with TemporaryDirectory() as folder:
         life = Life(Path(folder))
