@@ -87,12 +87,13 @@ def version_of(server: str) -> str:
 @contextmanager
 def running(folder: Path) -> Iterator[Peers]:
     """All four; stopped at the end."""
-    ports = dict(zip(NAMES, free_ports(len(NAMES)), strict=True))
+    *edges, inner, innermost = free_ports(len(NAMES) + 2)
+    ports = dict(zip(NAMES, edges, strict=True))
     with ExitStack() as stack:
         backend = stack.enter_context(_service())
         commands = {
             "nginx": _nginx(folder, ports["nginx"], backend),
-            "haproxy": _haproxy(folder, ports["haproxy"], backend),
+            "haproxy": _haproxy(folder, (ports["haproxy"], inner, innermost), backend),
             "apache": _apache(folder, ports["apache"], backend),
             "envoy": _envoy(folder, ports["envoy"], backend),
         }
@@ -176,8 +177,8 @@ http {{
     return [_program("nginx"), "-p", str(folder), "-e", "stderr", "-c", _written(folder / "nginx.conf", config)]
 
 
-def _haproxy(folder: Path, port: int, backend: str) -> list[str]:
-    """A frontend for each format, one after the other: each writes its own log through its own name."""
+def _haproxy(folder: Path, ports: tuple[int, int, int], backend: str) -> list[str]:
+    """A frontend for each format, one after the other: all write to one log, each in its own form."""
     config = f"""
 global
     log stdout format raw local0
@@ -188,21 +189,21 @@ defaults
     timeout client 5s
     timeout server 5s
 frontend edge
-    bind 127.0.0.1:{port}
+    bind 127.0.0.1:{ports[0]}
     option httplog
     default_backend advised
 backend advised
-    server advised 127.0.0.1:{port + 1}
+    server advised 127.0.0.1:{ports[1]}
 frontend inner
-    bind 127.0.0.1:{port + 1}
+    bind 127.0.0.1:{ports[1]}
     http-response set-var(txn.x_version) res.hdr(x-version)
     capture request header User-Agent len 64
     log-format "{HAPROXY}"
     default_backend own
 backend own
-    server own 127.0.0.1:{port + 2}
+    server own 127.0.0.1:{ports[2]}
 frontend innermost
-    bind 127.0.0.1:{port + 2}
+    bind 127.0.0.1:{ports[2]}
     capture response header X-Version len 32
     log-format "{HAPROXY_OWN}"
     default_backend service
