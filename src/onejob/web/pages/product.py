@@ -28,6 +28,7 @@ _RECENT_S = 2.0
 _CHOICES_S = 30.0  # three scans over all deployments
 _LOOK_BACK_S = 86_400
 _SESSIONS_S = 10.0  # they are reported once a minute
+_SESSIONS_WAIT_S = 2.0  # for one line of a page, which has waited for its charts already
 _SESSIONS_AROUND = timedelta(days=1)  # the old version's are from before, those that end late from after
 _WAIT_S = 5.0  # for the engine; a page without its chart is better than no page
 _MOST_KEPT = 256
@@ -133,7 +134,7 @@ class ProductData:
                 default_environment=self._services.settings.default_environment,
                 since=int((deployment.started_at - _SESSIONS_AROUND).timestamp()),
                 until=int(until.timestamp()) + 1,
-                timeout_s=_WAIT_S,
+                timeout_s=_SESSIONS_WAIT_S,
             )
         except StoreError:
             return ()
