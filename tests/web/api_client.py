@@ -6,7 +6,6 @@ from functools import cache
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
 
 from act.builders import FakeRouter
 from onejob.act.controller import RolloutController
@@ -18,6 +17,7 @@ from onejob.state.evidence import Evidences
 from onejob.state.rollouts import Rollouts
 from onejob.state.verdicts import Verdicts
 from onejob.web.api import router
+from onejob.web.api.description import DescribedApp
 from onejob.web.services import Recompute, assemble
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -25,9 +25,9 @@ PROBLEM = "application/problem+json"
 
 
 @cache
-def _application() -> FastAPI:
+def _application() -> DescribedApp:
     """Built once: FastAPI reads all routes' signatures at the first request, for a tenth of a second."""
-    app = FastAPI()
+    app = DescribedApp()
     app.include_router(router)
     return app
 

@@ -50,6 +50,15 @@ def send(api: Api, method: str, url: str, body: Any) -> None:
         assert api.get(f"/deployments/{document['id']}").json() == document
 
 
+def test_every_error_is_described_as_the_document_that_is_sent(api: Api) -> None:
+    paths = api.request("GET", "/openapi.json").json()["paths"]
+    operations = [one for path, of_path in paths.items() if path.startswith("/api/") for one in of_path.values()]
+    for responses in (operation["responses"] for operation in operations):
+        errors = [response for status, response in responses.items() if not status.startswith("2")]
+        assert "default" in responses
+        assert {media for response in errors for media in response["content"]} == {PROBLEM}
+
+
 @RELAXED
 @given(BODIES)
 def test_starts(api: Api, body: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from onejob.access.service import Access
 from onejob.state.errors import StateError
 from onejob.web.admission import Admission
 from onejob.web.api import router as api_router
+from onejob.web.api.description import DescribedApp
 from onejob.web.head import HeadAsGet
 from onejob.web.messages import message
 from onejob.web.pages import account, audit, error_routes, history, login, outcome_routes, routes
@@ -56,7 +57,7 @@ def build(
 ) -> FastAPI:
     """The application over anything that knows what the pages need. Without `access` everybody is let in."""
     # The usual interactive documentation loads scripts from elsewhere; /openapi.json is what tools read.
-    app = FastAPI(title="onejob", version=__version__, docs_url=None, redoc_url=None)
+    app = DescribedApp(title="onejob", version=__version__, docs_url=None, redoc_url=None)
     app.state.page_data = data
     for router in (*routers, routes.router, error_routes.router, history.router):
         app.router.routes.extend(router.routes)  # `include_router` makes each route anew: a quarter of a second
