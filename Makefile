@@ -24,7 +24,7 @@ UNIT := tests/benchmarks tests/stats tests/test_repository.py \
 
 JAVASCRIPT := tests/ingest/javascript/node_modules
 
-.PHONY: help demo serve test test-js chaos check bench-verdict lock docs doors rum clean
+.PHONY: help demo serve test test-js chaos check bench-verdict bench-rotel fuzz lock docs doors rum clean
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## /\1\t/' | expand -t 15
@@ -67,6 +67,12 @@ bench-%: .venv/.dev ## a benchmark: bench-ingest, bench-pages, bench-harmless, b
 	@test -f bench/$*.py || { echo "There is no bench/$*.py; there are: $$(cd bench && ls *.py | tr '\n' ' ')"; exit 1; }
 	$(BIN)/python bench/$*.py $(ARGS)
 
+bench-rotel: .venv-bench/.all ## onejob and rotel on one ClickHouse, per CPU second, and after kill -9: ARGS="--items 50000"
+	.venv-bench/bin/python bench/rotel.py $(ARGS)
+
+fuzz: .venv-bench/.all ## random bytes into every reader, random questions to the API: ARGS="--minutes 60"
+	cd bench && ../.venv-bench/bin/python -m fuzz $(ARGS)
+
 lock: $(UV) ## the exact versions again, from pyproject.toml: ARGS=--upgrade for newer ones
 	scripts/lock.sh $(UV) $(ARGS)
 
@@ -81,7 +87,7 @@ rum: .venv/.dev ## the script for browsers again, from browser/; needs npm
 	$(BIN)/python scripts/rum.py
 
 clean: ## everything that was set up
-	rm -rf .venv .tools
+	rm -rf .venv .venv-bench .tools
 
 # --- set-up: stamps in .venv say what was installed from which lock ---
 
@@ -101,6 +107,12 @@ $(UV): requirements/tools.txt
 	@$(call install,dev)
 	@touch .venv/.demo $@
 
+# Fuzzers and peers, of which developers need none for anything else.
+.venv-bench/.all: requirements/bench.txt requirements/build.txt pyproject.toml | $(UV)
+	@$(UV) venv --quiet --clear --python "$(PYTHON)" .venv-bench
+	@$(call install,bench,.venv-bench/bin)
+	@touch $@
+
 .venv/.system: scripts/system.sh | .venv/.dev
 	@scripts/system.sh
 	@touch $@
@@ -110,6 +122,6 @@ $(JAVASCRIPT)/.package-lock.json: tests/ingest/javascript/package-lock.json
 	@touch $@
 
 install = echo "Installing requirements/$1.txt ..." \
-	&& $(UV) pip sync --quiet --python $(BIN)/python --require-hashes --build-constraints requirements/build.txt \
+	&& $(UV) pip sync --quiet --python $(or $2,$(BIN))/python --require-hashes --build-constraints requirements/build.txt \
 		requirements/$1.txt \
-	&& $(UV) pip install --quiet --python $(BIN)/python --no-deps --build-constraint requirements/build.txt --editable .
+	&& $(UV) pip install --quiet --python $(or $2,$(BIN))/python --no-deps --build-constraint requirements/build.txt --editable .

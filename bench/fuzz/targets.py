@@ -1,0 +1,115 @@
+"""Everything that reads bytes from outside, one line each: what reads them, and what they look like when all is well.
+
+What a reader may do: return what can be stored, or raise one of the intake's own errors. What it returned must be read
+by protobuf again, and hold what it says it holds.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+from backports import zstd
+from google.protobuf import json_format
+
+import spans
+from onejob.ingest.bodies import gunzip, unzstd
+from onejob.ingest.errors import IntakeError
+from onejob.ingest.loki import read as loki
+from onejob.ingest.remote_write import http as remote_write
+from onejob.ingest.scrape.fetch import Fetched
+from onejob.ingest.scrape.scraper import accepted as scraped
+from onejob.ingest.snappy import unsnappy
+from onejob.ingest.validate import JSON_CHECKS, PROTOBUF_CHECKS, RULES, Accepted
+from onejob.model.scrape import ScrapeTarget
+
+LIMIT = 2**20
+Reader = Callable[[bytes], Any]
+_NOW_NS = 1_772_366_400 * 10**9
+_MAKE = {"traces": spans.requests, "logs": spans.log_requests, "metrics": spans.metric_requests}
+_OPENMETRICS = "application/openmetrics-text"
+_PAGE = b"""# TYPE orders counter
+# HELP orders Placed.
+orders_total{code="200"} 1027 # {trace_id="4bf92f3577b34da6a3ce929d0e0e4736"} 0.5
+# TYPE latency_seconds histogram
+latency_seconds_bucket{le="0.5"} 5
+latency_seconds_bucket{le="+Inf"} 8
+latency_seconds_count 8
+latency_seconds_sum 3.25
+# EOF
+"""
+_PUSH = json.dumps(
+    {"streams": [{"stream": {"app": "shop", "level": "error"}, "values": [[str(_NOW_NS), "slow", {"user": "u1"}]]}]}
+).encode()
+# Published field numbers: a stream of labels and an entry; a series of two labels and a sample, in 1.0 and in 2.0.
+_PUSH_PROTOBUF = bytes.fromhex("0a230a0d7b6170703d2273686f70227d12120a0608809aa7cb061204736c6f771a020a00")
+_WRITE_1 = bytes.fromhex("0a290a0e0a085f5f6e616d655f5f120275700a0b0a036a6f62120473686f70120a09000000000000f03f1001")
+_WRITE_2 = bytes.fromhex("220022085f5f6e616d655f5f220275702a110a020102120b09000000000000f03f1001")
+
+
+def _one(kind: Any) -> bytes:
+    return _MAKE[kind](3, 3)[0]
+
+
+def _json(kind: Any) -> bytes:
+    request = RULES[kind].request.FromString(_one(kind))
+    return json.dumps(_with_hex_ids(json_format.MessageToDict(request, use_integers_for_enums=True))).encode()
+
+
+def _with_hex_ids(document: Any) -> Any:
+    """As OTLP/JSON has them; protobuf's own JSON has base64."""
+    if isinstance(document, list):
+        return [_with_hex_ids(one) for one in document]
+    if not isinstance(document, dict):
+        return document
+    return {
+        key: base64.b64decode(value).hex() if key.lower().endswith(("traceid", "spanid")) else _with_hex_ids(value)
+        for key, value in document.items()
+    }
+
+
+def _page(media: str) -> Reader:
+    target = ScrapeTarget(url="http://shop/metrics", job="shop")
+    return lambda data: scraped(target, Fetched(data.decode(errors="replace"), media), LIMIT, _NOW_NS, 0.1)
+
+
+def _snappy(data: bytes) -> bytes:
+    return bytes(pa.Codec("snappy").compress(data, asbytes=True))
+
+
+# name: (what reads the bytes, a body that is right)
+TARGETS: dict[str, tuple[Reader, bytes]] = {
+    **{f"otlp {kind}": (PROTOBUF_CHECKS[kind], _one(kind)) for kind in PROTOBUF_CHECKS},
+    **{f"otlp {kind} json": (JSON_CHECKS[kind], _json(kind)) for kind in JSON_CHECKS},
+    "gzip": (partial(gunzip, limit=LIMIT), gzip.compress(b"a" * 100)),
+    "zstd": (partial(unzstd, limit=LIMIT), zstd.compress(b"a" * 100)),
+    "snappy": (partial(unsnappy, limit=LIMIT), _snappy(b"a" * 100)),
+    "remote write 1": (partial(remote_write.accept, remote_write._V1, LIMIT), _WRITE_1),
+    "remote write 2": (partial(remote_write.accept, remote_write._V2, LIMIT), _WRITE_2),
+    "loki protobuf": (loki.accept_protobuf, _PUSH_PROTOBUF),
+    "loki json": (loki.accept_json, _PUSH),
+    "page": (_page("text/plain"), _PAGE),
+    "page openmetrics": (_page(_OPENMETRICS), _PAGE),
+}
+
+
+def try_one(name: str, data: bytes) -> None:
+    """Raises what a reader must not."""
+    try:
+        found = TARGETS[name][0](data)
+    except IntakeError:
+        return
+    if isinstance(found, Accepted):
+        _check(found)
+
+
+def _check(accepted: Accepted) -> None:
+    rules = RULES[accepted.kind]
+    found = rules.look(rules.request.FromString(accepted.payload))
+    assert found.items == accepted.items, f"{accepted.items} items accepted, {found.items} in the payload"
+    assert not found.bad, f"accepted with {found.first}"
