@@ -24,8 +24,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from onejob.config import Settings
@@ -42,17 +45,19 @@ Send = Callable[[bytes], None]
 
 @dataclass(frozen=True)
 class Kind:
-    """How its requests are made, where they are sent, and where their items are counted."""
+    """How its requests are made and parsed, where they are sent, and where their items are counted."""
 
     make: Callable[..., list[bytes]]
+    request: Any
     method: str
     tables: tuple[str, ...]
 
 
-TRACES = Kind(requests, f"{COLLECTOR}.trace.v1.TraceService/Export", ("otel_traces",))
-LOGS = Kind(log_requests, f"{COLLECTOR}.logs.v1.LogsService/Export", ("otel_logs",))
+TRACES = Kind(requests, ExportTraceServiceRequest, f"{COLLECTOR}.trace.v1.TraceService/Export", ("otel_traces",))
+LOGS = Kind(log_requests, ExportLogsServiceRequest, f"{COLLECTOR}.logs.v1.LogsService/Export", ("otel_logs",))
 METRICS = Kind(
     metric_requests,
+    ExportMetricsServiceRequest,
     f"{COLLECTOR}.metrics.v1.MetricsService/Export",
     tuple(f"otel_metrics_{kind}" for kind in ("gauge", "sum", "histogram")),
 )
@@ -84,10 +89,10 @@ class Server:
         return sum(int(self._ask(f"SELECT count() AS n FROM {table}")) for table in kind.tables)  # noqa: S608
 
     def cpu_s(self) -> float:
-        return sum(_cpu_ticks(pid) for pid in self._pids) / _TICKS
+        return sum(cpu_ticks(pid) for pid in self._pids) / _TICKS
 
     def memory_mb(self) -> int:
-        return round(sum(_pss_kb(pid) for pid in self._pids) / 1024)
+        return round(sum(pss_kb(pid) for pid in self._pids) / 1024)
 
     def stop(self) -> None:
         assert self._process.stdin
@@ -125,13 +130,13 @@ def measure(what: str, spans: int, per_request: int, seed: int) -> Row:
     with tempfile.TemporaryDirectory(prefix="onejob-bench-") as data_dir:
         server = Server(data_dir)
         is_http = what == "otlp_http"
-        connect = _http_client(server.http_port) if is_http else _grpc_client(server.grpc_port, kind.method)
-        _send_all(connect, kind.make(per_request, per_request, seed + 1000))  # the first insert warms the engine up
+        connect = _http_client(server.http_port) if is_http else grpc_client(server.grpc_port, kind.method)
+        send_all(connect, kind.make(per_request, per_request, seed + 1000))  # the first insert warms the engine up
         before = _wait_for(server, kind, per_request)
         time.sleep(3)
         at_rest, cpu, started = server.memory_mb(), server.cpu_s(), time.perf_counter()
         with _peak(server) as peak:
-            _send_all(connect, payloads)
+            send_all(connect, payloads)
             _wait_for(server, kind, before + spans)
             wall, used = time.perf_counter() - started, server.cpu_s() - cpu
         server.stop()
@@ -151,14 +156,19 @@ def measure_python_loop(spans: int, per_request: int) -> Row:
 
 
 def measure_floor(spans: int, per_request: int) -> Row:
-    payloads = requests(spans, per_request)
-    started = time.perf_counter()
+    return Row("upb_floor", per_request, spans, floor(TRACES, spans, per_request))
+
+
+def floor(kind: Kind, items: int, per_request: int) -> int:
+    """Items a second of processor time, only parsed."""
+    payloads = kind.make(items, per_request)
+    started = time.process_time()
     for payload in payloads:
-        ExportTraceServiceRequest.FromString(payload)
-    return Row("upb_floor", per_request, spans, round(spans / (time.perf_counter() - started)))
+        kind.request.FromString(payload)
+    return round(items / (time.process_time() - started))
 
 
-def _grpc_client(port: int, method: str) -> Callable[[], Send]:
+def grpc_client(port: int, method: str) -> Callable[[], Send]:
     channel = grpc.insecure_channel(f"127.0.0.1:{port}")
     export = channel.unary_unary(method)
 
@@ -186,7 +196,7 @@ def _http_client(port: int) -> Callable[[], Send]:
     return connect
 
 
-def _send_all(connect: Callable[[], Send], payloads: list[bytes]) -> None:
+def send_all(connect: Callable[[], Send], payloads: list[bytes]) -> None:
     todo: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     for payload in payloads:
         todo.put(payload)
@@ -226,12 +236,12 @@ def _peak(server: Server) -> Iterator[list[int]]:
     thread.join()
 
 
-def _cpu_ticks(pid: int) -> int:
+def cpu_ticks(pid: int) -> int:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
 
 
-def _pss_kb(pid: int) -> int:
+def pss_kb(pid: int) -> int:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
