@@ -221,11 +221,28 @@ class Settings(BaseSettings):
         ("tenant.id", "tenant.size", "enduser.id", "http.route", "payment.method"),
         description="Span attributes kept as columns of their own, for speed.",
     )
+    customer_attributes: tuple[str, ...] = Field(
+        ("customer.id", "tenant.id", "enduser.id", "user.id"),
+        max_length=10,
+        description="Attributes of a request's entry span that name the [customer](customers.md), as a JSON list: the "
+        "first that is there counts. An empty list tells no customers apart.",
+    )
+    customer_retention_days: int = Field(
+        90, gt=0, le=_MOST_DAYS, description="How long the counts per customer are kept; ten years at most."
+    )
 
     @field_validator("browser_origins")
     @classmethod
     def _as_browsers_write_them(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(map(_origin, origins))
+
+    @field_validator("customer_attributes")
+    @classmethod
+    def _names_of_attributes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [name for name in names if not name.strip() or not name.isprintable() or len(name) > 200]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} is no name of an attribute: write each as in the telemetry, as tenant.id")
+        return names
 
     @field_validator("kpis", mode="before")
     @classmethod

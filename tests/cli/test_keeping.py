@@ -9,7 +9,7 @@ import pytest
 from .conftest import Replay, Run
 
 GONE = {
-    "spans": 2, "logs": 1, "data_points": 5, "dead_letters": 0, "explanations": 1, "error_examples": 1,
+    "spans": 2, "logs": 1, "data_points": 5, "dead_letters": 0, "explanations": 1, "error_examples": 1, "customer_counts": 1,
     "is_complete": True,
 }  # fmt: skip
 

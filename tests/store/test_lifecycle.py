@@ -251,6 +251,28 @@ def test_counts_of_before_sampling_was_known_stand_for_themselves(own_settings: 
     assert sum(cell.errors if cell.adjusted is None else cell.adjusted_errors or 0 for cell in after) == 1 + 4
 
 
+def test_a_store_of_before_customers_were_counted_counts_them_from_its_upgrade_on(own_settings: Settings) -> None:
+    engine, service = open_engine(own_settings), a_service()
+    for statement in ("DROP TABLE customer_rollup_mv", "DROP TABLE customer_rollup"):
+        engine.execute(statement)
+    engine.execute("ALTER TABLE otel_traces DROP COLUMN Customer")
+    engine.insert_traces(a_payload(a_span(tenant__id="t"), service=service), "before")
+    engine.execute("ALTER TABLE onejob_migrations DELETE WHERE Number = 7 SETTINGS mutations_sync = 2")
+    engine.close()
+
+    engine = open_engine(own_settings)
+    engine.insert_traces(a_payload(a_span(tenant__id="t"), service=service), "after")
+    engine.insert_traces(a_payload(a_span(tenant__id="t"), service=service), "after")
+    named = engine.query("SELECT Customer AS c FROM otel_traces").to_pylist()
+    counted = engine.query("SELECT Customer AS c, sum(Count) AS n FROM customer_rollup GROUP BY c").to_pylist()
+    operations = counts_of(engine)
+    engine.close()
+
+    assert named == [{"c": "t"}, {"c": "t"}]
+    assert counted == [{"c": "t", "n": 1}]
+    assert operations == (2, 2)
+
+
 def test_a_killed_engine_comes_back_with_everything(tmp_path: Path) -> None:
     engine = open_engine(Settings(data_dir=tmp_path))
     assert isinstance(engine, ChdbEngine)

@@ -12,6 +12,7 @@ from onejob.history.errors import HistoryBusyError
 from onejob.history.jobs import Job
 from onejob.known.catalogue import Detail, Listed
 from onejob.model.backtest import Backtest, BacktestedDeployment, Saved
+from onejob.model.customer import ComparedCustomers, CustomerHistory
 from onejob.model.deployment import Deployment, Source, Status, Strategy
 from onejob.model.explanation import (
     AttributeValue,
@@ -421,6 +422,8 @@ class Lists:
         self.backtests: list[timedelta] = []
         self.known = ErrorLists()
         self.user_sessions: list[Sessions] = []
+        self.compared: ComparedCustomers | None = None
+        self.served: CustomerHistory | None = None
 
     def change(self, record: DeploymentRecord) -> None:
         """Add or replace a deployment and tell everyone."""
@@ -500,6 +503,12 @@ class Lists:
         if self.refusal:
             raise HistoryBusyError(self.refusal)
         self.backtests.append(back)
+
+    def customers_of(self, deployment: Deployment) -> ComparedCustomers | None:
+        return self.compared
+
+    def customer(self, customer: str, back: timedelta) -> CustomerHistory | None:
+        return self.served
 
     @property
     def errors(self) -> "ErrorLists":

@@ -115,6 +115,8 @@ def test_every_route_is_described(api: Api) -> None:
         "/api/v1/rollouts",
         "/api/v1/rollouts/{rollout_id}",
         "/api/v1/rollouts/{rollout_id}/{command}",
+        "/api/v1/deployments/{deployment_id}/customers",
+        "/api/v1/customers",
         "/api/v1/gate",
         "/api/v1/kpis",
         "/api/v1/kpis/preview",

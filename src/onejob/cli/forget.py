@@ -22,14 +22,14 @@ def forget(
     """Delete all telemetry in which an attribute has a value, for good.
 
     Spans, log records, data points, refused requests, and what explanations of verdicts say of it. Ends when it is gone
-    from disk. Counts per operation and version have no customers in them, and stay.
+    from disk. Counts per operation and version have no customers in them, and stay; those of the customer itself go.
     """
     body = {"attribute": attribute, "value": value, "actor": _user()}
     document = Api(url, read_timeout_s=_LONGEST_S).post("api/v1/forget", body, is_repeatable=True)
     if as_json:
         print_json(document)
         return
-    shown = ("spans", "logs", "data_points", "dead_letters", "explanations", "error_examples")
+    shown = ("spans", "logs", "data_points", "dead_letters", "explanations", "error_examples", "customer_counts")
     print_fields((name.replace("_", " "), words.count(document[name])) for name in shown)
     if not document["is_complete"]:
         note("Telemetry still waits to be stored: say this again once `onejob status` shows none on its way.")

@@ -147,6 +147,7 @@ def _attribute(operation: str, signal: str, found: Concentration) -> AttributeVa
         bad=found.bad,
         total=found.total,
         is_new=found.is_new,
+        customers=found.customers,
     )
 
 

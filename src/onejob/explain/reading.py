@@ -49,7 +49,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requests:
-    """Entry spans of one operation, one array element each."""
+    """Entry spans of one operation, one array element each; `customer` is '' where a request names none."""
 
     operation: str
     trace_id: tuple[str, ...]
@@ -59,6 +59,7 @@ class Requests:
     start_ns: Ints
     duration_ns: Ints
     weight: Floats
+    customer: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.trace_id)
@@ -74,6 +75,7 @@ class Requests:
             start_ns=self.start_ns[rows],
             duration_ns=self.duration_ns[rows],
             weight=weight,
+            customer=tuple(self.customer[row] for row in rows) if self.customer else (),
         )
 
 
@@ -160,7 +162,7 @@ def span_bounds(window: Window) -> dict[str, int]:
 
 def _by_operation(table: pa.Table) -> dict[str, Requests]:
     operation = as_stored(table["operation"])  # the verdict's name of it, whatever is in it
-    trace_ids = table["trace_id"].to_pylist()
+    trace_ids, customers = (table[name].to_pylist() for name in ("trace_id", "customer"))
     found = {}
     for code, name in enumerate(operation.distinct):
         rows = np.flatnonzero(operation.codes == code)
@@ -173,6 +175,7 @@ def _by_operation(table: pa.Table) -> dict[str, Requests]:
             start_ns=numbers(table, "start_ns", np.int64)[rows],
             duration_ns=numbers(table, "duration_ns", np.int64)[rows],
             weight=numbers(table, "weight", np.float64)[rows],
+            customer=tuple(customers[row] for row in rows),
         )
     return found
 

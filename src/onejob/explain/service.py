@@ -32,6 +32,9 @@ class ExplainSettings(Protocol):
     @property
     def promoted_attributes(self) -> Sequence[str]: ...
 
+    @property
+    def customer_attributes(self) -> Sequence[str]: ...
+
 
 def explain(
     engine: Engine,
@@ -106,7 +109,7 @@ def _findings(
         requests.get(carrier.operation),
         operation=carrier.operation,
         signal=carrier.signal,
-        preferred=settings.promoted_attributes,
+        preferred=(*settings.promoted_attributes, *settings.customer_attributes),
         is_leading=place == 0,
     )
 

@@ -38,7 +38,8 @@ class Concentration:
     """A value, or several together. Numbers are about treatment's requests; `has` masks the requests of both arms.
 
     `score` is in nats, the evidence less the price of the choice.
-    `twins` are other values of exactly the same requests: the data cannot tell them apart.
+    `twins` are other values of exactly the same requests: the data cannot tell them apart. `customers` is how many had
+    one of the bad requests.
     """
 
     literals: tuple[tuple[str, str], ...]
@@ -51,6 +52,7 @@ class Concentration:
     is_new: bool
     has: Bools
     twins: tuple[tuple[str, str], ...] = ()
+    customers: int = 0
 
 
 def concentrations(
@@ -192,7 +194,14 @@ def _describe(requests: Requests, bad: Bools, members: Membership, choice: _Choi
         is_new=bool(is_new(inside, whole)),
         has=has,
         twins=_twins(members, choice.columns[0], has) if len(choice.columns) == 1 else (),
+        customers=_customers(requests, bad & has),
     )
+
+
+def _customers(requests: Requests, hurt: Bools) -> int:
+    """Among those looked into: there may be more."""
+    rows = np.flatnonzero(hurt & requests.is_treatment) if requests.customer else ()
+    return len({requests.customer[row] for row in rows} - {""})
 
 
 def _twins(members: Membership, column: int, has: Bools) -> tuple[tuple[str, str], ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,20 +43,34 @@ class Forgotten:
     dead_letters: int
     explanations: int
     error_examples: int
+    customer_counts: int
     is_complete: bool
 
 
 def forget(
-    engine: Engine, database: Database, intake: SpoolControl | None, attribute: str, value: str, actor: str, key: str
+    engine: Engine,
+    database: Database,
+    intake: SpoolControl | None,
+    attribute: str,
+    value: str,
+    *,
+    customer_attributes: Collection[str],
+    actor: str,
+    key: str,
 ) -> Forgotten:
-    """Delete all that has `attribute` = `value`. `key` is that of the hashes, in hex. Raises StoreError."""
+    """Delete all that has `attribute` = `value`. `key` is that of the hashes, in hex. Raises StoreError.
+
+    `customer_attributes` name customers: what is kept of a customer goes if the attribute is one of them.
+    """
+    is_customer = attribute in customer_attributes
     is_complete = intake is None or intake.settle(_SETTLE_S)
     # Before their rows go, which tell whose they are.
     traces = traces_of(engine, attribute, (value,), example_traces(database), DELETE_TIMEOUT_S)
-    rows = forget_rows(engine, attribute, (value,), DELETE_TIMEOUT_S)
+    rows = forget_rows(engine, attribute, (value,), DELETE_TIMEOUT_S, is_customer=is_customer)
     forgotten = Forgotten(
         spans=rows.pop("otel_traces"),
         logs=rows.pop("otel_logs"),
+        customer_counts=rows.pop("customer_rollup", 0),
         data_points=sum(rows.values()),
         dead_letters=intake.forget_dead_letters(attribute, value) if intake else 0,
         explanations=forget_explained(database, attribute, (value,)),

@@ -23,6 +23,7 @@ class AttributeValue:
     `coverage` = share of the bad that have the value; `rest_share` = share of the others that have it;
     `lift` = how much likelier a request with the value is bad than one without. `is_new`: control never had it.
     Values that concentrate it together (up to three) are joined: `tenant.size & region`, `large & eu`.
+    `customers` had a bad one, among the requests looked into: at least so many; 0 where requests name none.
     """
 
     operation: str
@@ -35,6 +36,7 @@ class AttributeValue:
     bad: int
     total: int
     is_new: bool = False
+    customers: int = 0
 
 
 class CallKind(StrEnum):

@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 # From differences that need 10^5 requests to be seen, to "never happens": e^-12 is no event at all.
 _STEPS = np.geomspace(0.01, 12.0, 28)
 _PRECISE = 1e-7  # a ten-thousandth of the smallest tolerance anybody sets
+_HALVINGS = 40
 _STEPS_OF_NEWTON = 8  # four are usual; few requests may stay a little further out
 
 
@@ -32,6 +33,28 @@ def running_mean_low(events: Floats, requests: Floats, alpha: float) -> Floats:
 def running_mean_high(events: Floats, requests: Floats, alpha: float) -> Floats:
     """The high end of `running_mean_interval` alone, which takes half the time."""
     return _boundary(events, requests, alpha, -_STEPS, upper=True)
+
+
+def count_bounds(requests: Floats, probability: float, alpha: float) -> tuple[Floats, Floats]:
+    """[fewest, most] events of so many requests that leave the probability in `running_mean_interval`; shape (n,) each.
+
+    Real numbers. Where no number of events would exclude it, the bound is infinite: that is so for few requests.
+    """
+    fewest = _turning(requests, probability, alpha, -_STEPS, np.zeros_like(requests))
+    return fewest, _turning(requests, probability, alpha, _STEPS, requests)
+
+
+def _turning(n: Floats, probability: float, alpha: float, lambdas: Floats, outside: Floats) -> Floats:
+    """The number of events, between the expected one and `outside`, at which the evidence reaches the limit."""
+    p, limit = np.full_like(n, probability), np.log(2.0 / alpha)
+    inside = n * probability
+    never = (n <= 0) | (_excess(outside, n, p, lambdas, limit)[0] < 0)
+    end = np.copysign(np.inf, lambdas[0])
+    for _ in range(_HALVINGS):
+        middle = (inside + outside) / 2
+        is_beyond = _excess(middle, n, p, lambdas, limit)[0] >= 0
+        inside, outside = np.where(is_beyond, inside, middle), np.where(is_beyond, middle, outside)
+    return np.where(never, end, inside)
 
 
 def _boundary(events: Floats, requests: Floats, alpha: float, lambdas: Floats, *, upper: bool) -> Floats:

@@ -6,7 +6,9 @@ knows. Our own insert may take the steps on the way from a subquery, and newer w
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from onejob.store.sql import quote
 
 # Kubernetes hashes use letters and digits that cannot spell words (k8s.io/apimachinery/pkg/util/rand).
 _SAFE = "[bcdfghjklmnpqrstvwxz2456789]"
@@ -124,6 +126,12 @@ def span_columns(
         "IsTailSampled": f"{MAY_BE_ENTRY} AND ({_span('tailsampling.policy')} != '' "
         f"OR {_span('tailsampling.cached_decision')} != '')",
     }
+
+
+def customer(attributes: Sequence[str]) -> str:
+    """Whose request an entry span is of: the first of the attributes that it has. Other spans are not looked at."""
+    found = first_in_any_release(*(f"SpanAttributes[{quote(name)}]" for name in attributes))
+    return f"if(IsEntry, {_bounded(found)}, '')"
 
 
 def schema_values() -> dict[str, str]:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from onejob.model.telemetry import POINTS
 from onejob.store.engine import Engine
 from onejob.store.errors import QueryFailed
+from onejob.store.expressions import MAX_NAME_CHARS
 from onejob.store.sql import quote, quote_name
 
 _LOOK_EVERY_S = 0.2
@@ -21,6 +22,7 @@ _MOST_TRACES = 1_000  # in one statement
 _LEFT_OVER_S = 3600  # another server's deletion may be about to need its table
 _ONE_AT_A_TIME = threading.Lock()
 PREFIX = "forgetting_"
+_CUSTOMERS = "customer_rollup"
 _POINT_MAPS = ("ResourceAttributes", "ScopeAttributes", "Attributes")
 _EXEMPLARS = ("Exemplars.FilteredAttributes",)
 # Columns of attributes, and columns of lists of them.
@@ -31,22 +33,29 @@ _PLACES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
-def forget_rows(engine: Engine, attribute: str, values: Sequence[str], timeout_s: float) -> dict[str, int]:
+def forget_rows(
+    engine: Engine, attribute: str, values: Sequence[str], timeout_s: float, *, is_customer: bool = False
+) -> dict[str, int]:
     """Rows deleted, by table, once none is left on disk. Raises QueryFailed if that takes longer than `timeout_s`.
 
-    Counts per operation and version have no attributes in them, and stay.
+    `is_customer`: the attribute names customers, so what was counted of them goes too. Counts per operation and version
+    have no attributes in them, and stay.
     """
     with _ONE_AT_A_TIME:
-        return _forget_rows(engine, attribute, values, timeout_s)
+        return _forget_rows(engine, attribute, values, timeout_s, is_customer=is_customer)
 
 
-def _forget_rows(engine: Engine, attribute: str, values: Sequence[str], timeout_s: float) -> dict[str, int]:
+def _forget_rows(
+    engine: Engine, attribute: str, values: Sequence[str], timeout_s: float, *, is_customer: bool
+) -> dict[str, int]:
     _drop_leftovers(engine)
     names = f"{PREFIX}{secrets.token_hex(8)}"
     until = time.monotonic() + timeout_s
     try:
         _name(engine, names, values)
         found = {table: _delete(engine, table, _where(table, attribute, names), timeout_s) for table in _PLACES}
+        if is_customer:
+            found[_CUSTOMERS] = _delete(engine, _CUSTOMERS, _customers(names), timeout_s)
         _wait(engine, until)
     finally:
         if not _unfinished(engine):
@@ -96,6 +105,12 @@ def _where(table: str, attribute: str, names: str) -> str:
     single = [f"(has(mapKeys({m}), {key}) AND {m}[{key}] IN {among})" for m in maps]
     several = [f"arrayExists(m -> has(mapKeys(m), {key}) AND has({listed}, m[{key}]), {quote_name(m)})" for m in lists]
     return " OR ".join([*single, *several])
+
+
+def _customers(names: str) -> str:
+    """The counts that a value names, as the column cuts it; requests without a customer are in none."""
+    cut = f"substringUTF8(Value, 1, {MAX_NAME_CHARS})"
+    return f"Customer IN (SELECT {cut} FROM {names} WHERE Value != '')"  # noqa: S608  a name of ours
 
 
 def _unfinished(engine: Engine) -> list[str]:

@@ -1,8 +1,8 @@
 """Brings the schema of the store up to date: numbered scripts, each run once, never back.
 
 A script may be interrupted halfway (the engine has no transactions over DDL), so every statement is made repeatable
-before it runs. What follows the settings rather than the release (retention, promoted attributes) is brought in line
-at every start.
+before it runs. What follows the settings rather than the release (retention, promoted attributes, who
+is a customer) is brought in line at every start.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from onejob.model.telemetry import POINTS
 from onejob.store.errors import SchemaMismatch
-from onejob.store.expressions import schema_values
+from onejob.store.expressions import customer, schema_values
 from onejob.store.sql import quote, statements
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ def migrate(engine: Engine, settings: Settings) -> None:
     _check(applied, scripts, settings.bin_width_s)
     values: dict[str, object] = {
         **schema_values(),
+        "customer": customer(settings.customer_attributes),
+        "customer_attributes": quote(_listed(settings.customer_attributes)),
+        "customer_retention_days": settings.customer_retention_days,
         "bin_width_s": settings.bin_width_s,
         "traces_retention_days": settings.traces_retention_days,
         "rollup_retention_days": settings.rollup_retention_days,
@@ -48,6 +51,7 @@ def migrate(engine: Engine, settings: Settings) -> None:
     definitions = _definitions(engine)
     _set_retention(engine, definitions, settings)
     _promote_attributes(engine, definitions["otel_traces"], settings.promoted_attributes)
+    _name_customers(engine, settings.customer_attributes)
 
 
 def newest_schema() -> int:
@@ -101,6 +105,7 @@ def _set_retention(engine: Engine, definitions: dict[str, str], settings: Settin
         ("otel_traces", "toDateTime(Timestamp)", settings.traces_retention_days),
         ("operation_rollup", "Bin", settings.rollup_retention_days),
         ("error_counts", "Bin", settings.rollup_retention_days),
+        ("customer_rollup", "Bin", settings.customer_retention_days),
         ("otel_logs", "TimestampTime", settings.logs_retention_days),
         *((f"otel_metrics_{kind}", "toDateTime(TimeUnix)", settings.metrics_retention_days) for kind in POINTS),
     )
@@ -120,6 +125,21 @@ def _promote_attributes(engine: Engine, definition: str, attributes: tuple[str, 
     )
     if added:
         engine.execute(f"ALTER TABLE otel_traces {added}")
+
+
+def _name_customers(engine: Engine, attributes: tuple[str, ...]) -> None:
+    """Of what is stored from now on. The engine spells expressions its own way: the comment says of what it is."""
+    sql = (
+        "SELECT comment AS c FROM system.columns "
+        "WHERE database = currentDatabase() AND table = 'otel_traces' AND name = 'Customer'"
+    )
+    if engine.query(sql).to_pylist() != [{"c": _listed(attributes)}]:
+        column = f"Customer String DEFAULT {customer(attributes)} COMMENT {quote(_listed(attributes))}"
+        engine.execute(f"ALTER TABLE otel_traces MODIFY COLUMN {column}")
+
+
+def _listed(attributes: tuple[str, ...]) -> str:
+    return ", ".join(attributes)
 
 
 def _definitions(engine: Engine) -> dict[str, str]:

@@ -18,7 +18,7 @@ from onejob.web.api import router as api_router
 from onejob.web.api.description import DescribedApp
 from onejob.web.head import HeadAsGet
 from onejob.web.messages import message
-from onejob.web.pages import account, audit, error_routes, history, login, outcome_routes, routes
+from onejob.web.pages import account, audit, customer_routes, error_routes, history, login, outcome_routes, routes
 from onejob.web.pages.data import PageData
 from onejob.web.pages.product import ProductData
 from onejob.web.security import Guard, known_hosts
@@ -59,7 +59,7 @@ def build(
     # The usual interactive documentation loads scripts from elsewhere; /openapi.json is what tools read.
     app = DescribedApp(title="onejob", version=__version__, docs_url=None, redoc_url=None)
     app.state.page_data = data
-    for router in (*routers, routes.router, error_routes.router, history.router):
+    for router in (*routers, routes.router, error_routes.router, customer_routes.router, history.router):
         app.router.routes.extend(router.routes)  # `include_router` makes each route anew: a quarter of a second
     app.mount("/static", Cached(directory=_STATIC), name="static")
     app.add_exception_handler(404, _not_found)

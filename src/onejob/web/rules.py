@@ -45,6 +45,8 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/deployments/{deployment_id}/spark.svg"): VIEW,
     ("POST", "/deployments/{deployment_id}/rollout/{command}"): _does(Role.OPERATOR, "rollout.command"),
     ("POST", "/deployments/{deployment_id}/recompute"): Rule(role=Role.VIEWER),  # compares, and stores nothing
+    ("GET", "/deployments/{deployment_id}/customers.csv"): VIEW,
+    ("GET", "/customers"): VIEW,
     ("GET", "/errors"): VIEW,
     ("GET", "/errors.csv"): VIEW,
     ("GET", "/errors/{error_id}"): VIEW,
@@ -91,6 +93,8 @@ RULES: dict[tuple[str, str], Rule] = {
     ("PATCH", "/api/v1/deployments/{deployment_id}"): _does(Role.DEVELOPER, "deployment.progress", by_service=True),
     ("GET", "/api/v1/deployments/{deployment_id}/verdicts"): VIEW_SERVICE,
     ("POST", "/api/v1/deployments/{deployment_id}/recompute"): VIEW_SERVICE,  # compares, and stores nothing
+    ("GET", "/api/v1/deployments/{deployment_id}/customers"): VIEW_SERVICE,
+    ("GET", "/api/v1/customers"): VIEW,
     ("GET", "/api/v1/gate"): VIEW_SERVICE,
     ("POST", "/api/v1/rollouts"): _does(Role.OPERATOR, "rollout.start", by_service=True),
     ("GET", "/api/v1/rollouts/{rollout_id}"): VIEW_SERVICE,

@@ -14,6 +14,7 @@ from onejob.access.service import Access
 from onejob.act.controller import RolloutController
 from onejob.changes.reported import Reports
 from onejob.config import Settings
+from onejob.customers.service import Customers
 from onejob.durations import Durations
 from onejob.history.service import History
 from onejob.ingest.backfill import Taken
@@ -96,6 +97,7 @@ class Services:
     calibrations: Calibrations
     errors: Catalogue
     outcomes: Book
+    customers: Customers
     reports: Reports
     events: Events
     access: Access
@@ -152,6 +154,7 @@ def assemble(
         calibrations=Calibrations(database),
         errors=Catalogue(database, engine, clock),
         outcomes=Book(settings, StoredOutcomes(database), clock),
+        customers=Customers(engine, deployments, settings, clock),
         reports=Reports(deployments, rollouts, verdicts, versions, events, settings),
         events=events,
         access=access or Access(settings, database, clock),

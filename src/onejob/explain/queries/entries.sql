@@ -1,7 +1,7 @@
 -- Which requests did the two arms serve? Entry spans of the suspected operations that ended in the window; of each
 -- operation, arm and outcome at most `limit`, drawn by the hash of their ids, each standing for `weight` requests.
 SELECT
-    trace_id, span_key, operation, arm = 'treatment' AS is_treatment, start_ns, duration_ns, is_failed,
+    trace_id, span_key, operation, customer, arm = 'treatment' AS is_treatment, start_ns, duration_ns, is_failed,
     stratum / least(stratum, {limit:UInt64}) AS weight
 FROM (
     SELECT
@@ -13,6 +13,7 @@ FROM (
             TraceId AS trace_id,
             cityHash64(TraceId, SpanId) AS span_key,
             toString(Operation) AS operation,
+            toValidUTF8(Customer) AS customer,
             concat(Version, '@', Build) AS version_and_build,
             multiIf(
                 has(${treatment}, version_and_build), 'treatment',

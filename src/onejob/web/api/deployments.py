@@ -47,7 +47,7 @@ def report(body: StartBody, services: Uses, by: By) -> Response:
     told = replace(body.report(), actor=actor or None)
     with by.doing("deployment.report", f"{body.service} {body.version}", actor=actor or None):
         reported = services.reports.report(told, services.clock())
-    document = record_document(_record(services, by, reported.deployment.id), services.clock())
+    document = record_document(record_of(services, by, reported.deployment.id), services.clock())
     location = {"location": f"/api/v1/deployments/{reported.deployment.id}"}
     return answer(document, 201 if reported.is_new else 200, headers=location)
 
@@ -72,23 +72,23 @@ def page(
 @router.get("/{deployment_id}", responses={200: {"model": DeploymentDocument}, **UNKNOWN})
 def one(deployment_id: str, services: Uses, by: By) -> Response:
     """A deployment with its rollout, its verdict and the explanation."""
-    return answer(record_document(_record(services, by, deployment_id), services.clock()))
+    return answer(record_document(record_of(services, by, deployment_id), services.clock()))
 
 
 @router.patch("/{deployment_id}", responses={200: {"model": DeploymentDocument}, **UNKNOWN, 409: {"model": Problem}})
 def progress(deployment_id: str, body: ProgressBody, services: Uses, by: By) -> Response:
     """Report how a deployment goes on: its traffic share, its status, its end."""
-    _record(services, by, deployment_id)
+    record_of(services, by, deployment_id)
     told = replace(body.progress(), actor=by.actor(body.actor, "") if body.actor else None)
     with by.doing("deployment.progress", deployment_id, str(body.status or ""), actor=by.actor(body.actor, "") or None):
         services.reports.progress(deployment_id, told, services.clock())
-    return answer(record_document(_record(services, by, deployment_id), services.clock()))
+    return answer(record_document(record_of(services, by, deployment_id), services.clock()))
 
 
 @router.get("/{deployment_id}/verdicts", responses={200: {"model": HistoryDocument}, **UNKNOWN})
 def history(deployment_id: str, services: Uses, by: By) -> Response:
     """Everything its verdict ever said, oldest first."""
-    _record(services, by, deployment_id)
+    record_of(services, by, deployment_id)
     return answer({"items": [change_document(change) for change in services.verdicts.history(deployment_id)]})
 
 
@@ -98,7 +98,7 @@ def history(deployment_id: str, services: Uses, by: By) -> Response:
 )
 def recompute(deployment_id: str, services: Uses, by: By) -> Response:
     """Compute the verdict again from its stored counts, and say whether it is the same."""
-    _record(services, by, deployment_id)
+    record_of(services, by, deployment_id)
     again = recomputed(services, deployment_id)
     if again is None:
         raise ConflictError("This deployment has no verdict yet: there is nothing to recompute. Try again later.")
@@ -106,7 +106,8 @@ def recompute(deployment_id: str, services: Uses, by: By) -> Response:
     return answer({"same": again.is_same, "verdict": document})
 
 
-def _record(services: Services, by: Caller, deployment_id: str) -> DeploymentRecord:
+def record_of(services: Services, by: Caller, deployment_id: str) -> DeploymentRecord:
+    """UnknownDeploymentError if there is none, ForbiddenError if it is none of the caller's."""
     record = services.deployments.record(_known_id(deployment_id))
     if record is None:
         raise unknown(deployment_id)

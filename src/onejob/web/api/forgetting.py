@@ -23,7 +23,7 @@ def forget_value(services: Uses, body: ForgetBody, by: By) -> Response:
     """Delete all spans, logs and data points that have an attribute with this value, for good.
 
     Answers once they are gone from disk, which takes as long as rewriting the parts that held them. Counts per
-    operation and version have no attributes in them, and stay.
+    operation and version have no attributes in them, and stay; those of a customer go with the attribute that names it.
     """
     actor = by.actor(read_text(body.actor, "actor") if body.actor else None, "somebody over the API")
     attribute, value = read_text(body.attribute, "attribute"), _whole(body.value)
@@ -37,8 +37,9 @@ def forget_value(services: Uses, body: ForgetBody, by: By) -> Response:
                 services.intake,
                 attribute,
                 value,
-                actor,
-                hash_key(services.settings.data_dir),
+                customer_attributes=services.settings.customer_attributes,
+                actor=actor,
+                key=hash_key(services.settings.data_dir),
             )
     except TryLater as error:
         return problem(503, "The spool cannot be written", str(error))

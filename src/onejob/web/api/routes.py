@@ -6,6 +6,7 @@ from starlette.routing import Match
 from onejob.web.api import (
     audit,
     backup,
+    customers,
     dead_letters,
     deployments,
     doctor,
@@ -36,6 +37,7 @@ _PARTS = (
     errors.router,
     sessions.router,
     outcomes.router,
+    customers.router,
     forgetting.router,
     doctor.router,
     backup.router,

@@ -329,6 +329,7 @@ class ForgottenDocument:
     dead_letters: int
     explanations: int
     error_examples: int
+    customer_counts: int
     is_complete: bool
 
 

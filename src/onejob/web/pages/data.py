@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 from onejob.history.jobs import Job
 from onejob.known.catalogue import Detail, Listed
 from onejob.model.backtest import Backtest
+from onejob.model.customer import ComparedCustomers, CustomerHistory
 from onejob.model.deployment import Deployment
 from onejob.model.known_error import KnownError
 from onejob.state.deployments import DeploymentFilter, DeploymentRecord, FilterChoices
@@ -107,6 +108,12 @@ class PageData(Protocol):
 
     def start_backtest(self, back: timedelta) -> None:
         """HistoryError or CommandRefused if it cannot be done now."""
+
+    def customers_of(self, deployment: Deployment) -> ComparedCustomers | None:
+        """Whom its version served; None while the engine is away."""
+
+    def customer(self, customer: str, back: timedelta) -> CustomerHistory | None:
+        """How one customer was served since `back` ago; None while the engine is away."""
 
     @property
     def errors(self) -> ErrorData:

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
+from onejob.model.customer import ComparedCustomer, ComparedCustomers
 from onejob.model.known_error import KnownError
 from onejob.model.verdict import SignalResult
 from onejob.state.deployments import DeploymentFilter, DeploymentRecord
@@ -12,6 +13,7 @@ from onejob.state.error_lists import ErrorFilter, Order
 from onejob.verdict.basis import decided_by
 from onejob.web.pages.data import PageData
 
+CSV = "text/csv; charset=utf-8"
 _MOST_ROWS = 10_000
 _PAGE = 500
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -43,6 +45,23 @@ def _deployment(record: DeploymentRecord) -> list[object]:
     return [
         one.id, one.service, one.environment, one.version, one.previous_version or "", one.strategy.value,
         one.source.value, one.status.value, one.actor or "", one.started_at.isoformat(), finished, *told,
+    ]  # fmt: skip
+
+
+def customers(found: ComparedCustomers | None) -> str:
+    """One row per customer that was compared; nothing but the head while the engine is away."""
+    head = [
+        "customer", "state", "requests", "requests_before", "error_rate", "error_rate_before", "errors_low",
+        "errors_high", "p50_s", "p50_s_before", "p95_s", "p95_s_before", "p95_ratio_low", "p95_ratio_high",
+    ]  # fmt: skip
+    return _line(head) + "".join(_line(_customer(one)) for one in (found.items if found else ()))
+
+
+def _customer(one: ComparedCustomer) -> list[object]:
+    return [
+        one.customer, one.state.value, one.new.requests, one.old.requests, one.new.error_rate, one.old.error_rate,
+        one.errors.low, one.errors.high, one.new.p50_s, one.old.p50_s, one.new.p95_s, one.old.p95_s,
+        one.latency_p95.low, one.latency_p95.high,
     ]  # fmt: skip
 
 

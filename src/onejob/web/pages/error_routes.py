@@ -12,7 +12,7 @@ from onejob.web.pages.data import PageData
 from onejob.web.pages.routes import Data, show
 
 _ROWS = 50
-_CSV = "text/csv; charset=utf-8"
+_CSV = downloads.CSV
 
 router = APIRouter(include_in_schema=False)
 

@@ -37,6 +37,7 @@ class AttributeRow:
     rest: str
     lift: str
     requests: str
+    customers: str
     is_new: bool
 
 
@@ -173,6 +174,7 @@ def _attribute(one: AttributeValue) -> AttributeRow:
         rest=words.percent(one.rest_share, 2),
         lift=f"{words.plain(one.lift)}×",
         requests=f"{words.count(one.bad)} of {words.count(one.total)}",
+        customers=f"≥ {words.count(one.customers)}" if one.customers else words.DASH,
         is_new=one.is_new,
     )
 

@@ -5,12 +5,14 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from onejob.act.errors import ActError
+from onejob.customers.service import SERVED
 from onejob.history.jobs import Job
 from onejob.known.catalogue import Catalogue
 from onejob.model.backtest import Backtest
+from onejob.model.customer import ComparedCustomers, CustomerHistory
 from onejob.model.deployment import Deployment
 from onejob.state.deployments import DeploymentFilter, DeploymentRecord, FilterChoices
 from onejob.state.events import Event
@@ -24,7 +26,10 @@ from onejob.web.pages.data import Command, CommandRefused, Records, Telemetry
 from onejob.web.recomputing import recomputed
 from onejob.web.services import Services
 
+T = TypeVar("T")
+
 _RECENT_S = 2.0
+_CUSTOMERS_S = 20.0  # a week of everybody's counts
 _CHOICES_S = 30.0  # three scans over all deployments
 _LOOK_BACK_S = 86_400
 _SESSIONS_S = 10.0  # they are reported once a minute
@@ -196,9 +201,29 @@ class ProductData:
             raise CommandRefused("No history is replayed in this process: ask the server that judges.")
         self._services.history.start_backtest(self.now() - back)
 
+    def customers_of(self, deployment: Deployment) -> ComparedCustomers | None:
+        is_over = self.now() - deployment.started_at > SERVED
+        found: ComparedCustomers | None = self._recent.get(
+            ("customers", deployment),
+            lambda: _unless_away(lambda: self._services.customers.of_deployment(deployment)),
+            600.0 if is_over else _CUSTOMERS_S,
+        )
+        return found
+
+    def customer(self, customer: str, back: timedelta) -> CustomerHistory | None:
+        return _unless_away(lambda: self._services.customers.history(customer, back))
+
     @property
     def errors(self) -> Catalogue:
         return self._services.errors
 
     def follow(self, heartbeat_s: float) -> AsyncIterator[Event | None]:
         return self._services.events.follow(heartbeat_s)
+
+
+def _unless_away(ask: Callable[[], T | None]) -> T | None:
+    """A page says everything else while the engine starts again."""
+    try:
+        return ask()
+    except StoreError:
+        return None

@@ -13,8 +13,8 @@ from onejob.state.errors import BadCursorError
 from onejob.store.rollup import SeriesPoint
 from onejob.web.caller import caller_of
 from onejob.web.charts import spark
+from onejob.web.pages import customers, downloads, errors, evidence, filters, forms, listing, live, series, snippets
 from onejob.web.pages import deployment as deployment_view
-from onejob.web.pages import downloads, errors, evidence, filters, forms, listing, live, series, snippets
 from onejob.web.pages.data import CommandRefused, PageData
 from onejob.web.pages.evidence import Choice
 from onejob.web.pages.render import render
@@ -22,7 +22,7 @@ from onejob.web.who import logged_in_user
 
 _ROWS = 25
 _THEMES = {"": "dark", "dark": "light", "light": ""}
-_CSV = "text/csv; charset=utf-8"
+_CSV = downloads.CSV
 
 router = APIRouter(include_in_schema=False)
 
@@ -131,7 +131,8 @@ def deployment(request: Request, data: Data, deployment_id: str) -> HTMLResponse
     view = deployment_view.view(record, choice, points, frame, trace, now, sessions)
     notice = _NOTICES.get(request.query_params.get("said", ""), "")
     new = errors.new_in(record.deployment, data.errors, now)
-    return show(request, data, "deployment.html", view=view, notice=notice, new=new)
+    affected = customers.section(data.customers_of(record.deployment))
+    return show(request, data, "deployment.html", view=view, notice=notice, new=new, customers=affected)
 
 
 def _series(data: PageData, record: Record, chosen: SignalResult, frame: series.Frame) -> Sequence[SeriesPoint]:

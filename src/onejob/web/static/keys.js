@@ -1,4 +1,4 @@
-// The keyboard: / search, j k rows, Enter opens, g d deployments, g e errors, t theme, ? lists them all.
+// The keyboard: / search, j k rows, Enter opens, g d deployments, g e errors, g c customers, t theme, ? lists them all.
 import { toggleTheme } from "./controls.js";
 
 let before = "";
@@ -15,7 +15,7 @@ export function listenToKeys() {
       return;
     }
     const wish = { "/": search, j: () => step(1), k: () => step(-1), "?": () => dialog.showModal(), t: toggleTheme }[event.key];
-    const page = before === "g" && { d: "/deployments", e: "/errors" }[event.key];
+    const page = before === "g" && { d: "/deployments", e: "/errors", c: "/customers" }[event.key];
     if (page) location.assign(page);
     else if (wish && !dialog.open) {
       event.preventDefault();
