@@ -36,7 +36,6 @@ from onejob.history.service import DailyCalibration, History
 from onejob.ingest.errors import IntakeError
 from onejob.ingest.service import Intake
 from onejob.known.look import ErrorLook
-from onejob.known.watch import ErrorWatch
 from onejob.model.deployment import Deployment
 from onejob.model.evidence import EvidenceBatch
 from onejob.model.explanation import Explanation
@@ -64,6 +63,7 @@ from onejob.store.rollup import versions_seen
 from onejob.telling import tell_login
 from onejob.verdict.live import JudgeLoop
 from onejob.verdict.recompute import recompute
+from onejob.watch import Looking, Watch
 from onejob.web.app import create_app
 from onejob.web.services import Services, assemble, utc_now
 
@@ -71,6 +71,7 @@ log = logging.getLogger("onejob")
 
 EXIT_FAILED = 1
 _GRACE_S = 3
+_COMPLAINTS_EVERY_S = 30.0
 _BACKLOG = 1024
 _MOST_FILES = 65_536
 _A_NAME = re.compile(r"[!-~]{1,300}")
@@ -193,7 +194,7 @@ def _services(
     stack.callback(cycle.stop)
     history = _history(settings, engine, database, stack)
     _watch_errors(settings, engine, database, stack)
-    return assemble(
+    services = assemble(
         settings,
         database,
         engine=engine,
@@ -205,6 +206,8 @@ def _services(
         tick_durations=cycle.durations,
         access=access,
     )
+    _watch("complaints", services.complaints, settings, database, stack, _COMPLAINTS_EVERY_S)
+    return services
 
 
 def _cycle(
@@ -262,8 +265,13 @@ def _history(settings: Settings, engine: Engine, database: Database, stack: Exit
 
 def _watch_errors(settings: Settings, engine: Engine, database: Database, stack: ExitStack) -> None:
     looking = ErrorLook(engine, KnownErrors(database), Readings(database), KnownVersions(database), settings)
-    holder = _server_id(settings.data_dir)
-    watch = ErrorWatch(looking, Leases(database), holder, utc_now, settings.errors_tick_s)
+    _watch("errors", looking, settings, database, stack, settings.errors_tick_s)
+
+
+def _watch(
+    what: str, looking: Looking, settings: Settings, database: Database, stack: ExitStack, every_s: float
+) -> None:
+    watch = Watch(what, looking, Leases(database), _server_id(settings.data_dir), utc_now, every_s)
     watch.start()
     stack.callback(watch.stop)
 

@@ -28,6 +28,7 @@ _LEAST_ENGINE_MEMORY_BYTES = 256 * 2**20
 
 
 _ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9._-]+|\[[0-9a-f:]+\])(?::(?P<port>[0-9]{1,5}))?/?")
+_TICKET_FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)*(:\S*)?")
 
 
 class Settings(BaseSettings):
@@ -228,7 +229,24 @@ class Settings(BaseSettings):
         "first that is there counts. An empty list tells no customers apart.",
     )
     customer_retention_days: int = Field(
-        90, gt=0, le=_MOST_DAYS, description="How long the counts per customer are kept; ten years at most."
+        90,
+        gt=0,
+        le=_MOST_DAYS,
+        description="How long the counts per customer, and complaints, are kept; ten years at most.",
+    )
+    complaint_window_hours: float = Field(
+        48, gt=0, le=8760, description="Longest time from a deployment to a complaint that is said to follow it."
+    )
+    hook_secret: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="What webhooks sign their requests with (`X-Hub-Signature`, HMAC); empty refuses them all.",
+    )
+    jira_customer_fields: tuple[str, ...] = Field(
+        ("labels:customer-",),
+        max_length=10,
+        description="Where a Jira ticket names its [customer](customers.md#from-jira), as a JSON list; the first that "
+        "is there counts: `labels:PREFIX`, `customfield_10042`, `reporter.emailAddress` or another field.",
     )
 
     @field_validator("browser_origins")
@@ -243,6 +261,16 @@ class Settings(BaseSettings):
         if wrong:
             raise ValueError(f"{wrong[0]!r} is no name of an attribute: write each as in the telemetry, as tenant.id")
         return names
+
+    @field_validator("jira_customer_fields")
+    @classmethod
+    def _places_in_tickets(cls, places: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [place for place in places if not _TICKET_FIELD.fullmatch(place)]
+        if wrong:
+            raise ValueError(
+                f"{wrong[0]!r} is no place in a ticket: write labels:customer-, customfield_10042 or reporter.accountId"
+            )
+        return places
 
     @field_validator("kpis", mode="before")
     @classmethod

@@ -21,6 +21,7 @@ _FILLED = {
     "{name}": "nobody",
     "{token_id}": "tok_none",
     "{tolerance_id}": "tol_none",
+    "{complaint_id}": "cmp_none",
     "{rest:path}": "v9/nothing",
 }
 _CHANGES_NOTHING = {

@@ -9,8 +9,8 @@ import pytest
 from .conftest import Replay, Run
 
 GONE = {
-    "spans": 2, "logs": 1, "data_points": 5, "dead_letters": 0, "explanations": 1, "error_examples": 1, "customer_counts": 1,
-    "is_complete": True,
+    "spans": 2, "logs": 1, "data_points": 5, "dead_letters": 0, "explanations": 1, "error_examples": 1,
+    "customer_counts": 1, "complaints": 1, "is_complete": True,
 }  # fmt: skip
 
 
@@ -20,6 +20,7 @@ def test_forget_says_how_much_is_gone_and_who_asked(onejob: Run, replay: Replay)
     assert result.returncode == 0, result.stderr
     assert {line.rpartition(" ")[0].strip(): line.split()[-1] for line in result.stdout.splitlines()} == {
         "spans": "2", "logs": "1", "data points": "5", "dead letters": "0", "explanations": "1", "error examples": "1",
+        "customer counts": "1", "complaints": "1",
     }  # fmt: skip
     ((_, _, asked),) = replay.requests
     assert (asked["attribute"], asked["value"]) == ("enduser.id", "4711")

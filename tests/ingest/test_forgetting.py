@@ -85,7 +85,7 @@ def test_all_telemetry_of_one_customer_is_gone_and_no_others(
 
     assert gone == {
         "spans": 2, "logs": 1, "data_points": 5, "dead_letters": 0, "explanations": 0, "error_examples": 0,
-        "customer_counts": 0, "is_complete": True,
+        "customer_counts": 0, "complaints": 0, "is_complete": True,
     }  # fmt: skip
     assert "customer-77" not in stored(server)
     assert stored(server).count("customer-78") == 8

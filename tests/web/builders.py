@@ -12,6 +12,7 @@ from onejob.history.errors import HistoryBusyError
 from onejob.history.jobs import Job
 from onejob.known.catalogue import Detail, Listed
 from onejob.model.backtest import Backtest, BacktestedDeployment, Saved
+from onejob.model.complaint import Complaint
 from onejob.model.customer import ComparedCustomers, CustomerHistory
 from onejob.model.deployment import Deployment, Source, Status, Strategy
 from onejob.model.explanation import (
@@ -30,6 +31,7 @@ from onejob.model.explanation import (
 from onejob.model.known_error import ErrorCount, ErrorKind, KnownError, SeenIn, StatusChange
 from onejob.model.rollout import Mode, Rollout, RolloutPlan, RolloutState, Step, Transition
 from onejob.model.verdict import ArmSummary, EffectKind, Missing, Reason, SignalResult, State, Verdict
+from onejob.state.complaints import ComplaintFilter
 from onejob.state.deployments import DeploymentFilter, DeploymentRecord, FilterChoices
 from onejob.state.error_lists import ErrorFilter, Order
 from onejob.state.errors import NotFoundError
@@ -424,6 +426,7 @@ class Lists:
         self.user_sessions: list[Sessions] = []
         self.compared: ComparedCustomers | None = None
         self.served: CustomerHistory | None = None
+        self.complained: list[Complaint] = []
 
     def change(self, record: DeploymentRecord) -> None:
         """Add or replace a deployment and tell everyone."""
@@ -509,6 +512,14 @@ class Lists:
 
     def customer(self, customer: str, back: timedelta) -> CustomerHistory | None:
         return self.served
+
+    def complaints(self, wanted: ComplaintFilter, limit: int) -> list[Complaint]:
+        return [
+            one
+            for one in self.complained
+            if wanted.customer in (None, one.customer)
+            and wanted.deployment_id in (None, *(each.deployment_id for each in one.deployments))
+        ][:limit]
 
     @property
     def errors(self) -> "ErrorLists":

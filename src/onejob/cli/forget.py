@@ -12,6 +12,10 @@ from onejob.cli.output import note, print_fields, print_json
 
 _LONGEST_S = 3700.0  # the server gives up after an hour, and says so
 
+_SHOWN = (
+    "spans", "logs", "data_points", "dead_letters", "explanations", "error_examples", "customer_counts", "complaints",
+)  # fmt: skip
+
 
 def forget(
     attribute: Annotated[str, typer.Option(help="The attribute that names the customer, such as enduser.id.")],
@@ -29,8 +33,7 @@ def forget(
     if as_json:
         print_json(document)
         return
-    shown = ("spans", "logs", "data_points", "dead_letters", "explanations", "error_examples", "customer_counts")
-    print_fields((name.replace("_", " "), words.count(document[name])) for name in shown)
+    print_fields((name.replace("_", " "), words.count(document[name])) for name in _SHOWN)
     if not document["is_complete"]:
         note("Telemetry still waits to be stored: say this again once `onejob status` shows none on its way.")
 

@@ -22,11 +22,14 @@ app = typer.Typer(no_args_is_help=True, help="Show verdicts, and recompute them.
 def show(which: Which, environment: Environment = None, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     """Show the verdict of a deployment with its evidence and its explanation."""
     api = Api(url)
-    document = api.get(f"{PATH}/{deployment_id(api, which, environment)}").get("verdict") or {}
+    deployment = api.get(f"{PATH}/{deployment_id(api, which, environment)}")
+    document = deployment.get("verdict") or {}
     if as_json:
         print_json(document)
         return
     print_verdict(document)
+    if deployment.get("complaints"):
+        print_fields([("after it", words.plural(deployment["complaints"], "complaint"))])
 
 
 @app.command()

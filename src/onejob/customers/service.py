@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from onejob.config import Settings
 from onejob.customers.compare import Tolerances, compare, rates
+from onejob.explain.exposure import began_at
 from onejob.model.customer import (
     ComparedCustomers,
     CustomerHistory,
@@ -116,7 +117,7 @@ class Customers:
 
 def sides(deployment: Deployment, default_environment: str, now: datetime) -> Sides:
     """Since its first request and until it was over; a version that served before is told from it by the time."""
-    began = min(deployment.started_at, deployment.first_seen_at or deployment.started_at)
+    began = began_at(deployment)
     ended = deployment.finished_at if deployment.status in _OVER else None
     until = min(now, began + SERVED, ended or now)
     return Sides(

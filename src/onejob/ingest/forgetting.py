@@ -12,9 +12,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
+from onejob.state.complaints import Complaints
 from onejob.state.database import Database
 from onejob.state.forgetting import example_traces, forget_examples, forget_explained
 from onejob.store.engine import Engine
+from onejob.store.expressions import MAX_NAME_CHARS
 from onejob.store.forgetting import forget_rows, traces_of
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ class Forgotten:
     explanations: int
     error_examples: int
     customer_counts: int
+    complaints: int
     is_complete: bool
 
 
@@ -75,6 +78,7 @@ def forget(
         dead_letters=intake.forget_dead_letters(attribute, value) if intake else 0,
         explanations=forget_explained(database, attribute, (value,)),
         error_examples=forget_examples(database, (value,), traces),
+        complaints=Complaints(database).forget((value[:MAX_NAME_CHARS],)) if is_customer else 0,
         is_complete=is_complete,
     )
     # Without the value: a log outlives what it is about.

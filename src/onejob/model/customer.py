@@ -12,8 +12,8 @@ class ServedSide:
     """What was counted of one customer on one side, in bins of ten minutes.
 
     `count`, `errors`, `zeros` and `buckets` are of spans, `adjusted*` of the requests they stand for; `adjusted_sq` is
-    the sum of the squares of how many each stands for, `logs` that of log2 of the durations in seconds. `failing` is the
-    sum over bins of errors^2 / count, `between` that of logs^2 / timed spans: they say how unlike the bins are.
+    the sum of the squares of how many each stands for, `logs` that of log2 of the durations in seconds. `failing` is
+    the sum over bins of errors^2 / count, `between` that of logs^2 / timed spans: they say how unlike the bins are.
     """
 
     count: int
@@ -116,14 +116,14 @@ class ServedStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Use:
-    """A version served a customer within the ten minutes that begin at `bin_start` (Unix seconds)."""
+    """A version served a customer within the ten minutes that begin at each of `bins` (Unix seconds, sorted)."""
 
     customer: str
     service: str
     environment: str
     version: str
     build: str
-    bin_start: int
+    bins: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,15 @@ from onejob.state.database import Database
 from onejob.state.errors import ConflictError, NotFoundError
 from onejob.state.paging import Page, decode_cursor, encode_cursor
 from onejob.state.rows import DEPLOYMENT_COLUMNS, columns_of, deployment_from_row, deployment_to_row
-from onejob.state.tables import deployments, explanations, rollouts, verdicts
+from onejob.state.tables import complaint_deployments, deployments, explanations, rollouts, verdicts
 
 _NEWEST_FIRST = (deployments.c.started_at.desc(), deployments.c.id.desc())
+_COMPLAINTS = (
+    select(func.count())
+    .where(complaint_deployments.c.deployment_id == deployments.c.id)
+    .scalar_subquery()
+    .label("complaints")
+)
 _LONGEST_ROLLOUT = timedelta(days=1)  # what is in progress for longer has most likely lost its end
 BUILD_SEPARATOR = "@"  # between a version and its build, where only the build changed
 
@@ -42,7 +48,7 @@ class DeploymentRecord:
     """A deployment and what is known of it.
 
     `is_whole`: with all signals and the explanation, not the summary's. `is_final`: judging has ended, so the verdict
-    stays as it is.
+    stays as it is. `complaints` is how many follow it.
     """
 
     deployment: Deployment
@@ -51,6 +57,7 @@ class DeploymentRecord:
     rollout: Rollout | None
     is_whole: bool = True
     is_final: bool = False
+    complaints: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +142,11 @@ class Deployments:
             or_(begun >= since, deployments.c.finished_at >= since, went_on),
         )
         return self._some(query.order_by(*_NEWEST_FIRST).limit(limit))
+
+    def begun(self, since: datetime, until: datetime, limit: int = 2_000) -> list[Deployment]:
+        """Those of all services and environments that began in [since, until), newest first."""
+        here = (deployments.c.started_at >= since, deployments.c.started_at < until)
+        return self._some(select(*DEPLOYMENT_COLUMNS).where(*here).order_by(*_NEWEST_FIRST).limit(limit))
 
     def open(self) -> list[Deployment]:
         """All that are still being judged, oldest first."""
@@ -253,7 +265,7 @@ def _records(whole: bool) -> Select[Any]:
     joined = deployments.outerjoin(verdicts, verdicts.c.deployment_id == deployments.c.id).outerjoin(
         rollouts, rollouts.c.id == deployments.c.rollout_id
     )
-    columns = (*DEPLOYMENT_COLUMNS, deployments.c.judging_closed_at, verdict, rollout)
+    columns = (*DEPLOYMENT_COLUMNS, deployments.c.judging_closed_at, verdict, rollout, _COMPLAINTS)
     if not whole:
         return select(*columns).select_from(joined)
     joined = joined.outerjoin(explanations, explanations.c.deployment_id == deployments.c.id)
@@ -270,4 +282,5 @@ def _record_from_row(row: Any, whole: bool) -> DeploymentRecord:
         rollout=unpack(Rollout, row["rollout_document"]) if row["rollout_document"] else None,
         is_whole=whole,
         is_final=row["judging_closed_at"] is not None,
+        complaints=row["complaints"],
     )

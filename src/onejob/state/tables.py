@@ -296,3 +296,34 @@ def _told(name: str) -> Table:
 
 kpis = _told("kpis")
 tolerances = _told("tolerances")
+
+# One that was withdrawn keeps its place, without what it said: what is told late of the ticket must not bring it back.
+complaints = Table(
+    "complaints",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("external_id", Text, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("url", Text),
+    Column("service", Text),
+    Column("is_closed", Boolean, nullable=False),
+    Column("told_at", Moment, nullable=False),
+    Column("received_at", Moment, nullable=False),
+    Column("withdrawn_at", Moment),
+)
+Index("ix_complaints_at", complaints.c.at, complaints.c.id)
+Index("ix_complaints_customer", complaints.c.customer, complaints.c.at, complaints.c.id)
+Index("ix_complaints_received", complaints.c.received_at)
+
+complaint_deployments = Table(
+    "complaint_deployments",
+    metadata,
+    Column("complaint_id", Text, ForeignKey("complaints.id"), primary_key=True),
+    _deployment_id(primary_key=True),
+    Column("place", Integer, nullable=False),
+)
+Index("ix_complaint_deployments_deployment", complaint_deployments.c.deployment_id)

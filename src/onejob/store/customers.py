@@ -8,7 +8,7 @@ from string import Template
 from typing import Any
 
 from onejob.model.customer import ServedCustomer, ServedSide, ServedStep, Use
-from onejob.store.engine import Reader
+from onejob.store.engine import Reader, Scalar
 from onejob.store.rollup import read_all, scope
 from onejob.store.sql import array_of_strings, read_query
 
@@ -55,7 +55,13 @@ def served_over_time(
     engine: Reader, customer: str, since: int, until: int, step_s: int, *, timeout_s: float | None = None
 ) -> list[ServedStep]:
     """One customer's requests in steps of `step_s`, the latest first; each version of each service by itself."""
-    params = {"customer": customer, "since": since, "until": until, "step": step_s, "limit": _MOST_STEPS}
+    params: dict[str, Scalar] = {
+        "customer": customer,
+        "since": since,
+        "until": until,
+        "step": step_s,
+        "limit": _MOST_STEPS,
+    }
     return read_all(ServedStep, engine, "one_customer", params, timeout_s)
 
 
@@ -65,7 +71,7 @@ def uses(
     """Which versions served these customers, and when."""
     sql = Template(read_query("customer_uses")).substitute(customers=array_of_strings(sorted(customers)))
     rows = engine.query(sql, {"since": since, "until": until}, timeout_s=timeout_s).to_pylist()
-    return [Use(**row) for row in rows]
+    return [Use(**row | {"bins": tuple(row["bins"])}) for row in rows]
 
 
 def _side(row: dict[str, Any], side: str) -> ServedSide:

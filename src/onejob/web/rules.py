@@ -95,6 +95,11 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/api/v1/deployments/{deployment_id}/recompute"): VIEW_SERVICE,  # compares, and stores nothing
     ("GET", "/api/v1/deployments/{deployment_id}/customers"): VIEW_SERVICE,
     ("GET", "/api/v1/customers"): VIEW,
+    ("GET", "/api/v1/complaints"): VIEW,
+    ("POST", "/api/v1/complaints"): _does(Role.DEVELOPER, "complaint.tell"),
+    ("DELETE", "/api/v1/complaints/{complaint_id}"): _does(Role.DEVELOPER, "complaint.remove"),
+    ("POST", "/api/v1/hooks/complaints"): Rule(role=None, acts="complaint.tell"),  # whoever signs: see api/complaints
+    ("POST", "/api/v1/hooks/jira"): Rule(role=None, acts="complaint.tell"),
     ("GET", "/api/v1/gate"): VIEW_SERVICE,
     ("POST", "/api/v1/rollouts"): _does(Role.OPERATOR, "rollout.start", by_service=True),
     ("GET", "/api/v1/rollouts/{rollout_id}"): VIEW_SERVICE,

@@ -14,6 +14,7 @@ from onejob.access.service import Access
 from onejob.act.controller import RolloutController
 from onejob.changes.reported import Reports
 from onejob.config import Settings
+from onejob.customers.complaints import ComplaintDesk
 from onejob.customers.service import Customers
 from onejob.durations import Durations
 from onejob.history.service import History
@@ -28,6 +29,7 @@ from onejob.outcomes.book import Book
 from onejob.state.audit import Audit
 from onejob.state.backtests import Backtests
 from onejob.state.calibrations import Calibrations
+from onejob.state.complaints import Complaints
 from onejob.state.database import Database
 from onejob.state.deployments import Deployments
 from onejob.state.events import Events
@@ -98,6 +100,7 @@ class Services:
     errors: Catalogue
     outcomes: Book
     customers: Customers
+    complaints: ComplaintDesk
     reports: Reports
     events: Events
     access: Access
@@ -155,6 +158,7 @@ def assemble(
         errors=Catalogue(database, engine, clock),
         outcomes=Book(settings, StoredOutcomes(database), clock),
         customers=Customers(engine, deployments, settings, clock),
+        complaints=ComplaintDesk(Complaints(database), deployments, engine, events, settings, clock),
         reports=Reports(deployments, rollouts, verdicts, versions, events, settings),
         events=events,
         access=access or Access(settings, database, clock),

@@ -24,6 +24,7 @@ def record_document(record: DeploymentRecord, now: datetime) -> dict[str, Any]:
         **deployment_document(record.deployment),
         "rollout": rollout_document(record.rollout, record.verdict, now) if record.rollout else None,
         "verdict": verdict_document(record, record.verdict),
+        "complaints": record.complaints,
     }
 
 

@@ -35,8 +35,8 @@ def _chosen(
         verdict=str(verdict) if verdict else None,
         actor=_clean(actor, "actor"),
         source=str(source) if source else None,
-        since=_moment(since, "since"),
-        until=_moment(until, "until"),
+        since=read_since(since, "since"),
+        until=read_since(until, "until"),
         text=_clean(text, "text"),
     )
 
@@ -82,7 +82,8 @@ def _clean(value: str | None, field: str) -> str | None:
     return read_text(value, field) or None if value else None
 
 
-def _moment(value: str | None, field: str) -> datetime | None:
+def read_since(value: str | None, field: str) -> datetime | None:
+    """A time that a list begins or ends at."""
     if not value:
         return None
     try:

@@ -136,6 +136,22 @@ class CommandBody(Body):
     )
 
 
+class ComplaintBody(Body):
+    """What a customer complained about, and when."""
+
+    customer: StrictStr = Field(description="As its telemetry names it.", examples=["acme"])
+    summary: StrictStr | None = Field(None, max_length=20_000, description="In one line; the first 500 characters.")
+    text: StrictStr | None = Field(None, max_length=20_000, description="Instead of a summary.")
+    at: Time | None = Field(None, description="When the customer said so; now unless said.")
+    external_id: StrictStr | None = Field(
+        None, description="The ticket's, where it is kept: the same one again is the same complaint.", examples=["T-17"]
+    )
+    source: StrictStr | None = Field(None, description="Where it is kept; `api` unless said.", examples=["zendesk"])
+    url: StrictStr | None = Field(None, description="Link to the ticket.")
+    service: StrictStr | None = Field(None, description="The service that it is about, if that is known.")
+    closed: StrictBool = Field(False, description="Whether it is dealt with.")
+
+
 class ForgetBody(Body):
     """Whose telemetry is to be deleted."""
 

@@ -6,6 +6,7 @@ from starlette.routing import Match
 from onejob.web.api import (
     audit,
     backup,
+    complaints,
     customers,
     dead_letters,
     deployments,
@@ -38,6 +39,8 @@ _PARTS = (
     sessions.router,
     outcomes.router,
     customers.router,
+    complaints.router,
+    complaints.hooks,
     forgetting.router,
     doctor.router,
     backup.router,

@@ -8,6 +8,7 @@ from onejob.doctor.finding import Finding
 from onejob.ingest.dead_letters import DeadLetter
 from onejob.model.backtest import Backtest
 from onejob.model.calibration import Calibration
+from onejob.model.complaint import Complaint
 from onejob.model.deployment import Deployment
 from onejob.model.explanation import (
     AttributeValue,
@@ -111,10 +112,11 @@ class RolloutDocument:
 
 @dataclass(frozen=True, kw_only=True)
 class DeploymentDocument(Deployment):
-    """A deployment with its rollout and its verdict."""
+    """A deployment with its rollout and its verdict; `complaints` is how many follow it."""
 
     rollout: RolloutDocument | None
     verdict: VerdictDocument
+    complaints: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,6 +308,28 @@ class PreviewDocument(Preview):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ComplaintDocument(Complaint):
+    """A complaint; `deployments` are those that it follows, the latest first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComplaintsDocument:
+    """A page of complaints, newest first; `next_cursor` is null on the last page."""
+
+    items: list[ComplaintDocument]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HookDocument:
+    """What became of a webhook's request; `why` it was not recorded, and the complaint's `id` if it was."""
+
+    recorded: bool
+    why: str
+    id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class DeadLettersDocument:
     """Acknowledged requests that the engine refuses, the oldest first."""
 
@@ -330,6 +354,7 @@ class ForgottenDocument:
     explanations: int
     error_examples: int
     customer_counts: int
+    complaints: int
     is_complete: bool
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
 
-from onejob.web.pages import customers, downloads
+from onejob.web.pages import complaints, customers, downloads
 from onejob.web.pages.routes import Data, show
 
 _LONGEST_NAME = 200
@@ -19,11 +19,11 @@ def one(request: Request, data: Data) -> HTMLResponse:
     """*Customer*, or the form that asks for which one."""
     name = request.query_params.get("customer", "")[:_LONGEST_NAME]
     if not name.strip():
-        return show(request, data, "customers.html")
+        return show(request, data, "customers.html", complaints=complaints.lately(data))
     asked = request.query_params.get("days", "")
     days = int(asked) if asked in map(str, customers.DAYS) else _USUAL_DAYS
     view = customers.view(name, days, data.customer(name, timedelta(days=days)), data.now())
-    return show(request, data, "customer.html", view=view)
+    return show(request, data, "customer.html", view=view, complaints=complaints.of_customer(name, data))
 
 
 @router.get("/deployments/{deployment_id}/customers.csv")

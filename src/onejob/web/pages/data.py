@@ -12,9 +12,11 @@ from typing import Literal, Protocol
 from onejob.history.jobs import Job
 from onejob.known.catalogue import Detail, Listed
 from onejob.model.backtest import Backtest
+from onejob.model.complaint import Complaint
 from onejob.model.customer import ComparedCustomers, CustomerHistory
 from onejob.model.deployment import Deployment
 from onejob.model.known_error import KnownError
+from onejob.state.complaints import ComplaintFilter
 from onejob.state.deployments import DeploymentFilter, DeploymentRecord, FilterChoices
 from onejob.state.error_lists import ErrorFilter, Order
 from onejob.state.events import Event
@@ -114,6 +116,9 @@ class PageData(Protocol):
 
     def customer(self, customer: str, back: timedelta) -> CustomerHistory | None:
         """How one customer was served since `back` ago; None while the engine is away."""
+
+    def complaints(self, wanted: ComplaintFilter, limit: int) -> Sequence[Complaint]:
+        """Newest first."""
 
     @property
     def errors(self) -> ErrorData:

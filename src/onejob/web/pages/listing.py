@@ -41,6 +41,7 @@ class Row:
     is_live: bool
     started_at: datetime
     ago: str
+    complaints: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +190,7 @@ def row(record: Record, now: datetime) -> Row:
         is_live=deployment.status is Status.IN_PROGRESS,
         started_at=deployment.started_at,
         ago=words.ago(deployment.started_at, now),
+        complaints=record.complaints,
     )
 
 

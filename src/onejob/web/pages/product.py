@@ -12,8 +12,10 @@ from onejob.customers.service import SERVED
 from onejob.history.jobs import Job
 from onejob.known.catalogue import Catalogue
 from onejob.model.backtest import Backtest
+from onejob.model.complaint import Complaint
 from onejob.model.customer import ComparedCustomers, CustomerHistory
 from onejob.model.deployment import Deployment
+from onejob.state.complaints import ComplaintFilter
 from onejob.state.deployments import DeploymentFilter, DeploymentRecord, FilterChoices
 from onejob.state.events import Event
 from onejob.state.timeline import Mark, timeline
@@ -203,15 +205,14 @@ class ProductData:
 
     def customers_of(self, deployment: Deployment) -> ComparedCustomers | None:
         is_over = self.now() - deployment.started_at > SERVED
-        found: ComparedCustomers | None = self._recent.get(
-            ("customers", deployment),
-            lambda: _unless_away(lambda: self._services.customers.of_deployment(deployment)),
-            600.0 if is_over else _CUSTOMERS_S,
-        )
-        return found
+        ask, for_s = (lambda: self._services.customers.of_deployment(deployment)), 600.0 if is_over else _CUSTOMERS_S
+        return _unless_away(lambda: self._recent.get(("customers", deployment), ask, for_s))
 
     def customer(self, customer: str, back: timedelta) -> CustomerHistory | None:
         return _unless_away(lambda: self._services.customers.history(customer, back))
+
+    def complaints(self, wanted: ComplaintFilter, limit: int) -> Sequence[Complaint]:
+        return self._services.complaints.page(wanted, limit=limit).items
 
     @property
     def errors(self) -> Catalogue:

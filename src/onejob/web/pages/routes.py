@@ -13,7 +13,19 @@ from onejob.state.errors import BadCursorError
 from onejob.store.rollup import SeriesPoint
 from onejob.web.caller import caller_of
 from onejob.web.charts import spark
-from onejob.web.pages import customers, downloads, errors, evidence, filters, forms, listing, live, series, snippets
+from onejob.web.pages import (
+    complaints,
+    customers,
+    downloads,
+    errors,
+    evidence,
+    filters,
+    forms,
+    listing,
+    live,
+    series,
+    snippets,
+)
 from onejob.web.pages import deployment as deployment_view
 from onejob.web.pages.data import CommandRefused, PageData
 from onejob.web.pages.evidence import Choice
@@ -132,7 +144,10 @@ def deployment(request: Request, data: Data, deployment_id: str) -> HTMLResponse
     notice = _NOTICES.get(request.query_params.get("said", ""), "")
     new = errors.new_in(record.deployment, data.errors, now)
     affected = customers.section(data.customers_of(record.deployment))
-    return show(request, data, "deployment.html", view=view, notice=notice, new=new, customers=affected)
+    said = complaints.of_deployment(record, data)
+    return show(
+        request, data, "deployment.html", view=view, notice=notice, new=new, customers=affected, complaints=said
+    )
 
 
 def _series(data: PageData, record: Record, chosen: SignalResult, frame: series.Frame) -> Sequence[SeriesPoint]:

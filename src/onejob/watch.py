@@ -1,4 +1,4 @@
-"""The thread that looks at telemetry for errors, apart from the judge's: a slow look must not delay a verdict."""
+"""A thread that looks at something now and then, apart from the judge's: a slow look must not delay a verdict."""
 
 import logging
 import threading
@@ -13,7 +13,6 @@ from onejob.store.errors import StoreError
 
 log = logging.getLogger(__name__)
 
-_LEASE = "errors"
 _LEAST_LEASE_S = 60.0
 _MOST_LOOKS = 30  # at once, after a time in which nobody looked: five hours
 _FORGET_EVERY = timedelta(hours=1)
@@ -21,19 +20,22 @@ _JOIN_S = 10.0
 
 
 class Looking(Protocol):
-    """`ErrorLook`, as far as it is asked here."""
+    """Who looks: at new errors, or at what complaints follow."""
 
-    def look(self, now: datetime) -> bool: ...
+    def look(self, now: datetime) -> bool:
+        """Whether there is more to look at."""
 
-    def forget(self, now: datetime) -> None: ...
+    def forget(self, now: datetime) -> None:
+        """Delete what is kept no longer."""
 
 
-class ErrorWatch:
-    """Call `start` and `stop` once each. Of several servers, the one that holds the lease looks."""
+class Watch:
+    """Call `start` and `stop` once each. Of several servers, the one that holds the lease on `what` looks."""
 
     def __init__(
-        self, looking: Looking, leases: Leases, holder: str, clock: Callable[[], datetime], every_s: float
+        self, what: str, looking: Looking, leases: Leases, holder: str, clock: Callable[[], datetime], every_s: float
     ) -> None:
+        self._what = what
         self._looking = looking
         self._leases = leases
         self._holder = holder
@@ -42,7 +44,7 @@ class ErrorWatch:
         self._forgot_at: datetime | None = None
         self._seldom = Seldom(log)
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="errors", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=what, daemon=True)
 
     def start(self) -> None:
         """Begin to look."""
@@ -64,7 +66,7 @@ class ErrorWatch:
             self._forgot_at = now
 
     def _is_ours(self) -> bool:
-        return self._leases.acquire(_LEASE, self._holder, max(_LEAST_LEASE_S, 3 * self._every_s))
+        return self._leases.acquire(self._what, self._holder, max(_LEAST_LEASE_S, 3 * self._every_s))
 
     def _run(self) -> None:
         while not self._stopping.wait(self._every_s):
@@ -73,6 +75,6 @@ class ErrorWatch:
             except ConflictError as error:
                 log.info("%s", error)
             except (StoreError, StateError) as error:
-                self._seldom.warning("look", "cannot look for errors now: %s", error)
+                self._seldom.warning("look", "cannot look at %s now: %s", self._what, error)
             except Exception:
-                log.exception("could not look for errors; it is tried again")
+                log.exception("could not look at %s; it is tried again", self._what)

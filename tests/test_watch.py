@@ -6,15 +6,14 @@ from pathlib import Path
 
 import httpx
 
-from onejob.known.watch import ErrorWatch
+from known.builders import NOW, a_failing_span, a_line, stack
 from onejob.state.database import Database
 from onejob.state.errors import ConflictError
 from onejob.state.leases import Leases
+from onejob.watch import Watch
 from otlp_builders import a_log_request, a_payload
 from servers import running_server
 from waiting import wait_until
-
-from .builders import NOW, a_failing_span, a_line, stack
 
 
 class Looks:
@@ -39,8 +38,8 @@ class Looks:
         self.forgotten += 1
 
 
-def watch(looks: Looks, database: Database, holder: str = "a", every_s: float = 0.01) -> ErrorWatch:
-    return ErrorWatch(looks, Leases(database, clock=lambda: NOW), holder, lambda: NOW, every_s)
+def watch(looks: Looks, database: Database, holder: str = "a", every_s: float = 0.01) -> Watch:
+    return Watch("errors", looks, Leases(database, clock=lambda: NOW), holder, lambda: NOW, every_s)
 
 
 def test_it_looks_until_there_is_no_more_and_forgets_now_and_then(sqlite_database: Database) -> None:
