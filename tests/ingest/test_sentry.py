@@ -312,6 +312,24 @@ def test_sessions_of_requests_are_counted_by_how_they_ended(intake: Intake, engi
     door(*CLIENT, "sessions of requests, counted", engine, service)
 
 
+def test_counts_of_several_minutes_are_points_of_their_own_also_where_a_clock_is_ahead(
+    post: Post, engine: Engine
+) -> None:
+    service = a_service()
+    ahead = time.strftime("%Y-%m-%dT%H:%M:00Z", time.gmtime(time.time() + 3600))
+    minutes = [{"started": ISO.format("00"), "exited": 3}, {"started": ahead, "exited": 2, "crashed": 1}]
+    body = an_envelope(("sessions", {"attrs": {"release": f"{service}@1"}, "aggregates": minutes}), headers={})
+
+    assert [post(body).status_code for _ in range(2)] == [200, 200], "two servers that count alike"
+
+    assert states(engine, service, 10) == {"started": 12, "exited": 10, "crashed": 2}
+    sql = (
+        "SELECT uniqExact(TimeUnix) AS times, countIf(StartTimeUnix > TimeUnix) AS backwards FROM otel_metrics_sum "
+        "WHERE ServiceName = {service:String} AND Attributes['session.state'] = 'exited'"
+    )
+    assert engine.query(sql, {"service": service}).to_pylist() == [{"times": 4, "backwards": 0}]
+
+
 def test_single_sessions_are_counted_once_however_often_they_are_sent(
     intake: Intake, post: Post, engine: Engine
 ) -> None:

@@ -48,10 +48,11 @@ def add_sessions(metrics: Metrics, sender: Sender, scope: str, counted: Mapping[
     if not all(started for started, _ in buckets):
         raise Unfit("counts of sessions have no time when these started")
     source = _source(sender, scope, counted)
-    for started, bucket in buckets:
+    for nth, (started, bucket) in enumerate(buckets):
+        at_ns = now_ns + nth  # points of one series at one time are taken for one point
         ended = [(state, count) for state in _STATES if (count := _count(bucket.get(state)))]
         all_of_them = [("started", sum(count for _, count in ended))] if ended else []
-        _add(metrics, source, all_of_them + ended, (started, max(now_ns, started)))
+        _add(metrics, source, all_of_them + ended, (min(started, at_ns), at_ns))
 
 
 def _told(session: Mapping[str, Any]) -> Counts:
