@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import zlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,15 +19,19 @@ from backports import zstd
 from google.protobuf import json_format
 
 import spans
-from onejob.ingest.bodies import gunzip, unzstd
+from onejob.ingest.bodies import gunzip, inflate, unbrotli, unzstd
 from onejob.ingest.errors import IntakeError
 from onejob.ingest.loki import read as loki
 from onejob.ingest.remote_write import http as remote_write
 from onejob.ingest.scrape.fetch import Fetched
 from onejob.ingest.scrape.scraper import accepted as scraped
+from onejob.ingest.sentry import http as sentry
+from onejob.ingest.sentry.sender import Sender
 from onejob.ingest.snappy import unsnappy
 from onejob.ingest.validate import JSON_CHECKS, PROTOBUF_CHECKS, RULES, Accepted
 from onejob.model.scrape import ScrapeTarget
+from onejob.tail.formats import reader_of
+from onejob.tail.kind import Format
 
 LIMIT = 2**20
 Reader = Callable[[bytes], Any]
@@ -50,6 +55,18 @@ _PUSH = json.dumps(
 _PUSH_PROTOBUF = bytes.fromhex("0a230a0d7b6170703d2273686f70227d12120a0608809aa7cb061204736c6f771a020a00")
 _WRITE_1 = bytes.fromhex("0a290a0e0a085f5f6e616d655f5f120275700a0b0a036a6f62120473686f70120a09000000000000f03f1001")
 _WRITE_2 = bytes.fromhex("220022085f5f6e616d655f5f220275702a110a020102120b09000000000000f03f1001")
+_EVENT = json.dumps(
+    {
+        "event_id": "4bf92f3577b34da6a3ce929d0e0e4736", "timestamp": 1_772_366_400.5, "platform": "python",
+        "level": "error", "release": "shop@7", "environment": "production", "tags": {"tenant": "t-1"},
+        "contexts": {"trace": {"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7"}},
+        "exception": {"values": [{"type": "ValueError", "value": "no price", "stacktrace": {"frames": [
+            {"filename": "shop.py", "function": "total", "lineno": 7, "in_app": True}]}}]},
+    }
+).encode()  # fmt: skip
+_SESSION = b'{"sid": "7c7b6585-f901-4351-bf8d-02711b721929", "started": "2026-03-01T12:00:00Z", "status": "exited"}'
+_ENVELOPE = b'{"dsn": "http://k@h/1"}\n{"type": "event"}\n' + _EVENT + b'\n{"type": "session"}\n' + _SESSION + b"\n"
+_LINE = b'127.0.0.1 - - [01/Mar/2026:12:00:00 +0000] "GET /cart HTTP/1.1" 200 612 "-" "curl/8.0"'
 
 
 def _one(kind: Any) -> bytes:
@@ -78,6 +95,9 @@ def _page(media: str) -> Reader:
     return lambda data: scraped(target, Fetched(data.decode(errors="replace"), media), LIMIT, _NOW_NS, 0.1)
 
 
+_LOG = reader_of(Format.AUTO, None, "")
+
+
 def _snappy(data: bytes) -> bytes:
     return bytes(pa.Codec("snappy").compress(data, asbytes=True))
 
@@ -88,6 +108,8 @@ TARGETS: dict[str, tuple[Reader, bytes]] = {
     **{f"otlp {kind} json": (JSON_CHECKS[kind], _json(kind)) for kind in JSON_CHECKS},
     "gzip": (partial(gunzip, limit=LIMIT), gzip.compress(b"a" * 100)),
     "zstd": (partial(unzstd, limit=LIMIT), zstd.compress(b"a" * 100)),
+    "deflate": (partial(inflate, limit=LIMIT), zlib.compress(b"a" * 100)),
+    "brotli": (partial(unbrotli, limit=LIMIT), pa.Codec("brotli").compress(b"a" * 100, asbytes=True)),
     "snappy": (partial(unsnappy, limit=LIMIT), _snappy(b"a" * 100)),
     "remote write 1": (partial(remote_write.accept, remote_write._V1, LIMIT), _WRITE_1),
     "remote write 2": (partial(remote_write.accept, remote_write._V2, LIMIT), _WRITE_2),
@@ -95,6 +117,9 @@ TARGETS: dict[str, tuple[Reader, bytes]] = {
     "loki json": (loki.accept_json, _PUSH),
     "page": (_page("text/plain"), _PAGE),
     "page openmetrics": (_page(_OPENMETRICS), _PAGE),
+    "sentry envelope": (partial(sentry.accept, Sender("", "1"), LIMIT, True), _ENVELOPE),
+    "sentry event": (partial(sentry.accept, Sender("", "1"), LIMIT, False), _EVENT),
+    "access log": (lambda data: _LOG.read(data.decode(errors="replace")), _LINE),
 }
 
 
@@ -113,3 +138,5 @@ def _check(accepted: Accepted) -> None:
     found = rules.look(rules.request.FromString(accepted.payload))
     assert found.items == accepted.items, f"{accepted.items} items accepted, {found.items} in the payload"
     assert not found.bad, f"accepted with {found.first}"
+    for other in accepted.beside:
+        _check(other)
