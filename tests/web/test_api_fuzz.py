@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from onejob.state.database import Database
+from onejob.web.api.outcome_bodies import KpiBody, ToleranceBody
 from onejob.web.api.requests import ProgressBody, RolloutBody, StartBody
 from state_postgres import Postgres
 from web.api_client import PROBLEM, Api
@@ -23,6 +24,8 @@ ANY_JSON = st.recursive(
 NAMES = st.sampled_from([*StartBody.model_fields, *ProgressBody.model_fields, *RolloutBody.model_fields])
 LIKELY = st.sampled_from(["checkout", "1", "2", "canary", "finished", "failed", 0.5, 1772366400, "https://a.b/c"])
 BODIES = st.dictionaries(NAMES, LIKELY | ANY_JSON, max_size=8)
+OUTCOME_NAMES = st.sampled_from([*KpiBody.model_fields, *ToleranceBody.model_fields])
+OUTCOMES = st.dictionaries(OUTCOME_NAMES, st.sampled_from(["metric", "slope", "a", 1.5, True]) | ANY_JSON, max_size=6)
 RELAXED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -46,7 +49,7 @@ def send(api: Api, method: str, url: str, body: Any) -> None:
     if response.status_code >= 400:
         assert response.headers["content-type"] == PROBLEM
         assert {"title", "status", "detail"} <= document.keys()
-    else:
+    elif method in ("POST", "PATCH") and "/deployments" in url:
         assert api.get(f"/deployments/{document['id']}").json() == document
 
 
@@ -72,9 +75,17 @@ def test_progress(api: Api, body: dict[str, Any]) -> None:
 
 
 @RELAXED
+@given(OUTCOMES)
+def test_kpis_and_tolerances(api: Api, body: dict[str, Any]) -> None:
+    send(api, "POST", "/api/v1/kpis", {"name": "k", "kind": "mean", "direction": "either", "attribute": "x"} | body)
+    send(api, "PUT", "/api/v1/kpis/k", {"name": "k", "kind": "mean", "direction": "either", "attribute": "x"} | body)
+    send(api, "POST", "/api/v1/tolerances", {"signal": "errors", "tolerance": 0.1} | body)
+
+
+@RELAXED
 @given(ANY_JSON)
 def test_bodies_of_any_form(api: Api, body: Any) -> None:
-    for path in ("deployments", "rollouts", "errors/err_0/resolve", "errors/err_0/reopen"):
+    for path in ("deployments", "rollouts", "errors/err_0/resolve", "errors/err_0/reopen", "kpis", "tolerances"):
         send(api, "POST", f"/api/v1/{path}", body)
 
 
