@@ -1,4 +1,4 @@
-"""Generated OTLP requests of logs and metrics: whatever the protocol allows, and ids that it does not."""
+"""Generated OTLP requests: whatever the protocol allows, and in logs and metrics ids that it does not."""
 
 import os
 import time
@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from onejob.model.telemetry import POINTS
 from otlp_builders import any_value, attributes_of
@@ -36,6 +37,36 @@ def draw_scope(draw: st.DrawFn, of_scope: Any) -> None:
     of_scope.scope.name, of_scope.scope.version = draw(words), draw(words)
     of_scope.scope.attributes.extend(attributes_of(draw(attributes)))
     of_scope.scope.dropped_attributes_count = draw(st.integers(0, 2**32 - 1))
+
+
+@st.composite
+def trace_requests(draw: st.DrawFn, service: str) -> ExportTraceServiceRequest:
+    """Each span has its place as its duration in nanoseconds."""
+    request, number = ExportTraceServiceRequest(), 0
+    for _ in range(draw(st.integers(1, 2))):
+        of_resource = request.resource_spans.add()
+        draw_resource(draw, of_resource, service)
+        for _ in range(draw(st.integers(0, 2))):
+            of_scope = of_resource.scope_spans.add()
+            draw_scope(draw, of_scope)
+            for _ in range(draw(st.integers(0, 4))):
+                draw_span(draw, of_scope.spans.add(), number)
+                number += 1
+    return request
+
+
+def draw_span(draw: st.DrawFn, span: Any, number: int) -> None:
+    span.trace_id, span.span_id, span.name = os.urandom(16), os.urandom(8), draw(names)
+    span.trace_state, span.kind = draw(words), draw(st.integers(0, 5))
+    span.start_time_unix_nano = draw(moments)
+    span.end_time_unix_nano = span.start_time_unix_nano + number
+    span.attributes.extend(attributes_of(draw(attributes)))
+    span.status.message, span.status.code = draw(words), draw(st.integers(0, 2))
+    for _ in range(draw(st.integers(0, 2))):
+        span.events.add(time_unix_nano=draw(moments), name=draw(words), attributes=attributes_of(draw(attributes)))
+    for _ in range(draw(st.integers(0, 2))):
+        link = span.links.add(trace_id=os.urandom(16), span_id=os.urandom(8), trace_state=draw(words))
+        link.attributes.extend(attributes_of(draw(attributes)))
 
 
 @st.composite

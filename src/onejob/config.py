@@ -17,7 +17,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from onejob.model.access import Role
 from onejob.model.kpi import Kpi, Tolerance
+from onejob.model.redaction import RedactionRule
 from onejob.model.scrape import ScrapeTarget
+from onejob.regexes import check_regex
 
 Seconds = Annotated[float, Field(gt=0, le=1e9)]
 
@@ -163,6 +165,14 @@ class Settings(BaseSettings):
     engine_max_threads: int = Field(2, gt=0, le=1024, description="Threads of one query of the engine.")
     query_timeout_s: Seconds = Field(30.0, le=86_400, description="Longest time one query of the engine may take.")
 
+    redaction: tuple[RedactionRule, ...] = Field(
+        (),
+        description="What is hidden before telemetry is stored, as a JSON list of `{action, key}`, `{action, pattern}` "
+        "or `{action, default}`; the action is `drop`, `hash`, `mask` or `keep`. Passwords and tokens, cookies, "
+        "authorization, e-mail addresses and card numbers are hidden unless it says otherwise. See "
+        "[Privacy](privacy.md#what-is-hidden-before-it-is-stored).",
+    )
+
     bin_width_s: int = Field(
         10, gt=0, le=86_400, description="Width of the bins that are judged; fixed once data is stored."
     )
@@ -286,6 +296,19 @@ class Settings(BaseSettings):
     @classmethod
     def _only_keys_of_a_target(cls, value: Any) -> Any:
         return _known_keys(ScrapeTarget, value)
+
+    @field_validator("redaction", mode="before")
+    @classmethod
+    def _only_keys_of_a_rule(cls, value: Any) -> Any:
+        return _known_keys(RedactionRule, value)
+
+    @field_validator("redaction")
+    @classmethod
+    def _patterns_can_be_searched_for(cls, rules: tuple[RedactionRule, ...]) -> tuple[RedactionRule, ...]:
+        for rule in rules:
+            if rule.pattern:
+                check_regex(rule.pattern)
+        return rules
 
     @field_validator("scrape_targets")
     @classmethod

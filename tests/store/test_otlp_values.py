@@ -1,5 +1,5 @@
-"""Log records and data points come back as they were sent, field by field: generated requests, decoded by protobuf's
-own classes here and by the engine there.
+"""Spans, log records and data points come back as they were sent, field by field: generated requests, decoded by
+protobuf's own classes here and by the engine there.
 """
 
 import base64
@@ -13,13 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from onejob.model.telemetry import POINTS
 from onejob.store.engine import Engine
 from onejob.store.errors import QueryFailed
 from otlp_builders import a_log_request, a_metric_request, a_record, a_service
-from otlp_strategies import log_requests, metric_requests
+from otlp_strategies import log_requests, metric_requests, trace_requests
 
 FEW = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -44,6 +45,32 @@ def resource_row(of_resource: Any, of_scope: Any) -> dict[str, Any]:
         "ScopeAttributes": of_scope.scope.attributes,
         "ScopeSchemaUrl": of_scope.schema_url,
     }
+
+
+def span_rows(request: ExportTraceServiceRequest) -> list[dict[str, Any]]:
+    return [
+        {
+            "ResourceAttributes": of_resource.resource.attributes,
+            "ScopeName": of_scope.scope.name,
+            "ScopeVersion": of_scope.scope.version,
+            "Timestamp": span.start_time_unix_nano,
+            "TraceId": span.trace_id.hex(),
+            "SpanId": span.span_id.hex(),
+            "TraceState": span.trace_state,
+            "SpanName": span.name,
+            "SpanAttributes": span.attributes,
+            "StatusMessage": span.status.message,
+            "Events.Timestamp": [event.time_unix_nano for event in span.events],
+            "Events.Name": [event.name for event in span.events],
+            "Events.Attributes": [event.attributes for event in span.events],
+            "Links.TraceId": [link.trace_id.hex() for link in span.links],
+            "Links.TraceState": [link.trace_state for link in span.links],
+            "Links.Attributes": [link.attributes for link in span.links],
+        }
+        for of_resource in request.resource_spans
+        for of_scope in of_resource.scope_spans
+        for span in of_scope.spans
+    ]
 
 
 def log_rows(request: ExportLogsServiceRequest) -> list[dict[str, Any]]:
@@ -180,6 +207,17 @@ def rows_of(engine: Engine, table: str, service: str, order: str) -> list[dict[s
     sql = f"SELECT * FROM {table} WHERE ServiceName = {{service:String}} ORDER BY {order}"  # noqa: S608
     rows: list[dict[str, Any]] = engine.query(sql, {"service": service}).to_pylist()
     return rows
+
+
+@FEW
+@given(st.data())
+def test_spans_are_kept_as_they_were_sent(engine: Engine, data: st.DataObject) -> None:
+    service = a_service()
+    request = data.draw(trace_requests(service))
+
+    engine.insert_traces(request.SerializeToString(), a_service())
+
+    assert_same(rows_of(engine, "otel_traces", service, "Duration"), span_rows(request))
 
 
 @FEW

@@ -18,6 +18,7 @@ from onejob.state.forgetting import example_traces, forget_examples, forget_expl
 from onejob.store.engine import Engine
 from onejob.store.expressions import MAX_NAME_CHARS
 from onejob.store.forgetting import forget_rows, traces_of
+from onejob.store.redaction import hashed
 
 log = logging.getLogger(__name__)
 
@@ -67,17 +68,18 @@ def forget(
     """
     is_customer = attribute in customer_attributes
     is_complete = intake is None or intake.settle(_SETTLE_S)
+    values = (value, hashed(key, value))  # what a rule of redaction may have stored in its place
     # Before their rows go, which tell whose they are.
-    traces = traces_of(engine, attribute, (value,), example_traces(database), DELETE_TIMEOUT_S)
-    rows = forget_rows(engine, attribute, (value,), DELETE_TIMEOUT_S, is_customer=is_customer)
+    traces = traces_of(engine, attribute, values, example_traces(database), DELETE_TIMEOUT_S)
+    rows = forget_rows(engine, attribute, values, DELETE_TIMEOUT_S, is_customer=is_customer)
     forgotten = Forgotten(
         spans=rows.pop("otel_traces"),
         logs=rows.pop("otel_logs"),
         customer_counts=rows.pop("customer_rollup", 0),
         data_points=sum(rows.values()),
         dead_letters=intake.forget_dead_letters(attribute, value) if intake else 0,
-        explanations=forget_explained(database, attribute, (value,)),
-        error_examples=forget_examples(database, (value,), traces),
+        explanations=forget_explained(database, attribute, values),
+        error_examples=forget_examples(database, values, traces),
         complaints=Complaints(database).forget((value[:MAX_NAME_CHARS],)) if is_customer else 0,
         is_complete=is_complete,
     )

@@ -1,26 +1,32 @@
 """Attribute values that are arrays, maps or bytes as text, for the engine's insert.
 
 Runs inside the engine's process as the UDF `onejob_any_value`. A UDF's String arrives as UTF-8 text, so the protobuf
-bytes come as hex.
+bytes come as hex. What is inside arrays and maps is redacted here, where it is still what was sent.
 """
 
 import base64
 import json
 import math
-from typing import Any
+from collections.abc import Callable
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValueList
 
-Json = None | bool | int | float | str | list[Any] | dict[str, Any]
+from onejob.store.redaction_nested import Json, NestedRedaction
 
 
-def json_of_any_value(kind: str, hex_bytes: str) -> str:
-    """`kind` is `array_value`, `kvlist_value` or `bytes_value`, `hex_bytes` what is in that field. Bytes as base64."""
-    data = bytes.fromhex(hex_bytes)
-    if kind == "bytes_value":
-        return base64.b64encode(data).decode()
-    value = _array(ArrayValue.FromString(data)) if kind == "array_value" else _map(KeyValueList.FromString(data))
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+def json_of_any_value(redaction: NestedRedaction) -> Callable[[str, str, str], str]:
+    """The function of (kind, hex, key): `kind` is `array_value`, `kvlist_value` or `bytes_value`, `hex` what is in that
+    field, and `key` the attribute's name, empty for a body. Bytes become base64.
+    """
+
+    def text(kind: str, hex_bytes: str, key: str) -> str:
+        data = bytes.fromhex(hex_bytes)
+        if kind == "bytes_value":
+            return base64.b64encode(data).decode()
+        value = _array(ArrayValue.FromString(data)) if kind == "array_value" else _map(KeyValueList.FromString(data))
+        return json.dumps(redaction.redact(value, key), separators=(",", ":"), ensure_ascii=False)
+
+    return text
 
 
 def _array(array: ArrayValue) -> list[Json]:

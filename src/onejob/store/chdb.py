@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from onejob.store.chdb_process import ChdbProcess
 from onejob.store.engine import Scalar
+from onejob.store.redaction import plan_of
 from onejob.store.sql import quote
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class ChdbEngine:
         self._settings = settings
         self._on_close = on_close
         home = settings.data_dir.resolve() / "engine"
-        self._process = ChdbProcess(str(home / "chdb"), home)
+        self._process = ChdbProcess(str(home / "chdb"), home, plan_of(settings))
 
     @property
     def pid(self) -> int | None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import shutil
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,10 @@ from onejob.store.dedup_log import forget_unfinished_blocks
 from onejob.store.otlp_sql import DATABASE
 from onejob.store.otlp_tables import TABLES, TRACES, OtlpTable
 from onejob.store.payload import Payload
+from onejob.store.redaction import Plan
+from onejob.store.redaction_nested import NestedRedaction
+from onejob.store.redaction_sql import KEY_TABLE, RedactionSql
+from onejob.store.sql import array_of_strings, quote
 
 PREDECESSOR_WAIT_S = 20.0
 
@@ -34,11 +40,17 @@ def main() -> None:
     _wait_for_predecessor(path)
     _forget_schemas(path)
     forget_unfinished_blocks(path)
-    chdb.create_function("onejob_any_value", json_of_any_value, ["String", "String"], "String")
     control = Connection(int(control_fd))
+    plan = Plan.of_json(lanes.receive(control)[0]["redaction"])
+    nested = NestedRedaction(plan)
+    chdb.create_function("onejob_any_value", json_of_any_value(nested), ["String", "String", "String"], "String")
+    chdb.create_function("onejob_redacted", nested.redact_pairs, ["String"], "String")
     first: Any = chdb.connect(path)  # type: ignore[no-untyped-call]
     first.query(f"CREATE DATABASE IF NOT EXISTS {DATABASE} ENGINE = Memory", "Null")
-    otlp = _Otlp()
+    _check_searches(first, plan)
+    first.query(f"CREATE TABLE {KEY_TABLE} (Key String) ENGINE = Memory", "Null")
+    first.query(f"INSERT INTO {KEY_TABLE} VALUES (unhex({quote(plan.hash_key)}))", "Null")  # noqa: S608
+    otlp = _Otlp(RedactionSql(plan, mark=secrets.token_hex(8)))
     otlp.make_views(first, TRACES)
     lane_list = [Connection(int(fd)) for fd in lane_fds]
     threads = [threading.Thread(target=_serve, args=(path, lane, otlp), daemon=True) for lane in lane_list]
@@ -84,6 +96,26 @@ def _forget_schemas(path: str) -> None:
         shutil.rmtree(copies, ignore_errors=True)
 
 
+def _check_searches(connection: Any, plan: Plan) -> None:
+    """Says which of them it is: RE2 takes expressions that Hyperscan does not."""
+    searches = (*plan.searches, *plan.key_searches)
+    problem = _problem_of(connection, searches) if searches else ""
+    if problem:
+        what = next((search for search in searches if _problem_of(connection, [search])), "all of it")
+        sys.exit(
+            f"ONEJOB_REDACTION has what the engine cannot search for, say it simpler: {what.removeprefix('(?m)')} "
+            f"({problem})"
+        )
+
+
+def _problem_of(connection: Any, searches: Sequence[str]) -> str:
+    try:
+        connection.query(f"SELECT multiMatchAny('', {array_of_strings(searches)})", "Null")
+    except RuntimeError as error:
+        return str(error).strip().splitlines()[0]
+    return ""
+
+
 def _serve(path: str, lane: Connection, otlp: _Otlp) -> None:
     connection: Any = chdb.connect(path)  # type: ignore[no-untyped-call]
     while True:
@@ -124,13 +156,14 @@ def _answer(connection: Any, otlp: _Otlp, head: lanes.Head, body: bytes) -> byte
 class _Otlp:
     """The file that holds a batch, and the views over it; those that are seldom needed are made when they are."""
 
-    def __init__(self) -> None:
+    def __init__(self, redaction: RedactionSql) -> None:
         self.payload = Payload()
+        self._redaction = redaction
         self._made: set[str] = set()
 
     def make_views(self, connection: Any, table: OtlpTable) -> None:
         if table.name not in self._made:
-            for statement in table.views(self.payload.path):
+            for statement in table.views(self.payload.path, self._redaction):
                 connection.query(statement, "Null")
             self._made.add(table.name)
 

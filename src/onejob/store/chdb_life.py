@@ -17,13 +17,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
 from onejob.store import lanes
 from onejob.store.errors import EngineUnavailable, StoreError
+from onejob.store.redaction import Plan
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class _Owed:
 class Life:
     """`beat` is for one thread, everything else for any."""
 
-    def __init__(self, path: str, work_dir: Path) -> None:
+    def __init__(self, path: str, work_dir: Path, redaction: Plan) -> None:
         pairs = [socket.socketpair() for _ in range(LANES + 1)]
         self._log_file = work_dir / "engine.log"
         self.popen = _spawn(path, work_dir, self._log_file, [theirs.fileno() for _, theirs in pairs])
@@ -67,6 +68,7 @@ class Life:
             theirs.close()
             ours.append(Lane(mine.detach()))
         self._control, writer, *readers = ours
+        self._redaction = redaction
         self._control_lock = threading.Lock()  # "are you there" and "stop" come from two threads
         self._readers: Free = queue.SimpleQueue()
         self._writers: Free = queue.SimpleQueue()
@@ -81,9 +83,9 @@ class Life:
 
     def wait_ready(self) -> None:
         """Raises StoreError with what the process said when it does not start."""
-        ready = self._control.poll(START_TIMEOUT_S)
         try:
-            if ready:
+            lanes.send(self._control, {"redaction": asdict(self._redaction)})  # not as arguments, which all may read
+            if self._control.poll(START_TIMEOUT_S):
                 lanes.receive(self._control)
                 return
         except (EOFError, OSError):

@@ -15,6 +15,7 @@ from pathlib import Path
 from onejob.store import lanes
 from onejob.store.chdb_life import START_TIMEOUT_S, Life
 from onejob.store.errors import EngineOutOfRoom, EngineUnavailable, QueryFailed, StoreError
+from onejob.store.redaction import Plan
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +30,13 @@ _FAILED_WRITE, _ENDED_UNDER_WAY = {"75", "76", "84", "413", "1001"}, "errno: 28"
 
 
 class ChdbProcess:
-    """Thread-safe. `path` is a directory or `:memory:`."""
+    """Thread-safe. `path` is a directory or `:memory:`; `redaction` is what is hidden before it is stored."""
 
-    def __init__(self, path: str, work_dir: Path) -> None:
+    def __init__(self, path: str, work_dir: Path, redaction: Plan) -> None:
         work_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = path
         self._work_dir = work_dir
+        self._redaction = redaction
         self._closing = threading.Event()
         self._life: Life | None = self._start()
         self._keeper = threading.Thread(target=self._keep_alive, name="engine-keeper", daemon=True)
@@ -72,7 +74,7 @@ class ChdbProcess:
             life.close()
 
     def _start(self) -> Life:
-        life = Life(self._path, self._work_dir)
+        life = Life(self._path, self._work_dir, self._redaction)
         life.wait_ready()
         return life
 

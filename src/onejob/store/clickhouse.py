@@ -19,6 +19,7 @@ from onejob.store.chdb_process import ChdbProcess, engine_error
 from onejob.store.engine import Scalar
 from onejob.store.errors import EngineUnavailable, StoreError
 from onejob.store.otlp_tables import TABLES
+from onejob.store.redaction import plan_of
 from onejob.store.sql import quote_name
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class ClickHouseEngine:
         self._settings = settings
         self._on_close = on_close
         self._client = _connect(settings)
-        self._parser = ChdbProcess(":memory:", settings.data_dir.resolve() / "engine")
+        self._parser = ChdbProcess(":memory:", settings.data_dir.resolve() / "engine", plan_of(settings))
 
     def query(
         self, sql: str, params: Mapping[str, Scalar] | None = None, *, timeout_s: float | None = None

@@ -5,6 +5,9 @@ from onejob.store.otlp_sql import (
     ANY_VALUE,
     ATTRIBUTES,
     DATABASE,
+    FOUND_ABOVE,
+    Holds,
+    Redact,
     attributes_of,
     id_or_none,
     named,
@@ -46,32 +49,47 @@ _OWN = {
     "LogAttributes": attributes_of(part("record", "attributes")),
     "EventName": part("record", "event_name"),
 }
+_SCOPE_TEXTS = {
+    "ScopeName": Holds.TEXT,
+    "ScopeVersion": Holds.WORD,
+    "ScopeAttributes": Holds.ATTRIBUTES,
+    "ScopeSchemaUrl": Holds.WORD,
+}
+_TEXTS = {
+    "SeverityText": Holds.WORD,
+    "Body": Holds.TEXT,
+    "LogAttributes": Holds.ATTRIBUTES,
+    "EventName": Holds.TEXT,
+}
 _OF_RESOURCE = ("ServiceName", "ResourceAttributes", "ResourceSchemaUrl", *resource_columns())
 
 LOGS_COLUMNS = (*_OWN, *_OF_SCOPE, *_OF_RESOURCE)
 SELECT_LOGS = "SELECT {} FROM {}.log_records".format(", ".join(LOGS_COLUMNS), DATABASE)  # noqa: S608
 
 
-def views(path: str) -> list[str]:
-    """The statements that make SELECT_LOGS read the concatenated requests in the file at `path`."""
-    more = {"ResourceSchemaUrl": repeated(part("of_resource", "schema_url"))}
-    resources = resources_of(path, _STRUCTURE, "resource_logs", more)
+def views(path: str, redact: Redact) -> list[str]:
+    """The statements that make SELECT_LOGS read the concatenated requests in the file at `path`, and redact them."""
+    more = {"ResourceSchemaUrl": (repeated(part("of_resource", "schema_url")), Holds.WORD)}
+    resources = resources_of(path, _STRUCTURE, "resource_logs", redact, more)
     return [
-        f"CREATE OR REPLACE VIEW {DATABASE}.log_scopes AS {_scopes(resources)}",
-        f"CREATE OR REPLACE VIEW {DATABASE}.log_records AS {_records()}",
+        f"CREATE OR REPLACE VIEW {DATABASE}.log_scopes AS {_scopes(resources, redact)}",
+        f"CREATE OR REPLACE VIEW {DATABASE}.log_records AS {_records(redact)}",
     ]
 
 
-def _scopes(resources: str) -> str:
+def _scopes(resources: str, redact: Redact) -> str:
     """One row per scope of a resource, with its `records`."""
     return f"""
-SELECT {", ".join(_OF_RESOURCE)}, {named(_OF_SCOPE)}, {part("of_scope", "log_records")} AS records
+SELECT {", ".join(_OF_RESOURCE)}, {named(_OF_SCOPE)}, {redact.finds(_SCOPE_TEXTS)} AS {FOUND_ABOVE},
+    {part("of_scope", "log_records")} AS records
 FROM ({resources})
 ARRAY JOIN scopes AS of_scope"""  # noqa: S608  built of constants and a path of ours
 
 
-def _records() -> str:
-    return f"""
-SELECT {", ".join((*_OF_RESOURCE, *_OF_SCOPE))}, {named(_OWN)}
+def _records(redact: Redact) -> str:
+    records = f"""
+SELECT {", ".join((*_OF_RESOURCE, *_OF_SCOPE, FOUND_ABOVE))}, {named(_OWN)}
 FROM {DATABASE}.log_scopes
 ARRAY JOIN records AS record"""  # noqa: S608
+    kept = (*_OF_RESOURCE, *(name for name in _OWN if name not in _TEXTS))
+    return redact.around(records, kept, _TEXTS, above=_SCOPE_TEXTS)

@@ -12,6 +12,9 @@ from onejob.store.expressions import resource_columns
 from onejob.store.otlp_sql import (
     ATTRIBUTES,
     DATABASE,
+    FOUND_ABOVE,
+    Holds,
+    Redact,
     attributes_of,
     id_or_none,
     named,
@@ -48,6 +51,16 @@ _OF_POINT = {
     "TimeUnix": time_of(part("point", "time_unix_nano")),
     "Flags": part("point", "flags"),
 }
+
+
+_SCOPE_TEXTS = {
+    "ScopeName": Holds.TEXT,
+    "ScopeVersion": Holds.TEXT,
+    "ScopeAttributes": Holds.ATTRIBUTES,
+    "ScopeSchemaUrl": Holds.TEXT,
+}
+_METRIC_TEXTS = dict.fromkeys(_OF_METRIC, Holds.TEXT)
+_POINT_TEXTS = {"Attributes": Holds.ATTRIBUTES, "`Exemplars.FilteredAttributes`": Holds.LISTED_ATTRIBUTES}
 
 
 def _value(of: str) -> str:
@@ -92,14 +105,14 @@ class Points:
         columns = ", ".join(f"`{name}`" for name in self.insert_columns)
         return f"SELECT {columns} FROM {DATABASE}.{self.field}_points"  # noqa: S608
 
-    def views(self, path: str) -> list[str]:
-        """The statements that make `select` read the concatenated requests in the file at `path`."""
-        more = {"ResourceSchemaUrl": part("of_resource", "schema_url")}
-        resources = resources_of(path, self._structure(), "resource_metrics", more)
+    def views(self, path: str, redact: Redact) -> list[str]:
+        """The statements that make `select` read the concatenated requests in the file at `path`, and redact them."""
+        more = {"ResourceSchemaUrl": (part("of_resource", "schema_url"), Holds.TEXT)}
+        resources = resources_of(path, self._structure(), "resource_metrics", redact, more)
         return [
-            f"CREATE OR REPLACE VIEW {DATABASE}.{self.field}_scopes AS {_scopes(resources)}",
-            f"CREATE OR REPLACE VIEW {DATABASE}.{self.field}_metrics AS {self._metrics()}",
-            f"CREATE OR REPLACE VIEW {DATABASE}.{self.field}_points AS {self._points()}",
+            f"CREATE OR REPLACE VIEW {DATABASE}.{self.field}_scopes AS {_scopes(resources, redact)}",
+            f"CREATE OR REPLACE VIEW {DATABASE}.{self.field}_metrics AS {self._metrics(redact)}",
+            f"CREATE OR REPLACE VIEW {DATABASE}.{self.field}_points AS {self._points(redact)}",
         ]
 
     def _structure(self) -> str:
@@ -110,24 +123,31 @@ class Points:
             f"scope_metrics Array(Tuple(scope {_SCOPE}, schema_url String, metrics Array({metric})))))"
         )
 
-    def _metrics(self) -> str:
+    def _metrics(self, redact: Redact) -> str:
         """One row per metric, with its `data`."""
+        is_found = f"is_in_scope OR {redact.finds(_METRIC_TEXTS)}"
         return f"""
-SELECT {", ".join((*_OF_RESOURCE, *_OF_SCOPE))}, {named(_OF_METRIC)}, {part("metric", self.field)} AS data
+SELECT {", ".join((*_OF_RESOURCE, *_OF_SCOPE))}, {named(_OF_METRIC)}, {is_found} AS {FOUND_ABOVE},
+    {part("metric", self.field)} AS data
 FROM {DATABASE}.{self.field}_scopes
 ARRAY JOIN metrics AS metric"""  # noqa: S608
 
-    def _points(self) -> str:
-        return f"""
-SELECT {", ".join((*_OF_RESOURCE, *_OF_SCOPE, *_OF_METRIC))}, {named(_OF_POINT | self.columns)}
+    def _points(self, redact: Redact) -> str:
+        own = _OF_POINT | self.columns
+        points = f"""
+SELECT {", ".join((*_OF_RESOURCE, *_OF_SCOPE, *_OF_METRIC, FOUND_ABOVE))}, {named(own)}
 FROM {DATABASE}.{self.field}_metrics
 ARRAY JOIN {part("data", "data_points")} AS point"""  # noqa: S608
+        texts = {name: holds for name, holds in _POINT_TEXTS.items() if name in own}
+        kept = (*_OF_RESOURCE, "ScopeDroppedAttrCount", *(name for name in own if name not in texts))
+        return redact.around(points, kept, texts, above=_SCOPE_TEXTS | _METRIC_TEXTS)
 
 
-def _scopes(resources: str) -> str:
+def _scopes(resources: str, redact: Redact) -> str:
     """One row per scope of a resource, with its `metrics`."""
     return f"""
-SELECT {", ".join(_OF_RESOURCE)}, {named(_OF_SCOPE)}, {part("of_scope", "metrics")} AS metrics
+SELECT {", ".join(_OF_RESOURCE)}, {named(_OF_SCOPE)}, {redact.finds(_SCOPE_TEXTS)} AS is_in_scope,
+    {part("of_scope", "metrics")} AS metrics
 FROM ({resources})
 ARRAY JOIN scopes AS of_scope"""  # noqa: S608
 

@@ -7,7 +7,10 @@ through the UDF `onejob_any_value`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from importlib import resources
+from types import MappingProxyType
+from typing import Protocol
 
 from onejob.store.expressions import Step, first_non_default, resource_columns
 from onejob.store.sql import array_of_strings
@@ -26,7 +29,44 @@ _VALUE_FIELDS = (
 _LATEST_NS = 9_223_372_036_854_775_807  # DateTime64(9) ends in 2262
 
 
-def resources_of(path: str, structure: str, field: str, more: Mapping[str, str] | None = None) -> str:
+class Holds(Enum):
+    """What a column holds: a text, one of few texts (LowCardinality), texts, a map of attributes, such maps."""
+
+    TEXT = 1
+    WORD = 2
+    TEXTS = 3
+    ATTRIBUTES = 4
+    LISTED_ATTRIBUTES = 5
+
+
+class Redact(Protocol):
+    """What hides columns, given by what they hold."""
+
+    def finds(self, places: Mapping[str, Holds]) -> str:
+        """SQL that says whether there may be something to hide in them."""
+
+    def around(
+        self,
+        select: str,
+        kept: Sequence[str],
+        places: Mapping[str, Holds],
+        *,
+        above: Mapping[str, Holds] = MappingProxyType({}),
+        are_few: bool = False,
+    ) -> str:
+        """The rows of a SELECT with the columns `kept` as they are, and those of `places` and `above` redacted.
+
+        Those `above` are not searched again: the column FOUND_ABOVE says whether there may be something in them. Of few
+        rows each may take its time.
+        """
+
+
+FOUND_ABOVE = "is_found_above"
+
+
+def resources_of(
+    path: str, structure: str, field: str, redact: Redact, more: Mapping[str, tuple[str, Holds]] | None = None
+) -> str:
     """One row per resource of the requests in the file at `path`: its columns, `more` of it, and its `scopes`.
 
     `field` is the request's only one. What is the resource's is worked out once for all that it sent.
@@ -36,19 +76,20 @@ def resources_of(path: str, structure: str, field: str, more: Mapping[str, str] 
     columns |= resource_columns(noted(steps), first_non_default)
     structure = structure.replace("'", "\\'")
     scopes = f"scope_{field.removeprefix('resource_')}"
-    more = dict(more or {})
+    more = more or {}
+    sent = {name: sql for name, (sql, _) in more.items()} | {"scopes": part("of_resource", scopes)}
+    select = f"""
+        SELECT {attributes_of(part("of_resource", "resource.attributes"))} AS ResourceAttributes, {named(sent)}
+        FROM file('{path}', ProtobufSingle, '{structure}')
+        ARRAY JOIN {field} AS of_resource"""  # noqa: S608  built of constants and a path of ours
+    places = {"ResourceAttributes": Holds.ATTRIBUTES} | {name: holds for name, (_, holds) in more.items()}
     return f"""
 SELECT ResourceAttributes, {named({name: repeated(sql) for name, sql in columns.items()})},
     {", ".join((*more, "scopes"))}
 FROM (
     SELECT *, {named(steps)}
-    FROM (
-        SELECT {attributes_of(part("of_resource", "resource.attributes"))} AS ResourceAttributes,
-            {named(more | {"scopes": part("of_resource", scopes)})}
-        FROM file('{path}', ProtobufSingle, '{structure}')
-        ARRAY JOIN {field} AS of_resource
-    )
-)"""  # noqa: S608  built of constants and a path of ours
+    FROM ({redact.around(select, ("scopes",), places, are_few=True)})
+)"""  # noqa: S608  built of constants
 
 
 def parse_settings(message: str) -> str:
@@ -109,19 +150,20 @@ def time_of(nanoseconds: str) -> str:
 
 def attributes_of(attributes: str) -> str:
     """The collector's `Map(LowCardinality(String), String)` of a list of OTLP attributes."""
-    arrays = ", ".join(part(attributes, f"value.{field}") for field in _VALUE_FIELDS)
-    values = f"arrayMap((s, b, i, d, a, k, y, t) -> {_text('s', 'b', 'i', 'd', 'a', 'k', 'y', 't')}, {arrays})"
+    arrays = ", ".join(part(attributes, field) for field in ("key", *(f"value.{field}" for field in _VALUE_FIELDS)))
+    text = _text("n", "s", "b", "i", "d", "a", "k", "y", "t")
+    values = f"arrayMap((n, s, b, i, d, a, k, y, t) -> {text}, {arrays})"
     return f"CAST(({part(attributes, 'key')}, {values}), '{MAP}')"
 
 
 def text_of(value: str) -> str:
-    """One OTLP value as such text."""
-    return _text(*(part(value, field) for field in _VALUE_FIELDS))
+    """One OTLP value as such text; it has no key."""
+    return _text("''", *(part(value, field) for field in _VALUE_FIELDS))
 
 
-def _text(s: str, b: str, i: str, d: str, a: str, k: str, y: str, t: str) -> str:
+def _text(n: str, s: str, b: str, i: str, d: str, a: str, k: str, y: str, t: str) -> str:
     # One `if` around the UDF: as a later branch of `multiIf` it would be called for every value (13x slower, measured).
     return (
-        f"if({t} > 'double_value', onejob_any_value(toString({t}), hex(concat({a}, {k}, {y}))), multiIf("
+        f"if({t} > 'double_value', onejob_any_value(toString({t}), hex(concat({a}, {k}, {y})), {n}), multiIf("
         f"{t} = 'string_value', {s}, {t} = 'int_value', {i}, {t} = 'bool_value', {b}, {t} = 'double_value', {d}, ''))"
     )

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 from onejob.model.telemetry import Kind
 from onejob.store import logs_sql, metrics_sql, traces_sql
-from onejob.store.otlp_sql import parse_settings
+from onejob.store.otlp_sql import Redact, parse_settings
 
 
 @dataclass(frozen=True, slots=True)
 class OtlpTable:
-    """`select` reads from views over a file with concatenated requests, which `views(path)` make."""
+    """`select` reads from views over a file with concatenated requests, which `views(path, redact)` make."""
 
     name: str
     columns: tuple[str, ...]
     select: str
     settings: str
-    views: Callable[[str], list[str]]
+    views: Callable[[str, Redact], list[str]]
 
     @property
     def insert(self) -> str:

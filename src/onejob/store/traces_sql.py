@@ -17,7 +17,10 @@ from onejob.store.expressions import (
 from onejob.store.otlp_sql import (
     ATTRIBUTES,
     DATABASE,
+    FOUND_ABOVE,
     MAP,
+    Holds,
+    Redact,
     attributes_of,
     hexadecimal,
     named,
@@ -43,6 +46,7 @@ _STRUCTURE = (
 )
 _KINDS = ("Unspecified", "Internal", "Server", "Client", "Producer", "Consumer")
 _CODES = ("Unset", "Ok", "Error")
+_OF_RESOURCE = ("ServiceName", "ResourceAttributes", *resource_columns())
 
 TRACES_COLUMNS = (
     "Timestamp", "TraceId", "SpanId", "ParentSpanId", "TraceState", "SpanName", "SpanKind", "ServiceName",
@@ -52,33 +56,34 @@ TRACES_COLUMNS = (
 )  # fmt: skip
 
 
-def views(path: str) -> list[str]:
-    """The statements that make SELECT_TRACES read the concatenated requests in the file at `path`."""
+def views(path: str, redact: Redact) -> list[str]:
+    """The statements that make SELECT_TRACES read the concatenated requests in the file at `path`, and redact them."""
+    resources = resources_of(path, _STRUCTURE, "resource_spans", redact)
     return [
-        f"CREATE OR REPLACE VIEW {DATABASE}.scopes AS {_scopes(resources_of(path, _STRUCTURE, 'resource_spans'))}",
-        f"CREATE OR REPLACE VIEW {DATABASE}.spans AS {_spans()}",
+        f"CREATE OR REPLACE VIEW {DATABASE}.scopes AS {_scopes(resources, redact)}",
+        f"CREATE OR REPLACE VIEW {DATABASE}.spans AS {_spans(redact)}",
         f"CREATE OR REPLACE VIEW {DATABASE}.told AS {_told()}",
     ]
 
 
-def _scopes(resources: str) -> str:
+def _scopes(resources: str, redact: Redact) -> str:
     """One row per scope of a resource, with its `spans`."""
     return f"""
-SELECT ResourceAttributes, ServiceName, {", ".join(resource_columns())}, {part("of_scope", "scope.name")} AS ScopeName,
+SELECT {", ".join(_OF_RESOURCE)}, {part("of_scope", "scope.name")} AS ScopeName,
     {part("of_scope", "scope.version")} AS ScopeVersion, {_sampled("of_scope")} AS is_scope_tail_sampled,
-    {part("of_scope", "spans")} AS spans
+    {redact.finds(_SCOPE_TEXTS)} AS {FOUND_ABOVE}, {part("of_scope", "spans")} AS spans
 FROM ({resources})
 ARRAY JOIN scopes AS of_scope"""  # noqa: S608  built of constants and a path of ours
 
 
-def _spans() -> str:
+def _spans(redact: Redact) -> str:
     """The collector's own columns of each span, and those of its resource."""
+    of_scope = (*_OF_RESOURCE, "is_scope_tail_sampled")
     own = {f"`{name}`": sql for name, sql in _OWN_COLUMNS.items()}
-    return f"""
-SELECT ServiceName, ResourceAttributes, {", ".join(resource_columns())}, ScopeName, ScopeVersion, is_scope_tail_sampled,
-    {named(own)}
-FROM {DATABASE}.scopes
-ARRAY JOIN spans AS span"""  # noqa: S608
+    above = ", ".join((*of_scope, *_SCOPE_TEXTS, FOUND_ABOVE))
+    spans = f"SELECT {above}, {named(own)} FROM {DATABASE}.scopes ARRAY JOIN spans AS span"  # noqa: S608
+    kept = (*of_scope, *(name for name in own if name not in _TEXTS))
+    return redact.around(spans, kept, _TEXTS, above=_SCOPE_TEXTS)
 
 
 def _told() -> str:
@@ -116,6 +121,17 @@ _OWN_COLUMNS = {
     "Links.Attributes": f"arrayMap(x -> {attributes_of('x')}, {part('span', 'links.attributes')})",
 }
 
+_SCOPE_TEXTS = {"ScopeName": Holds.TEXT, "ScopeVersion": Holds.TEXT}
+_TEXTS = {
+    "`SpanName`": Holds.WORD,
+    "`SpanAttributes`": Holds.ATTRIBUTES,
+    "`StatusMessage`": Holds.TEXT,
+    "`TraceState`": Holds.TEXT,
+    "`Events.Name`": Holds.TEXTS,
+    "`Events.Attributes`": Holds.LISTED_ATTRIBUTES,
+    "`Links.TraceState`": Holds.TEXTS,
+    "`Links.Attributes`": Holds.LISTED_ATTRIBUTES,
+}
 _COMPUTED = span_columns(first=first_non_default, attributes="telling")
 _COMPUTED["IsTailSampled"] = f"{MAY_BE_ENTRY} AND is_scope_tail_sampled OR {_COMPUTED['IsTailSampled']}"
 SELECT_TRACES = "SELECT {} FROM {}.told".format(  # noqa: S608

@@ -1,0 +1,167 @@
+"""Redaction in Python, of what is few: inside arrays and maps, which reach the engine's SQL as one text each, and of
+resources.
+
+Such values go through Python anyway (`any_value`). Here they are still what was sent: what is hidden leaves a list a
+list and a map a map, and escapes of JSON hide nothing from a pattern. RE2 is pyarrow's: what matches here is what
+matches in the engine.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from dataclasses import replace
+from typing import Any
+
+from onejob.model.redaction import Action
+from onejob.store.redaction import MASK, SPARE, Plan, Step, hashed
+
+Json = None | bool | int | float | str | list[Any] | dict[str, Any]
+_MARK = f"<{secrets.token_hex(8)}>"  # in no text
+_HIDDEN = f"<{secrets.token_hex(8)}>"
+_GONE = object()
+
+
+class NestedRedaction:
+    """What `plan` says, of what is below one attribute or in one body."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._rules = [(rule.action, re.compile(rule.regex, re.IGNORECASE | re.DOTALL)) for rule in plan.keys]
+        # As one, but for those that give names to groups, which must differ.
+        alone = [search for search in plan.searches if "(?P<" in search or "(?<" in search]
+        joined = "|".join(f"(?:{search})" for search in plan.searches if search not in alone)
+        self._searches = [*alone, *([joined] if joined else [])]
+
+    def redact(self, value: Json, key: str) -> Json:
+        """`key` is the attribute's, empty for a body."""
+        if not self._plan.hides:
+            return value
+        changes = self._may_match(value)
+        action = self._action(key) if key else ""
+        changed = self._value(value, key, action, changes=changes) if action in ("", SPARE) else value
+        return None if changed is _GONE else changed
+
+    def redact_pairs(self, listed: str) -> str:
+        """Lists of pairs of a key and a text, and the same redacted, as JSON; the first one has texts without a key."""
+        texts, *attributes = json.loads(listed)
+        first = [["", self._text_or_gone("", text, "")[1] or ""] for _, text in texts]
+        others = [[self._text_or_gone(key, text, self._action(key)) for key, text in pairs] for pairs in attributes]
+        left = [[[key, text] for key, text in pairs if key is not None and text is not None] for pairs in others]
+        return json.dumps([first, *left])
+
+    def _text_or_gone(self, key: str, text: str, action: str) -> tuple[str | None, str | None]:
+        """None is gone."""
+        if action == Action.KEEP:
+            return key, text
+        if action == Action.DROP:
+            return None, None
+        if action in (Action.MASK, Action.HASH):
+            return self._plain(key, ""), MASK if action == Action.MASK else hashed(self._plan.hash_key, text)
+        return self._plain(key, ""), self._plain(text, action)
+
+    def _plain(self, text: str, action: str) -> str | None:
+        changed = self._leaf(text, action)
+        return None if changed is _GONE else str(changed)
+
+    # --- by key ----------------------------------------------------------------------------------------------------
+
+    def _action(self, key: str) -> str:
+        return next((action for action, regex in self._rules if regex.fullmatch(key)), "")
+
+    def _value(self, value: Json, path: str, action: str, *, changes: bool) -> Any:
+        if isinstance(value, list):
+            items = [self._value(item, path, action, changes=changes) for item in value]
+            return [item for item in items if item is not _GONE]
+        if isinstance(value, dict):
+            return self._map(value, path, action, changes=changes)
+        return self._leaf(value, action) if changes else value
+
+    def _map(self, entries: dict[str, Json], path: str, above: str, *, changes: bool) -> dict[str, Json]:
+        """An entry is known by its own key, and by the keys that lead to it with dots between."""
+        redacted: dict[str, Json] = {}
+        for key, value in entries.items():
+            below = f"{path}.{key}" if path else key
+            action = self._action(key) or self._action(below) or above
+            if action == Action.KEEP:
+                redacted[key] = value
+                continue
+            name = self._leaf(key, "") if changes else key
+            left = self._below_key(value, below, action, changes=changes)
+            if name is not _GONE and left is not _GONE:
+                redacted[str(name)] = left
+        return redacted
+
+    def _below_key(self, value: Json, path: str, action: str, *, changes: bool) -> Any:
+        match action:
+            case Action.DROP:
+                return _GONE
+            case Action.MASK:
+                return MASK
+            case Action.HASH:
+                return hashed(self._plan.hash_key, _text(value))
+            case _:
+                return self._value(value, path, action, changes=changes)
+
+    # --- by text ---------------------------------------------------------------------------------------------------
+
+    def _may_match(self, value: Json) -> bool:
+        texts = "\n".join(_leaves(value))
+        return any(_matches(search, texts) for search in self._searches)
+
+    def _leaf(self, value: Json, action: str) -> Any:
+        text = changed = _text(value)
+        for step in self._plan.steps:
+            if step.is_default and action == SPARE:
+                continue
+            if step.action != Action.DROP:
+                changed = self._changed(step, changed)
+            elif self._changed(replace(step, action=Action.MASK.value), text) != text:
+                return _GONE
+        return value if changed == text else changed
+
+    def _changed(self, step: Step, text: str) -> str:
+        if step.action == Action.MASK and not step.is_card:
+            return _replaced(text, step.pattern, step.rewrite.format(MASK))
+        marked = f"{_MARK}{_HIDDEN}\\{2 if step.is_card else 0}{_MARK}"
+        parts = _replaced(text, step.pattern, step.rewrite.format(marked) if step.is_card else marked).split(_MARK)
+        return "".join(self._part(step, part) for part in parts)
+
+    def _part(self, step: Step, part: str) -> str:
+        found = part.removeprefix(_HIDDEN)
+        if found == part or (step.is_card and not _is_card(found)):
+            return found
+        return MASK if step.action == Action.MASK else hashed(self._plan.hash_key, found)
+
+
+def _leaves(value: Json) -> list[str]:
+    if isinstance(value, list):
+        return [leaf for item in value for leaf in _leaves(item)]
+    if isinstance(value, dict):
+        return [*value, *(leaf for item in value.values() for leaf in _leaves(item))]
+    return [_text(value)]
+
+
+def _text(value: Json) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _is_card(number: str) -> bool:
+    """As `redaction_sql` asks."""
+    digits = [int(digit) for digit in reversed(number) if digit.isdigit()]
+    return (sum(digits[::2]) + sum(2 * d - (9 if d > 4 else 0) for d in digits[1::2])) % 10 == 0
+
+
+def _matches(pattern: str, text: str) -> bool:
+    import pyarrow as pa  # noqa: PLC0415  large, and needed only where there are such values
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    return bool(pc.match_substring_regex(pa.array([text]), pattern)[0].as_py())
+
+
+def _replaced(text: str, pattern: str, rewrite: str) -> str:
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    return str(pc.replace_substring_regex(pa.array([text]), pattern, rewrite)[0].as_py())
