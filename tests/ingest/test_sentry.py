@@ -29,6 +29,7 @@ from sentry_sdk.envelope import PayloadRef
 from sentry_sdk.sessions import track_session
 
 from doors import Said
+from onejob.config import Settings
 from onejob.ingest.errors import BadRequest
 from onejob.ingest.sentry.envelope import parse
 from onejob.ingest.sentry.http import SHOWN_PATH, accept
@@ -36,12 +37,15 @@ from onejob.ingest.sentry.sender import Sender
 from onejob.ingest.sentry.stack import exceptions_of, stack_of
 from onejob.ingest.service import Intake
 from onejob.known.reading import Known, read_thrown
+from onejob.stats.octaves import ZERO
 from onejob.store.engine import Engine
 from onejob.store.sessions import Sessions, crash_free, read_sessions
 from onejob.verdict.fingerprints import fingerprint
 from onejob.verdict.frames import frames_of
 from onejob.verdict.reading import read_thrown as read_thrown_for_a_verdict
+from onejob.verdict.reading import read_values
 from onejob.verdict.said import Scope
+from onejob.verdict.value_cells import together
 from otlp_builders import a_service
 
 from .conftest import some_settings
@@ -349,7 +353,17 @@ def test_single_sessions_are_counted_once_however_often_they_are_sent(
     assert states(engine, service, 6) == {"started": 3, "exited": 1, "errored": 1, "crashed": 1}
     (row,) = engine.query(example_sql(), {"service": service}).to_pylist()
     assert (row["Version"], row["Sessions"], row["CrashFree"]) == ("2.3.1", 3, pytest.approx(2 / 3))
+    named = json.loads(DOC.read_text().partition("```json\n")[2].partition("```")[0])
+    (kpi,) = Settings(kpis=[named]).kpis  # type: ignore[arg-type]
     now = int(time.time())
+    scope = Scope(
+        service=service, environment="production", default_environment="x", since=now - 86_400, until=now + 60,
+        width_s=86_400, has_logs=True,
+    )  # fmt: skip
+    told: dict[int, int] = {}
+    for cell in read_values(engine, scope, [kpi]):
+        told = together(told, cell.counts)
+    assert (told.pop(ZERO), sum(told.values())) == (2, 1), "two ended well, one crashed"
     (read,) = read_sessions(
         engine, service=service, environment="production", default_environment="x", since=now - 86_400, until=now + 60
     )
@@ -448,7 +462,7 @@ def test_one_envelope_with_all_kinds_is_stored_whole_and_once(post: Post, engine
     assert {answer.status_code for answer in answers} == {200}
     assert "x-sentry-rate-limits" not in answers[0].headers
     assert post(an_envelope(("event", an_event(service, message="last")))).status_code == 200
-    assert [row["Body"] for row in stored(engine, "otel_logs", service, "Body", 2)] == ["last", "x"]
+    assert [row["Body"] for row in stored(engine, "otel_logs", service, "Body", 3)] == ["", "last", "x"]
     assert len(stored(engine, "otel_traces", service, "SpanName")) == 1
     assert states(engine, service, 2) == {"started": 1, "crashed": 1}
 

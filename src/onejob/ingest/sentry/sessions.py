@@ -10,19 +10,22 @@ counts per minute (develop.sentry.dev/sdk/telemetry/sessions).
 Two servers may well tell the same counts of the same minute, in the same bytes: so counts have the time at which they
 were received, and no SDK sends counts again. Single sessions, which devices send again after they were offline, have
 their own time and id: sent again they are the same.
+
+What a single session came to is an event in a log record as well, `session.end` of OpenTelemetry's conventions, so that
+the share that crashed can be a KPI. Those that come counted are requests of servers, and too many for that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from onejob.ingest.labels import put
+from onejob.ingest.labels import Pairs, put
 from onejob.ingest.otlp_metrics import Family, Metrics, Source
 from onejob.ingest.sentry.sender import Sender
 from onejob.ingest.sentry.values import Unfit, fields, identity, listed, number, text, time_ns
 
-NAME, STATE = "sentry.sessions", "session.state"
+NAME, STATE, CRASHED = "sentry.sessions", "session.state", "session.crashed"
 _STATES = ("exited", "errored", "crashed", "abnormal")
 _FAMILY = Family(NAME, "sum", True, "Sessions of Sentry's SDKs by state.", "{session}", is_delta=True)
 _POINT_BYTES = 80
@@ -40,6 +43,21 @@ def add_session(metrics: Metrics, sender: Sender, scope: str, session: Mapping[s
     # The id is no attribute: each session would be a series of its own. It is an exemplar, and tells sessions apart.
     sid = identity(session.get("sid"), 16).hex()
     _add(metrics, _source(sender, scope, session), _told(session), (started, max(at, started)), sid)
+
+
+def add_end(records: Callable[[Pairs], Any], sender: Sender, session: Mapping[str, Any]) -> bool:
+    """To the log records of its resource, if the session ended; whether it did. It is one that was added."""
+    (*_, (state, _)) = [("", 0), *_told(session)]
+    if state not in _STATES:
+        return False
+    at = max(time_ns(session.get("timestamp")), time_ns(session.get("started")))
+    record = records(_source(sender, "", session).resource).add(
+        time_unix_nano=at, severity_text="info", severity_number=9, event_name="session.end"
+    )
+    attributes = {CRASHED: "true" if state == "crashed" else "false", STATE: state}
+    sid = identity(session.get("sid"), 16).hex()
+    put(record.attributes, sorted((attributes | ({"session.id": sid} if sid else {})).items()))
+    return True
 
 
 def add_sessions(metrics: Metrics, sender: Sender, scope: str, counted: Mapping[str, Any], now_ns: int) -> None:

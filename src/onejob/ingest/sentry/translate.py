@@ -1,6 +1,6 @@
 """What is in an envelope as OTLP requests, of up to three kinds:
 
-    event, log -> log records      transaction -> spans      session, sessions -> data points
+    event, log -> log records      transaction -> spans      session, sessions -> data points, and its end a log record
 
 What else there is, is not taken, and the SDK is told so. An item that cannot be read costs itself only.
 """
@@ -19,7 +19,7 @@ from onejob.ingest.otlp_metrics import Metrics
 from onejob.ingest.sentry.envelope import Envelope, Item
 from onejob.ingest.sentry.events import add_event, add_log, resource_of_log
 from onejob.ingest.sentry.sender import Sender
-from onejob.ingest.sentry.sessions import add_session, add_sessions
+from onejob.ingest.sentry.sessions import add_end, add_session, add_sessions
 from onejob.ingest.sentry.transactions import add_transaction
 from onejob.ingest.sentry.values import Unfit, fields, listed, text, texts
 from onejob.ingest.validate import Accepted, Bounded
@@ -99,6 +99,7 @@ class Translation:
     def session(self, session: Mapping[str, Any]) -> None:
         """Raises Unfit and TooLarge."""
         add_session(self._metrics, self.sender, SCOPE, session)
+        self._records += add_end(self._logs.items, self.sender, session)
 
     def sessions(self, counted: Mapping[str, Any]) -> None:
         """Raises Unfit and TooLarge."""
