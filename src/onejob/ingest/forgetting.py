@@ -80,7 +80,7 @@ def forget(
         dead_letters=intake.forget_dead_letters(attribute, value) if intake else 0,
         explanations=forget_explained(database, attribute, values),
         error_examples=forget_examples(database, values, traces),
-        complaints=Complaints(database).forget((value[:MAX_NAME_CHARS],)) if is_customer else 0,
+        complaints=Complaints(database).forget({one[:MAX_NAME_CHARS] for one in values}) if is_customer else 0,
         is_complete=is_complete,
     )
     # Without the value: a log outlives what it is about.

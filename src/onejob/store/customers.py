@@ -14,6 +14,7 @@ from onejob.store.sql import array_of_strings, read_query
 
 BIN_S = 600  # of customer_rollup
 _MOST_STEPS = 5_000
+_NO_BUCKETS: dict[str, Any] = {"new_buckets": (), "old_buckets": ()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +47,15 @@ def served_customers(
         "by_time": int(sides.is_by_time),
         "limit": limit,
     }
-    rows: list[dict[str, Any]] = engine.query(read_query("customers"), params, timeout_s=timeout_s).to_pylist()
+    rows: list[dict[str, Any]] = engine.query(_query("customers"), params, timeout_s=timeout_s).to_pylist()
+    if not rows:
+        return [], 0
+    names = array_of_strings(row["customer"] for row in rows)
+    table = engine.query(_query("customer_buckets", customers=names), params, timeout_s=timeout_s)
+    took = {row["customer"]: row for row in table.to_pylist()}
+    rows = [row | _NO_BUCKETS | took.get(row["customer"], {}) for row in rows]
     found = [ServedCustomer(customer=row["customer"], new=_side(row, "new"), old=_side(row, "old")) for row in rows]
-    return found, rows[0]["customers"] if rows else 0
+    return found, rows[0]["customers"]
 
 
 def served_over_time(
@@ -69,9 +76,13 @@ def uses(
     engine: Reader, customers: Collection[str], since: int, until: int, *, timeout_s: float | None = None
 ) -> list[Use]:
     """Which versions served these customers, and when."""
-    sql = Template(read_query("customer_uses")).substitute(customers=array_of_strings(sorted(customers)))
+    sql = _query("customer_uses", customers=array_of_strings(sorted(customers)))
     rows = engine.query(sql, {"since": since, "until": until}, timeout_s=timeout_s).to_pylist()
     return [Use(**row | {"bins": tuple(row["bins"])}) for row in rows]
+
+
+def _query(name: str, **lists: str) -> str:
+    return Template(read_query(name)).substitute(sides=read_query("customer_sides"), **lists)
 
 
 def _side(row: dict[str, Any], side: str) -> ServedSide:

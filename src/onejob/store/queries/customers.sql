@@ -1,15 +1,16 @@
 -- Which customers did a version serve, and how beside what each of them had before? Per customer both sides: `new` is the
 -- version, `old` the customer's own past and what the version that it replaces serves meanwhile. Those that look worst
--- come first, by how many standard errors their failures or the mean of their log durations rose; `customers` counts all.
+-- come first, by how many standard errors their failures or the mean of their log durations rose, the latter by how
+-- unlike their bins are; `customers` counts all. Durations are read for those few only: see customer_buckets.sql.
 -- `by_time` is for a version that served before: then only the time tells the sides apart, and the ten minutes in which
 -- the deployment began are on neither.
 SELECT
     customer,
     count() OVER () AS customers,
     new_count, new_errors, new_adjusted, new_adjusted_errors, new_adjusted_sq, new_tail_sampled,
-    new_bins, new_failing, new_logs, new_between, new_zeros, new_buckets,
+    new_bins, new_failing, new_logs, new_between, new_zeros,
     old_count, old_errors, old_adjusted, old_adjusted_errors, old_adjusted_sq, old_tail_sampled,
-    old_bins, old_failing, old_logs, old_between, old_zeros, old_buckets
+    old_bins, old_failing, old_logs, old_between, old_zeros
 FROM (
     SELECT
         customer,
@@ -24,7 +25,6 @@ FROM (
         sumIf(logs, is_new) AS new_logs,
         sumIf(logs * logs / timed, is_new AND timed > 0) AS new_between,
         sumIf(z, is_new) AS new_zeros,
-        sumMapIf(b, is_new) AS new_buckets,
         sumIf(n, NOT is_new) AS old_count,
         sumIf(e, NOT is_new) AS old_errors,
         sumIf(a, NOT is_new) AS old_adjusted,
@@ -36,17 +36,15 @@ FROM (
         sumIf(logs, NOT is_new) AS old_logs,
         sumIf(logs * logs / timed, NOT is_new AND timed > 0) AS old_between,
         sumIf(z, NOT is_new) AS old_zeros,
-        sumMapIf(b, NOT is_new) AS old_buckets,
         (new_errors + old_errors + 1) / (new_count + old_count + 2) AS rate,
         new_count - new_zeros AS new_timed,
         old_count - old_zeros AS old_timed,
-        arraySum((k, c) -> pow((k + 0.5) / 32, 2) * c, mapKeys(new_buckets), mapValues(new_buckets)) AS new_squares,
-        arraySum((k, c) -> pow((k + 0.5) / 32, 2) * c, mapKeys(old_buckets), mapValues(old_buckets)) AS old_squares,
+        greatest(new_between - new_logs * new_logs / new_timed, 0) + greatest(old_between - old_logs * old_logs / old_timed, 0)
+            AS between,
         if(old_count = 0, 0, (new_errors / new_count - old_errors / old_count)
             / sqrt(rate * (1 - rate) * (1 / new_count + 1 / old_count))) AS failing,
-        if(new_timed < 2 OR old_timed < 2, 0, (new_logs / new_timed - old_logs / old_timed) / sqrt(1e-6
-            + greatest(new_squares / new_timed - pow(new_logs / new_timed, 2), 0) / new_timed
-            + greatest(old_squares / old_timed - pow(old_logs / old_timed, 2), 0) / old_timed)) AS slower
+        if(new_timed = 0 OR old_timed = 0 OR new_bins + old_bins < 3, 0, (new_logs / new_timed - old_logs / old_timed)
+            / sqrt((1e-6 + between / (new_bins + old_bins - 2)) * (1 / new_timed + 1 / old_timed))) AS slower
     FROM (
         SELECT
             Customer AS customer,
@@ -60,23 +58,8 @@ FROM (
             sum(TailSampled) AS ts,
             sum(Logs) AS logs,
             sum(Zeros) AS z,
-            n - z AS timed,
-            sumMap(Buckets) AS b
-        FROM (
-            SELECT
-                *,
-                {label:String} IN (Version, concat(Version, '@', Build)) AS is_version,
-                {previous:String} IN ('', Version, concat(Version, '@', Build)) AS is_previous,
-                is_version AND Bin > toDateTime({since:Int64} - if({by_time:UInt8}, 1, 600), 'UTC') AS is_new,
-                if({by_time:UInt8},
-                    Bin <= toDateTime({since:Int64} - 600, 'UTC'),
-                    NOT is_version AND (Bin <= toDateTime({since:Int64}, 'UTC') OR is_previous)) AS is_old
-            FROM customer_rollup
-            WHERE ServiceName = {service:String}
-                AND Environment IN ({environment:String}, {unnamed:String})
-                AND Bin >= toDateTime({past_since:Int64}, 'UTC')
-                AND Bin < toDateTime({until:Int64}, 'UTC')
-        )
+            n - z AS timed
+        FROM (${sides})
         WHERE is_new OR is_old
         GROUP BY customer, Bin, is_new
     )
