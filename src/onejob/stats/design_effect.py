@@ -23,6 +23,7 @@ PRIOR_DF = 30.0
 _POOLED_DF = 4.0
 _QUANTILE = 0.995
 LEAST_INSTANCES = 3
+LEAST_DF = 1.0  # below it, what control's instances show of s_b is as good as nothing
 _LEAST_EVENTS = 5  # of each outcome, for an instance's log odds to have a usable variance
 
 
@@ -55,12 +56,18 @@ def phi(sum_of_ratios: float, blocks: float, history: tuple[float, int] | None =
 
 def between_instances(events: Floats, requests: Floats) -> tuple[float, int] | None:
     """(s_b, instances used) from each control instance's totals; None with fewer than three usable ones."""
-    s_b, used = between_instances_each(events[:, None], requests[:, None])
+    s_b, used, _ = between_instances_each(events[:, None], requests[:, None])
     return (float(s_b[0]), int(used[0])) if used[0] >= LEAST_INSTANCES else None
 
 
-def between_instances_each(events: Floats, requests: Floats) -> tuple[Floats, Ints]:
-    """s_b and the instances used, of many signals at once: (instances, ...) -> (...). Under three used, s_b is 0."""
+def between_instances_each(events: Floats, requests: Floats) -> tuple[Floats, Ints, Floats]:
+    """s_b, the instances used, and what s_b is worth in degrees of freedom, of many signals: (instances, ...) -> (...).
+
+    With fewer than three used, s_b and its worth are 0. Totals of few events vary by chance more than instances do,
+    and then say as good as nothing of s_b, least of all that it is 0: of the m - 1 degrees of freedom count
+    (u / (u + v))^2, v being the mean sampling variance and u the greater of s_b^2 and what a cold start assumes
+    (Satterthwaite 1946, of a variance that is known by a difference).
+    """
     usable = (events >= _LEAST_EVENTS) & (requests - events >= _LEAST_EVENTS)
     used = usable.sum(axis=0)
     x, n = np.where(usable, events, 1.0), np.where(usable, requests, 2.0)
@@ -69,21 +76,23 @@ def between_instances_each(events: Floats, requests: Floats) -> tuple[Floats, In
     total = np.where(used, weight.sum(axis=0), 1.0)
     mean = (weight * log_odds).sum(axis=0) / total
     q = (weight * (log_odds - mean) ** 2).sum(axis=0)
-    spread = total - (weight**2).sum(axis=0) / total
     enough = used >= LEAST_INSTANCES
-    variance = np.where(enough, q - (used - 1), 0.0) / np.where(enough, spread, 1.0)
-    return np.sqrt(np.maximum(0.0, variance)), used
+    spread = np.where(enough, total - (weight**2).sum(axis=0) / total, 1.0)
+    s_sq = np.maximum(0.0, np.where(enough, q - (used - 1), 0.0) / spread)
+    u, v = np.maximum(s_sq, PRIOR_SD**2), (used - 1) / spread
+    return np.sqrt(s_sq), used, np.where(enough, (used - 1) * (u / (u + v)) ** 2, 0.0)
 
 
-def log_theta_0_each(s_b: Floats, used: Ints, control_instances: int, treatment_instances: int) -> Floats:
-    """Log theta_0 of many signals at once; NaN where fewer than three instances tell nothing of s_b."""
-    out = np.full(s_b.shape, np.nan)
-    for instances in np.unique(used[used >= LEAST_INSTANCES]).tolist():
-        mine = used == instances
-        df = _POOLED_DF + instances - 1.0
-        pooled = np.sqrt((_POOLED_DF * PRIOR_SD**2 + (instances - 1.0) * s_b[mine] ** 2) / df)
-        out[mine] = _t_quantile(df) * pooled * _spread(control_instances, treatment_instances)
-    return out
+def log_theta_0_each(s_b: Floats, df: Floats, control_instances: int, treatment_instances: int) -> Floats:
+    """Log theta_0 of many signals at once; NaN where s_b is worth less than `LEAST_DF`.
+
+    What a cold start assumes can raise an s_b from few instances, which is often 0 by chance, and never lowers one.
+    """
+    known = df >= LEAST_DF
+    all_df = _POOLED_DF + np.where(known, df, 0.0)
+    pooled = np.maximum(s_b, np.sqrt((_POOLED_DF * PRIOR_SD**2 + df * s_b**2) / all_df))
+    theta: Floats = stdtrit(all_df, _QUANTILE) * pooled * _spread(control_instances, treatment_instances)
+    return np.where(known, theta, np.nan)
 
 
 def log_theta_0(

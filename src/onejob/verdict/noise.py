@@ -35,6 +35,7 @@ class Noise:
         self._residuals: Floats = np.zeros((self._signals, 2))
         self._events: Floats = np.zeros((0, 0, self._signals))  # instance, operation, signal
         self._requests: Floats = np.zeros((0, 0, self._signals))
+        self._before: tuple[Floats, Floats] = (np.zeros((0, self._signals)), np.zeros((0, self._signals)))
         self._last_seen: tuple[Ints, Ints] = (_never(0), _never(0))  # bin, per instance: control, treatment
         self._serving = (0, 0)
         self._bins = 0
@@ -62,7 +63,7 @@ class Noise:
 
     def seen(self) -> tuple[SignalHistory, ...]:
         """What control's instances showed of each signal, without what was assumed before."""
-        s_b, used = design_effect.between_instances_each(self._events, self._requests)
+        s_b, used, _ = design_effect.between_instances_each(self._events, self._requests)
         return tuple(self._seen(signal, s_b[:, signal], used[:, signal]) for signal in range(self._signals))
 
     def _seen(self, signal: int, s_b: Floats, used: Ints) -> SignalHistory:
@@ -88,14 +89,29 @@ class Noise:
     def _theta_now(self) -> Floats:
         past = np.array([design_effect.log_theta_0(_between(one), *self._serving) for one in self._history])
         known = np.tile(past, (self._events.shape[1], 1))
-        if len(self._events) < 3:
+        if len(self._events) < design_effect.LEAST_INSTANCES:
             return known
-        s_b, used = design_effect.between_instances_each(self._events, self._requests)
-        seen = design_effect.log_theta_0_each(s_b, used, *self._serving)
+        seen = design_effect.log_theta_0_each(*self._between_now(), *self._serving)
         return np.where(np.isnan(seen), known, seen)
 
+    def _between_now(self) -> tuple[Floats, Floats]:
+        """s_b and its worth, of (operations, signals): of the sums so far, or of those before thresholds last moved; of
+        a duration's quantile that is worth nothing yet, what the one below it shows.
+        """
+        s_b, _, df = design_effect.between_instances_each(self._events, self._requests)
+        had, knew = self._before[0], self._before[1]
+        was = df[: len(had)] < knew
+        s_b[: len(had)][was], df[: len(had)][was] = had[was], knew[was]
+        for signal in range(2, self._signals):
+            none = (df[:, signal] < design_effect.LEAST_DF) & (df[:, signal - 1] > df[:, signal])
+            s_b[none, signal], df[none, signal] = s_b[none, signal - 1], df[none, signal - 1]
+        return s_b, df
+
     def forget_exceedances(self) -> None:
-        """Thresholds have moved: exceedances of other thresholds do not add up."""
+        """Thresholds have moved: exceedances of other thresholds do not add up. How unlike instances are at them does
+        not change by that.
+        """
+        self._before = self._between_now()
         self._events[:, :, 1:] = 0.0
         self._requests[:, :, 1:] = 0.0
         self._log_theta_0 = None
