@@ -65,8 +65,9 @@ def between_instances_each(events: Floats, requests: Floats) -> tuple[Floats, In
 
     With fewer than three used, s_b and its worth are 0. Totals of few events vary by chance more than instances do,
     and then say as good as nothing of s_b, least of all that it is 0: of the m - 1 degrees of freedom count
-    (u / (u + v))^2, v being the mean sampling variance and u the greater of s_b^2 and what a cold start assumes
-    (Satterthwaite 1946, of a variance that is known by a difference).
+    (u / (u + v))^2, v being the mean sampling variance (Satterthwaite 1946, of a variance that is known by a
+    difference). u is s_b^2 less its own standard error, lest what is large by chance be believed more, and no less than
+    what a cold start assumes.
     """
     usable = (events >= _LEAST_EVENTS) & (requests - events >= _LEAST_EVENTS)
     used = usable.sum(axis=0)
@@ -79,7 +80,9 @@ def between_instances_each(events: Floats, requests: Floats) -> tuple[Floats, In
     enough = used >= LEAST_INSTANCES
     spread = np.where(enough, total - (weight**2).sum(axis=0) / total, 1.0)
     s_sq = np.maximum(0.0, np.where(enough, q - (used - 1), 0.0) / spread)
-    u, v = np.maximum(s_sq, PRIOR_SD**2), (used - 1) / spread
+    v = (used - 1) / spread
+    error = (s_sq + v) * np.sqrt(2 / np.maximum(used - 1, 1))
+    u = np.maximum(s_sq - error, PRIOR_SD**2)
     return np.sqrt(s_sq), used, np.where(enough, (used - 1) * (u / (u + v)) ** 2, 0.0)
 
 
