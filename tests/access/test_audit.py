@@ -1,6 +1,7 @@
 """The audit log: everything that acts is in it, and whatever is done to it afterwards is found."""
 
 import hashlib
+import hmac
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from customers.jira_events import an_event
 from known.builders import an_occurrence, see
 from onejob.model.access import Role
 from onejob.model.audit import START, AuditEntry, BrokenChainError, Head, digest, follow, read_head
@@ -20,8 +22,9 @@ from onejob.state.database import Database
 from onejob.state.errors import StateUnavailableError
 from onejob.web.rules import RULES
 
-from .site import PASSWORD, Site
+from .site import PASSWORD, Program, Site
 
+HOOK_SECRET = "several words that sign"
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 TEXT = st.text(max_size=10)
 SAID = st.fixed_dictionaries(
@@ -176,8 +179,17 @@ def test_what_is_done_to_the_table_is_found_on_both_databases(state_database: Da
         follow(audit.after(-10, 100), head)
 
 
-def test_whatever_acts_writes_an_entry_before_it_does(site: Site) -> None:
+def hook(program: Program, to: str, body: object) -> Any:
+    content = json.dumps(body).encode()
+    signature = "sha256=" + hmac.new(HOOK_SECRET.encode(), content, hashlib.sha256).hexdigest()
+    headers = {"content-type": "application/json", "x-hub-signature": signature}
+    return program.ask("POST", f"/api/v1/hooks/{to}", content=content, headers=headers)
+
+
+def test_whatever_acts_writes_an_entry_before_it_does(sqlite_database: Database) -> None:
     """One call for every rule that has a name; a rule that is added needs one here."""
+    site = Site(sqlite_database, hook_secret=HOOK_SECRET)
+    site.add_user()
     site.add_user("bo", Role.ADMIN)
     program = site.program(Role.ADMIN)
     deployment = program.start()
@@ -190,6 +202,15 @@ def test_whatever_acts_writes_an_entry_before_it_does(site: Site) -> None:
     browser = site.browser("bo")
     again = {"password": "quite different words", "again": "quite different words"}
     post = lambda path, body=None: lambda: program.post(path, body)  # noqa: E731
+    kpi = {"name": "revenue", "kind": "mean", "direction": "higher_is_better", "attribute": "order.total"}
+    complaint = {"customer": "acme", "summary": "Orders fail"}
+    tolerances = [
+        program.post("/tolerances", {"signal": s, "tolerance": 0.02}).json()["id"] for s in ("errors", "cls_p75")
+    ]
+    told = program.post("/complaints", complaint).json()["id"]
+    editor = site.browser("ada")
+    form = {"name": "margin", "source": "span_attribute", "named": "order.margin", "tolerance": "2"}
+    form |= {"kind": "mean", "direction": "higher_is_better"}
     calls: dict[tuple[str, str], Callable[[], Any]] = {
         ("POST", "/deployments/{deployment_id}/rollout/{command}"): lambda: browser.post(
             f"/deployments/{deployment}/rollout/hold"
@@ -220,6 +241,30 @@ def test_whatever_acts_writes_an_entry_before_it_does(site: Site) -> None:
         ("POST", "/api/v1/tokens"): post("/tokens", {"name": "t", "role": "viewer"}),
         ("POST", "/api/v1/backup"): post("/backup"),
         ("POST", "/api/v1/forget"): post("/forget", {"attribute": "enduser.id", "value": "secret-4711"}),
+        ("POST", "/settings/kpis"): lambda: editor.post("/settings/kpis", **form),
+        ("POST", "/settings/kpis/{name}"): lambda: editor.post("/settings/kpis/margin", **form),
+        ("POST", "/settings/kpis/{name}/delete"): lambda: editor.post("/settings/kpis/margin/delete"),
+        ("POST", "/settings/tolerances"): lambda: editor.post("/settings/tolerances", signal="errors", tolerance="1"),
+        ("POST", "/settings/tolerances/{tolerance_id}"): lambda: editor.post(
+            f"/settings/tolerances/{tolerances[0]}", signal="errors", tolerance="3"
+        ),
+        ("POST", "/settings/tolerances/{tolerance_id}/delete"): lambda: editor.post(
+            f"/settings/tolerances/{tolerances[0]}/delete"
+        ),
+        ("POST", "/api/v1/kpis"): post("/kpis", kpi),
+        ("PUT", "/api/v1/kpis/{name}"): lambda: program.ask("PUT", "/api/v1/kpis/revenue", json=kpi),
+        ("DELETE", "/api/v1/kpis/{name}"): lambda: program.ask("DELETE", "/api/v1/kpis/revenue"),
+        ("POST", "/api/v1/tolerances"): post("/tolerances", {"signal": "latency_p95", "tolerance": 1.2}),
+        ("PUT", "/api/v1/tolerances/{tolerance_id}"): lambda: program.ask(
+            "PUT", f"/api/v1/tolerances/{tolerances[1]}", json={"signal": "cls_p75", "tolerance": 0.03}
+        ),
+        ("DELETE", "/api/v1/tolerances/{tolerance_id}"): lambda: program.ask(
+            "DELETE", f"/api/v1/tolerances/{tolerances[1]}"
+        ),
+        ("POST", "/api/v1/complaints"): post("/complaints", complaint | {"summary": "Orders fail again"}),
+        ("DELETE", "/api/v1/complaints/{complaint_id}"): lambda: program.ask("DELETE", f"/api/v1/complaints/{told}"),
+        ("POST", "/api/v1/hooks/complaints"): lambda: hook(program, "complaints", complaint | {"customer": "initech"}),
+        ("POST", "/api/v1/hooks/jira"): lambda: hook(program, "jira", an_event()),
         ("DELETE", "/api/v1/tokens/{token_id}"): lambda: program.ask("DELETE", f"/api/v1/tokens/{tokens[1]}"),
     }
     elsewhere = {  # they need an engine, or an intake; this server has neither

@@ -340,32 +340,39 @@ def ago(minutes: float) -> str:
 @pytest.mark.parametrize(
     ("documents", "versions"),
     [
-        ([], ["", "", "", ""]),
-        ([a_document("2", 25, previous_version="1")], ["1", "2", "2", "2"]),
-        ([a_document("3", 15), a_document("2", 25, previous_version="1")], ["1", "2", "3", "3"]),
+        (list, ["", "", "", ""]),
+        (lambda: [a_document("2", 25, previous_version="1")], ["1", "2", "2", "2"]),
+        (lambda: [a_document("3", 15), a_document("2", 25, previous_version="1")], ["1", "2", "3", "3"]),
         (
-            [a_document("2", 25, previous_version="1", status="rolled_back", finished_at=ago(15))],
+            lambda: [a_document("2", 25, previous_version="1", status="rolled_back", finished_at=ago(15))],
             ["1", "2", "1", "1"],
         ),
-        ([a_document("2", 25, previous_version="1", strategy="canary")], ["1", "", "", ""]),
+        (lambda: [a_document("2", 25, previous_version="1", strategy="canary")], ["1", "", "", ""]),
         (
-            [a_document("2", 25, previous_version="1", strategy="canary", status="finished", finished_at=ago(5))],
+            lambda: [
+                a_document("2", 25, previous_version="1", strategy="canary", status="finished", finished_at=ago(5))
+            ],
             ["1", "", "", "2"],
         ),
         (
-            [a_document("2", 25, previous_version="1", strategy="canary", status="rolled_back", finished_at=ago(15))],
+            lambda: [
+                a_document("2", 25, previous_version="1", strategy="canary", status="rolled_back", finished_at=ago(15))
+            ],
             ["1", "", "1", "1"],
         ),
-        ([a_document("1", 15, previous_version="2", strategy="canary", rollback_of="dep_2")], ["2", "2", "1", "1"]),
+        (
+            lambda: [a_document("1", 15, previous_version="2", strategy="canary", rollback_of="dep_2")],
+            ["2", "2", "1", "1"],
+        ),
     ],
     ids=["none", "one", "two", "rolled back", "a canary", "a canary that went well", "taken back", "brought back"],
 )
 def test_a_line_without_a_version_has_the_one_deployed_at_its_time(
-    documents: list[dict[str, Any]], versions: list[str], onejob: Run, receiver: Receiver, replay: Replay, log: Path,
-    tmp_path: Path,
+    documents: Callable[[], list[dict[str, Any]]], versions: list[str], onejob: Run, receiver: Receiver,
+    replay: Replay, log: Path, tmp_path: Path,
 ) -> None:  # fmt: skip
     """Lines of 30, 20, 10 and 0 minutes ago."""
-    replay.on("GET", DEPLOYMENTS, (200, {"items": documents, "next_cursor": None}))
+    replay.on("GET", DEPLOYMENTS, (200, {"items": documents(), "next_cursor": None}))
     append(log, *(a_line(at=time.time() - 60 * minutes) for minutes in (30, 20, 10, 0)))
     where = ["--endpoint", receiver.url, "--state", str(tmp_path / "state.json")]
     result = onejob("tail", str(log), "-s", "shop", "--no-follow", *where, url=replay.url)
