@@ -6,7 +6,7 @@ from typing import Any
 
 from onejob.tail import fields, times
 from onejob.tail.fields import Field, Sets
-from onejob.tail.layout import Layout, Part, backslashes
+from onejob.tail.layout import Layout, Part, backslashes, parts_of
 from onejob.tail.syslog import PREFIX
 
 COMMON = '%h %l %u %t "%r" %>s %b'
@@ -40,7 +40,8 @@ _LETTERS: dict[str, tuple[Sets, str, Callable[[str], Any], bool]] = {
 
 def layout(text: str, version_field: str) -> Layout:
     """`text` is a LogFormat's string, or the whole directive. FormatError says what is wrong with it."""
-    return Layout(_parts(_format_of(text), version_field), backslashes, prefix=PREFIX)
+    parts = parts_of(_format_of(text), _FIELD, lambda found: _part(found, version_field))
+    return Layout(parts, backslashes, prefix=PREFIX)
 
 
 def defaults(version_field: str) -> list[str]:
@@ -54,20 +55,8 @@ def _format_of(text: str) -> str:
     return re.sub(r'\\(["\\])', r"\1", inside).replace("\\t", "\t")
 
 
-def _parts(text: str, version_field: str) -> list[Part]:
-    parts: list[Part] = []
-    at, literal = 0, ""
-    for found in _FIELD.finditer(text):
-        literal += text[at : found.start()]
-        at = found.end()
-        if found["name"] == "%":
-            literal += "%"
-            continue
-        parts += [literal] if literal else []
-        parts.append(_field(found, version_field))
-        literal = ""
-    literal += text[at:]
-    return parts + ([literal] if literal else [])
+def _part(found: re.Match[str], version_field: str) -> list[Part]:
+    return ["%" if found["name"] == "%" else _field(found, version_field)]
 
 
 def _field(found: re.Match[str], version_field: str) -> Field:

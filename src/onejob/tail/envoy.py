@@ -8,7 +8,7 @@ from typing import Any
 from onejob.tail import fields, times
 from onejob.tail.errors import FormatError
 from onejob.tail.fields import Field, Sets
-from onejob.tail.layout import JsonLayout, Layout, Part, Reader
+from onejob.tail.layout import JsonLayout, Layout, Part, Reader, parts_of
 
 DEFAULT = (
     '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% '
@@ -56,7 +56,8 @@ def layout(text: str, version_field: str) -> Reader:
     text = text.removesuffix("\n").removesuffix("\\n")
     if text.lstrip().startswith("{"):
         return JsonLayout(_keys(text, version_field))
-    return Layout(_parts(text, version_field), str, quoted='[^"]*+')
+    parts = parts_of(text, _COMMAND, lambda found: _part(found, version_field))
+    return Layout(parts, str, quoted='[^"]*+')
 
 
 def defaults(version_field: str) -> list[str]:
@@ -78,20 +79,8 @@ def _keys(text: str, version_field: str) -> dict[str, Field]:
     return keys
 
 
-def _parts(text: str, version_field: str) -> list[Part]:
-    parts: list[Part] = []
-    at, literal = 0, ""
-    for found in _COMMAND.finditer(text):
-        literal += text[at : found.start()]
-        at = found.end()
-        if not found[1]:
-            literal += "%"
-            continue
-        parts += [literal] if literal else []
-        parts.append(_field(found, version_field))
-        literal = ""
-    literal += text[at:]
-    return parts + ([literal] if literal else [])
+def _part(found: re.Match[str], version_field: str) -> list[Part]:
+    return [_field(found, version_field) if found[1] else "%"]
 
 
 def _field(found: re.Match[str], version_field: str) -> Field:

@@ -7,7 +7,7 @@ from typing import Any
 
 from onejob.tail import fields, times
 from onejob.tail.fields import Field, Sets
-from onejob.tail.layout import Layout, Part, hexadecimal
+from onejob.tail.layout import Layout, Part, hexadecimal, parts_of
 from onejob.tail.syslog import PREFIX
 
 HTTPLOG = "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r"
@@ -47,7 +47,8 @@ _NO_SERVER = "<NOSRV>"
 
 def layout(text: str, version_field: str) -> Layout:
     """`text` is a log-format's string, or the whole directive. FormatError says what is wrong with it."""
-    return Layout(_parts(_format_of(text), version_field), hexadecimal, quoted='[^"]*+', prefix=PREFIX)
+    parts = parts_of(_format_of(text), _FIELD, lambda found: _part(found, version_field))
+    return Layout(parts, hexadecimal, quoted='[^"]*+', prefix=PREFIX)
 
 
 def defaults(version_field: str) -> list[str]:
@@ -63,23 +64,13 @@ def _format_of(text: str) -> str:
     return re.sub(r"\\(.)", r"\1", inside)
 
 
-def _parts(text: str, version_field: str) -> list[Part]:
-    parts: list[Part] = []
-    at, literal = 0, ""
-    for found in _FIELD.finditer(text):
-        literal += text[at : found.start()]
-        at = found.end()
-        if found["percent"]:
-            literal += "%"
-            continue
-        is_quoted = "+Q" in (found["flags"] or "")
-        literal += '"' if is_quoted else ""
-        parts += [literal] if literal else []
-        field = _field(found, version_field)
-        parts.append(_cut(field) if is_quoted and at == len(text) else field)
-        literal = '"' if is_quoted and at < len(text) else ""
-    literal += text[at:]
-    return parts + ([literal] if literal else [])
+def _part(found: re.Match[str], version_field: str) -> list[Part]:
+    if found["percent"]:
+        return ["%"]
+    field = _field(found, version_field)
+    if "+Q" not in (found["flags"] or ""):
+        return [field]
+    return ['"', _cut(field)] if found.end() == len(found.string) else ['"', field, '"']
 
 
 def _field(found: re.Match[str], version_field: str) -> Field:

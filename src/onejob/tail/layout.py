@@ -87,6 +87,22 @@ class JsonLayout:
         return entry_of(((field, _text(document.get(key))) for key, field in self._keys.items()), str)
 
 
+def parts_of(text: str, pattern: re.Pattern[str], read: Callable[[re.Match[str]], Sequence[Part]]) -> list[Part]:
+    """The parts of a format: what `read` makes of each match, and the text between; text beside text is one part."""
+    parts: list[Part] = []
+    at = 0
+    for found in pattern.finditer(text):
+        parts += [text[at : found.start()], *read(found)]
+        at = found.end()
+    merged: list[Part] = []
+    for part in [*parts, text[at:]]:
+        if isinstance(part, str) and merged and isinstance(merged[-1], str):
+            merged[-1] += part
+        else:
+            merged.append(part)
+    return [part for part in merged if part != ""]
+
+
 def entry_of(pairs: Any, unescape: Unescape) -> Entry | Unread:
     """Of pairs of a field and its text."""
     found: dict[Sets, Any] = {}

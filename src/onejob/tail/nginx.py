@@ -7,7 +7,7 @@ from typing import Any
 from onejob.tail import fields, times
 from onejob.tail.errors import FormatError
 from onejob.tail.fields import Field, Sets
-from onejob.tail.layout import Layout, Part, backslashes
+from onejob.tail.layout import Layout, Part, backslashes, parts_of
 from onejob.tail.syslog import PREFIX
 
 COMBINED = (
@@ -55,7 +55,8 @@ _HEADERS = ("upstream_http_", "sent_http_", "upstream_trailer_", "sent_trailer_"
 
 def layout(text: str, version_field: str) -> Layout:
     """`text` is a log_format's string, or the whole directive. FormatError says what is wrong with it."""
-    return Layout(_parts(_format_of(text), version_field), backslashes, prefix=PREFIX)
+    parts = parts_of(_format_of(text), _VARIABLE, lambda found: _part(found, version_field))
+    return Layout(parts, backslashes, prefix=PREFIX)
 
 
 def defaults(version_field: str) -> list[str]:
@@ -72,15 +73,8 @@ def _format_of(text: str) -> str:
     return "".join(re.sub(r"\\(.)", r"\1", "".join(piece)) for piece in _PIECE.findall(found[2]))
 
 
-def _parts(text: str, version_field: str) -> list[Part]:
-    parts: list[Part] = []
-    at = 0
-    for found in _VARIABLE.finditer(text):
-        if found.start() > at:
-            parts.append(text[at : found.start()])
-        parts.append(_variable((found[1] or found[2]).lower(), version_field))
-        at = found.end()
-    return parts + ([text[at:]] if at < len(text) else [])
+def _part(found: re.Match[str], version_field: str) -> list[Part]:
+    return [_variable((found[1] or found[2]).lower(), version_field)]
 
 
 def _variable(name: str, version_field: str) -> Field:
