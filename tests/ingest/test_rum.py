@@ -42,6 +42,9 @@ PRESSED = """void (window.pressed = new Promise(done => {
     const found = list => list.getEntries().some(one => one.interactionId && one.duration > 100) && done();
     new PerformanceObserver(found).observe({type: 'event', durationThreshold: 16});
 }))"""
+PAINTED = """() => new Promise(done => {
+    new PerformanceObserver(() => done()).observe({type: 'largest-contentful-paint', buffered: true});
+})"""  # a page that is left before has no vitals to tell but the first byte's
 OBJECTIONS = {
     "Do Not Track": "Object.defineProperty(Navigator.prototype, 'doNotTrack', {get: () => '1'})",
     "Global Privacy Control": "Object.defineProperty(Navigator.prototype, 'globalPrivacyControl', {get: () => true})",
@@ -275,6 +278,7 @@ def test_an_unhandled_rejection_arrives_and_pages_with_many_errors_send_a_few(
     page.evaluate(
         "for (let n = 0; n < 200; n++) void Promise.reject(new Error('of many ' + 'abcdefgh'[n % 8] + n % 90))"
     )
+    page.evaluate(PAINTED)
     page.goto("about:blank")
 
     found = arrived(engine, service, "exception", 20)
