@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from onejob.access.errors import BadRequestError, ForbiddenError
 from onejob.access.secrets import hash_of, new_token, token_kind
 from onejob.model.access import Principal, Role, Token, TokenKind, Via
+from onejob.model.project import DEFAULT_PROJECT
 from onejob.state.ids import new_id
 from onejob.state.tokens import OwnedToken, Tokens
 
@@ -26,6 +27,7 @@ class Wanted:
     role: Role | None = None
     service: str | None = None
     origins: tuple[str, ...] = ()
+    project: str = DEFAULT_PROJECT
 
 
 class TokenBook:
@@ -52,6 +54,7 @@ class TokenBook:
             role=wanted.role,
             service=wanted.service,
             origins=wanted.origins,
+            project=wanted.project,
             # Ingest tokens are a team's: telemetry must not stop when somebody leaves it.
             owner_id=by.user_id if wanted.kind is TokenKind.API else None,
         )
@@ -74,7 +77,7 @@ class TokenBook:
             return None
         now = self._clock()
         found = self.tokens.find(hash_of(text), TokenKind.API, now)
-        if found is None or found.token.role is None:
+        if found is None or found.token.role is None or found.token.project != DEFAULT_PROJECT:
             return None
         self._note_use(found.token, now)
         return _principal(found, found.token.role)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from onejob.model.project import DEFAULT_PROJECT
+
 
 class Role(StrEnum):
     """Each may do what those before it may, and more."""
@@ -64,8 +66,8 @@ class Session:
 class Token:
     """What a program proves itself with. `hash` is of the token; nobody but its holder has the token itself.
 
-    A token with an owner may never do more than its owner. `service` narrows an API token to one service; `origins` are
-    the sites whose pages may use an ingest token.
+    It opens one project, and nothing elsewhere. A token with an owner may never do more there than its owner. `service`
+    narrows an API token to one service; `origins` are the sites whose pages may use an ingest token.
     """
 
     id: str
@@ -81,6 +83,7 @@ class Token:
     owner_id: str | None = None
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None
+    project: str = DEFAULT_PROJECT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,9 @@
-"""The tables of users, their sessions and links, tokens, and the audit log.
+"""The tables of users, their sessions and links, projects, tokens, and the audit log.
 
 Of cookies, links and tokens only hashes are kept: who reads the database can use none of them.
 """
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, Table, Text
 
 from onejob.state.moments import Moment, metadata
 
@@ -69,8 +69,33 @@ tokens = Table(
     Column("owner_id", Text, ForeignKey("users.id")),
     Column("last_used_at", Moment),
     Column("revoked_at", Moment),
+    Column("project", Text, nullable=False, server_default="default"),
 )
 Index("uq_tokens_hash", tokens.c.hash, unique=True)
+Index("ix_tokens_project", tokens.c.project)
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("created_at", Moment, nullable=False),
+    Column("traces_retention_days", Integer),
+    Column("rollup_retention_days", Integer),
+    Column("logs_retention_days", Integer),
+    Column("metrics_retention_days", Integer),
+    Column("customer_retention_days", Integer),
+    Column("spool_max_bytes", BigInteger),
+    Column("removed_at", Moment),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.id"), primary_key=True),
+    Column("project", Text, ForeignKey("projects.name"), primary_key=True),
+    Column("role", Text, nullable=False),
+)
+Index("ix_memberships_project", memberships.c.project)
 
 audit = Table(
     "audit",

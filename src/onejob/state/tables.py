@@ -1,7 +1,7 @@
 """The tables, for SQLite and PostgreSQL alike.
 
 Documents (verdicts, explanations) are compressed JSON beside the few columns that lists filter and sort by. Those of
-users, tokens and the audit log are in `access_tables`.
+users, projects, tokens and the audit log are in `access_tables`.
 """
 
 from typing import Any
@@ -20,10 +20,30 @@ from sqlalchemy import (
     text,
 )
 
-from onejob.state.access_tables import audit, links, provider_logins, sessions, tokens, users
+from onejob.state.access_tables import (
+    audit,
+    links,
+    memberships,
+    projects,
+    provider_logins,
+    sessions,
+    tokens,
+    users,
+)
 from onejob.state.moments import Moment, metadata
 
-__all__ = ["Moment", "audit", "links", "metadata", "provider_logins", "sessions", "tokens", "users"]
+__all__ = [
+    "Moment",
+    "audit",
+    "links",
+    "memberships",
+    "metadata",
+    "projects",
+    "provider_logins",
+    "sessions",
+    "tokens",
+    "users",
+]
 
 
 def _deployment_id(**options: Any) -> Column[str]:

@@ -11,12 +11,13 @@ from sqlalchemy import ColumnElement, RowMapping, insert, select, update
 from onejob.model.access import Role, Token, TokenKind
 from onejob.state.database import Database
 from onejob.state.errors import NotFoundError
-from onejob.state.tables import tokens, users
+from onejob.state.projects import role_in
+from onejob.state.tables import memberships, tokens, users
 
 
 @dataclass(frozen=True, slots=True)
 class OwnedToken:
-    """A token, and who owns it now: their name and role; None where nobody does."""
+    """A token, and who owns it now: their name, None where nobody does; and their role in its project."""
 
     token: Token
     owner: str | None
@@ -72,8 +73,10 @@ class Tokens:
             connection.execute(update(tokens).where(tokens.c.id.in_(list(token_ids))).values(last_used_at=now))
 
     def _usable(self, kind: TokenKind, now: datetime, *conditions: ColumnElement[bool]) -> list[OwnedToken]:
-        columns = (*tokens.c, users.c.name.label("owner"), users.c.role.label("owner_role"))
-        query = select(*columns).outerjoin(users, users.c.id == tokens.c.owner_id)
+        there = (memberships.c.user_id == tokens.c.owner_id) & (memberships.c.project == tokens.c.project)
+        columns = (users.c.name.label("owner"), users.c.role.label("owner_role"), memberships.c.role.label("there"))
+        query = select(*tokens.c, *columns).outerjoin(users, users.c.id == tokens.c.owner_id)
+        query = query.outerjoin(memberships, there)
         query = query.where(
             tokens.c.kind == str(kind),
             tokens.c.revoked_at.is_(None),
@@ -83,9 +86,12 @@ class Tokens:
         )
         with self._database.read() as connection:
             return [
-                OwnedToken(_token(row), row["owner"], Role(row["owner_role"]) if row["owner_role"] else None)
-                for row in connection.execute(query).mappings()
+                OwnedToken(_token(row), row["owner"], _owner_role(row)) for row in connection.execute(query).mappings()
             ]
+
+
+def _owner_role(row: RowMapping) -> Role | None:
+    return role_in(row["project"], row["owner_role"], row["there"]) if row["owner_role"] else None
 
 
 def _token(row: RowMapping) -> Token:
