@@ -1,10 +1,12 @@
-"""What every engine must do. Runs against chDB and against a real ClickHouse server."""
+"""What every engine must do. Runs against chDB and against a real ClickHouse server, upon the database of a project:
+the one that was always there is the same code under another name.
+"""
 
 import base64
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,7 +18,9 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from onejob.config import Settings
 from onejob.model.evidence import Cell
+from onejob.store.databases import open_database
 from onejob.store.engine import Engine
 from onejob.store.errors import EngineUnavailable, QueryFailed
 from onejob.store.expressions import span_columns
@@ -27,6 +31,13 @@ from otlp_builders import a_moment, a_payload, a_request, a_service, a_span, att
 Answer = TypeVar("Answer")
 ALL_TIME = {"since": 946_684_800, "until": 4_000_000_000}
 HOSTILE = "<script>alert('x')</script> \"quoted\" back\\slash NUL\0 é 😀 ${x} {y:String}"
+
+
+@pytest.fixture(scope="module")
+def engine(engine: Engine) -> Iterator[Engine]:
+    opened = open_database(engine, Settings(), "acceptance")
+    yield opened
+    opened.close()
 
 
 def spans_of(engine: Engine, service: str) -> list[dict[str, object]]:

@@ -30,7 +30,7 @@ from onejob.store.payload import Payload
 from onejob.store.redaction import Plan
 from onejob.store.redaction_nested import NestedRedaction
 from onejob.store.redaction_sql import KEY_TABLE, RedactionSql
-from onejob.store.sql import array_of_strings, quote
+from onejob.store.sql import array_of_strings, quote, quote_name
 
 PREDECESSOR_WAIT_S = 20.0
 
@@ -117,19 +117,17 @@ def _problem_of(connection: Any, searches: Sequence[str]) -> str:
 
 
 def _serve(path: str, lane: Connection, otlp: _Otlp) -> None:
-    connection: Any = chdb.connect(path)  # type: ignore[no-untyped-call]
+    session = _Session(path)
     while True:
         try:
             head, body = lanes.receive(lane)
         except (EOFError, OSError):
-            connection.close()
+            session.close()
             return
         try:
-            answer = _answer(connection, otlp, head, body)
+            answer = _answer(session.upon(head["database"]), otlp, head, body)
         except Exception as error:  # whatever it is, the server must hear of it
-            # A connection that timed out answers its next statement with nothing, silently (measured): take a new one.
-            connection.close()
-            connection = chdb.connect(path)  # type: ignore[no-untyped-call]
+            session.renew()
             lanes.send(lane, {"error": str(error) or type(error).__name__})
             if lanes.is_schema_lost(str(error)):
                 os._exit(1)  # what was read of the schema is kept in memory too: only a new process reads it again
@@ -151,6 +149,34 @@ def _answer(connection: Any, otlp: _Otlp, head: lanes.Head, body: bytes) -> byte
             connection.query(f"{table.insert} SETTINGS {settings}", "Null")
             return b""
         return bytes(connection.query(f"{table.select} SETTINGS {settings}", "Native").bytes())
+
+
+class _Session:
+    """A connection, and the database that its statements are about."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._database = lanes.DEFAULT_DATABASE
+        self._open()
+
+    def upon(self, database: str) -> Any:
+        """The connection. Raises RuntimeError where there is no such database."""
+        if database != self._database:
+            self._connection.query(f"USE {quote_name(database)}", "Null")
+            self._database = database
+        return self._connection
+
+    def renew(self) -> None:
+        """One that timed out answers its next statement with nothing, silently (measured)."""
+        self.close()
+        self._open()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _open(self) -> None:
+        self._connection: Any = chdb.connect(self._path)  # type: ignore[no-untyped-call]
+        self._database = lanes.DEFAULT_DATABASE
 
 
 class _Otlp:

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
+from onejob.store import lanes
 from onejob.store.chdb import INSERT_TIMEOUT_S, insert_settings
 from onejob.store.chdb_process import ChdbProcess, engine_error
 from onejob.store.engine import Scalar
 from onejob.store.errors import EngineUnavailable, StoreError
 from onejob.store.otlp_tables import TABLES
 from onejob.store.redaction import plan_of
-from onejob.store.sql import quote_name
+from onejob.store.sql import as_identifier, quote_name
 
 if TYPE_CHECKING:
     from onejob.config import Settings
@@ -29,14 +30,24 @@ _CONNECT_TIMEOUT_S = 5
 _PING_TIMEOUT_S = 1.0
 
 
-class ClickHouseEngine:
-    """See `Engine`."""
+class ClickHouseDatabase:
+    """See `Engine`. It has a client of its own."""
 
-    def __init__(self, settings: Settings, on_close: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, settings: Settings, parser: ChdbProcess, database: str) -> None:
         self._settings = settings
-        self._on_close = on_close
-        self._client = _connect(settings)
-        self._parser = ChdbProcess(":memory:", settings.data_dir.resolve() / "engine", plan_of(settings))
+        self._parser = parser
+        self._database = database
+        self._client = _client(settings, database=database)
+
+    @property
+    def database(self) -> str:
+        return self._database
+
+    def database_of(self, project: str) -> str:
+        return f"{_named(self._settings)}_{as_identifier(project)}"
+
+    def upon(self, database: str) -> ClickHouseDatabase:
+        return ClickHouseDatabase(self._settings, self._parser, database)
 
     def query(
         self, sql: str, params: Mapping[str, Scalar] | None = None, *, timeout_s: float | None = None
@@ -56,7 +67,12 @@ class ClickHouseEngine:
         _ask(lambda: self._client.raw_query(sql, dict(params or {})))
 
     def insert(self, table: str, payload: bytes, token: str) -> None:
-        head = {"do": "parse", "table": table, "settings": "async_insert = 0"}
+        head = {
+            "do": "parse",
+            "database": lanes.DEFAULT_DATABASE,
+            "table": table,
+            "settings": "async_insert = 0",
+        }
         rows = self._parser.ask(head, payload, timeout_s=INSERT_TIMEOUT_S)
         if not rows:
             return
@@ -71,36 +87,59 @@ class ClickHouseEngine:
         return self._parser.is_up() and bool(self._client.ping(_PING_TIMEOUT_S))
 
     def close(self) -> None:
-        self._parser.close()
         self._client.close()
+
+
+class ClickHouseEngine(ClickHouseDatabase):
+    """With the process that parses, upon the database of the URL, which is made if it is not there. See `Engine`."""
+
+    def __init__(self, settings: Settings, on_close: Callable[[], None] = lambda: None) -> None:
+        database, first = _named(settings), _client(settings)
+        _ask(lambda: first.command(f"CREATE DATABASE IF NOT EXISTS {quote_name(database)}"))
+        first.close()
+        parser = ChdbProcess(":memory:", settings.data_dir.resolve() / "engine", plan_of(settings))
+        try:
+            super().__init__(settings, parser, database)
+        except BaseException:
+            parser.close()
+            raise
+        self._on_close = on_close
+
+    def close(self) -> None:
+        self._parser.close()
+        super().close()
         self._on_close()
 
 
-def _connect(settings: Settings) -> Any:
-    """A client on the database of the URL, which is made if it is not there."""
+def _url(settings: Settings) -> SplitResult:
     url = urlsplit(settings.store_url.get_secret_value() if settings.store_url else "")
-    database = unquote(url.path.strip("/")) or "default"
     if url.scheme not in ("http", "https") or not url.hostname:
         raise StoreError("ONEJOB_STORE_URL must look like http://user:password@host:8123/database.")
-    address: dict[str, Any] = {
-        "host": url.hostname,
-        "port": url.port or (8443 if url.scheme == "https" else 8123),
-        "username": unquote(url.username or "default"),
-        "password": unquote(url.password or ""),
-        "secure": url.scheme == "https",
-        "connect_timeout": _CONNECT_TIMEOUT_S,
-        "send_receive_timeout": INSERT_TIMEOUT_S,
-        "autogenerate_session_id": False,  # sessions allow one query at a time
-    }
+    return url
+
+
+def _named(settings: Settings) -> str:
+    """The database of the URL."""
+    return unquote(_url(settings).path.strip("/")) or "default"
+
+
+def _client(settings: Settings, **upon: Any) -> Any:
+    url = _url(settings)
+    port = url.port or (8443 if url.scheme == "https" else 8123)
     try:
-        first = clickhouse_connect.get_client(**address)
-        first.command(f"CREATE DATABASE IF NOT EXISTS {quote_name(database)}")
-        first.close()
-        return clickhouse_connect.get_client(**address, database=database)
+        return clickhouse_connect.get_client(
+            host=url.hostname,
+            port=port,
+            username=unquote(url.username or "default"),
+            password=unquote(url.password or ""),
+            secure=url.scheme == "https",
+            connect_timeout=_CONNECT_TIMEOUT_S,
+            send_receive_timeout=INSERT_TIMEOUT_S,
+            autogenerate_session_id=False,  # sessions allow one query at a time
+            **upon,
+        )
     except ClickHouseError as error:
-        raise StoreError(
-            f"No ClickHouse answers at {url.hostname}:{address['port']} as ONEJOB_STORE_URL says: {error}"
-        ) from error
+        raise StoreError(f"No ClickHouse answers at {url.hostname}:{port} as ONEJOB_STORE_URL says: {error}") from error
 
 
 def _ask(call: Callable[[], Any]) -> Any:

@@ -29,7 +29,11 @@ class Reader(Protocol):
 
 
 class Engine(Reader, Protocol):
-    """A store that is written to as well."""
+    """A store that is written to as well: one database of the engine. See `databases` for others."""
+
+    @property
+    def database(self) -> str:
+        """The one that statements are about."""
 
     def execute(self, sql: str, params: Mapping[str, Scalar] | None = None) -> None:
         """Runs a statement that returns nothing."""
@@ -41,6 +45,14 @@ class Engine(Reader, Protocol):
 
     def insert_traces(self, payload: bytes, token: str) -> None:
         """The same, of ExportTraceServiceRequests into `otel_traces`."""
+
+    def database_of(self, project: str) -> str:
+        """What a project's database is called in this engine: another for each project."""
+
+    def upon(self, database: str) -> Engine:
+        """The same engine, its statements about another database, which must be there. Its `close` does not stop the
+        engine.
+        """
 
     def is_up(self) -> bool:
         """Whether a query would be answered now, as far as is known without asking one."""

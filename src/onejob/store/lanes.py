@@ -17,6 +17,7 @@ Head = dict[str, Any]
 
 ARE_YOU_THERE = b"are you there"  # answered with an empty head and body, by the engine itself
 STOP = b"stop"
+DEFAULT_DATABASE = "default"  # which a new connection of the engine is upon
 
 # What the engine says when its own copy of the OTLP schema is damaged: nothing is wrong with the telemetry.
 _SCHEMA_LOST = re.compile("Could not find a message named '(Traces|Logs|Metrics)' in the schema file")

@@ -16,6 +16,11 @@ def quote_name(name: str) -> str:
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
+def as_identifier(project: str) -> str:
+    """A project's name as a part of one: another for each, as names have no underscore."""
+    return project.replace("-", "_")
+
+
 def array_of_strings(values: Iterable[str]) -> str:
     """An array literal; parameters bind scalars only."""
     return "[" + ", ".join(quote(value) for value in values) + "]"
