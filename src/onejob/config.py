@@ -30,6 +30,13 @@ _LEAST_ENGINE_MEMORY_BYTES = 256 * 2**20
 
 
 _ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9._-]+|\[[0-9a-f:]+\])(?::(?P<port>[0-9]{1,5}))?/?")
+# A proxy may pass on the path it shows the server at, or not; at one of these nobody could tell which.
+OWN_ADDRESSES = frozenset(
+    (
+        "account", "api", "audit", "backtest", "customers", "deployments", "errors", "events",
+        "healthz", "login", "logout", "metrics", "openapi", "p", "readyz", "settings", "static", "theme", "welcome",
+    )
+)  # fmt: skip
 _TICKET_FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)*(:\S*)?")
 
 
@@ -51,8 +58,9 @@ class Settings(BaseSettings):
     )
     public_url: str | None = Field(
         None,
-        pattern=r"^https?://[^/?#\s@]+$",
-        description="Where people reach the pages through a proxy, as `https://onejob.example`, without a path.",
+        pattern=r"^https?://[^/?#\s@]+(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?$",
+        description="Where people reach the pages through a proxy, as `https://onejob.example`, or below a path as "
+        "`https://tools.example/onejob`, which the proxy may pass on or [cut off](deploying.md).",
     )
     login: Literal["auto", "always", "off"] = Field(
         "auto",
@@ -346,7 +354,14 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _as_browsers_say_it(cls, url: str | None) -> str | None:
-        return url and url.lower()
+        """The name of a host is the same however it is written; a path is not."""
+        if not url:
+            return url
+        parts = urlsplit(url.rstrip("/"))
+        first = parts.path[1:].partition("/")[0]
+        if first.partition(".")[0] in OWN_ADDRESSES:
+            raise ValueError(f"/{first} is an address of onejob's own: show it at another path")
+        return f"{parts.scheme}://{parts.netloc}".lower() + parts.path
 
     @property
     def requires_login(self) -> bool:

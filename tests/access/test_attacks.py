@@ -122,7 +122,18 @@ def test_a_proxy_that_says_another_host_breaks_no_form(sqlite_database: Database
 
 
 @pytest.mark.parametrize(
-    "url", ["https://onejob.example/path", "ftp://onejob.example", "https://", "see https://x.example"]
+    "url",
+    [
+        "ftp://onejob.example",
+        "https://",
+        "see https://x.example",
+        "https://onejob.example/a/../b",
+        "https://onejob.example/%2e%2e",
+        "https://onejob.example//other.example",
+        "https://onejob.example/deployments",
+        "https://onejob.example/p/shop",
+        "https://onejob.example/openapi.json",
+    ],
 )
 def test_an_address_of_the_server_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="public_url"):

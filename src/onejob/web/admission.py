@@ -21,6 +21,7 @@ from onejob.state.errors import StateError
 from onejob.web.cookies import is_https, session_cookie
 from onejob.web.messages import message, wants_page
 from onejob.web.pages.data import PageData
+from onejob.web.places import at_server, path_in_app
 from onejob.web.proofs import bearer_of, is_ours, passed_on_by
 from onejob.web.rules import PUBLIC, Rule, rule_for
 
@@ -71,12 +72,13 @@ class Admission:
         """Why the request is not let in; None if it is."""
         method = "GET" if request.method == "HEAD" else request.method
         # As the application reads it. `request.url.path` would end at a `?` that was sent as %3F: another route's rule.
-        rule = rule_for(method, request.scope["path"])
+        path = path_in_app(request.scope)
+        rule = rule_for(method, path)
         state = request.scope.setdefault("state", {})
         state["principal"] = None
         bearer, cookie = bearer_of(request), session_cookie(request, self._access.public_url)
         try:
-            state["principal"] = await self._who(cookie, bearer, is_use=request.scope["path"] != _STREAM)
+            state["principal"] = await self._who(cookie, bearer, is_use=path != _STREAM)
         except StateError as error:
             if rule == PUBLIC:
                 return None
@@ -96,7 +98,7 @@ class Admission:
 
     def _needs_proof(self, request: Request, cookie: str | None) -> bool:
         """Forms are sent by pages of ours only, the one that logs in too: or others could log a visitor in as them."""
-        is_form = not request.scope["path"].startswith("/api/")
+        is_form = not path_in_app(request.scope).startswith("/api/")
         return self._access.is_required and request.method not in _SAFE and (cookie is not None or is_form)
 
     def _not_for(self, request: Request, principal: Principal | None, rule: Rule | None) -> Response | None:
@@ -123,7 +125,7 @@ class Admission:
     def _log_in_first(self, request: Request) -> Response:
         if request.method in _SAFE and wants_page(request):
             here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-            return RedirectResponse(f"/login?{urlencode({'back': here})}", 303)
+            return RedirectResponse(at_server(request, f"/login?{urlencode({'back': here})}"), 303)
         detail = "Send a token: `authorization: Bearer onejob_api_...`; with the command line, set ONEJOB_TOKEN."
         return self._say(request, 401, "Who are you?", detail, _CHALLENGE)
 
@@ -134,7 +136,7 @@ class Admission:
 
     def _while_let_in(self, request: Request, send: Send) -> Send:
         """The stream of news does not end by itself: each of its pieces is for whoever is still let in."""
-        if request.scope["path"] != _STREAM or not self._access.is_required:
+        if path_in_app(request.scope) != _STREAM or not self._access.is_required:
             return send
         bearer = bearer_of(request)
         cookie = session_cookie(request, self._access.public_url)

@@ -21,6 +21,7 @@ from onejob.web.messages import message
 from onejob.web.pages import account, audit, customer_routes, error_routes, history, login, outcome_routes, routes
 from onejob.web.pages.data import PageData
 from onejob.web.pages.product import ProductData
+from onejob.web.places import AtPublicUrl, path_in_app
 from onejob.web.security import Guard, known_hosts
 from onejob.web.services import Services
 
@@ -67,14 +68,16 @@ def build(
     app.add_middleware(HeadAsGet)
     if access is not None:
         app.add_middleware(Admission, access=access, page_data=data)
-    app.add_middleware(Guard, is_known=is_known, public_url=access.public_url if access else None)
+    public_url = access.public_url if access else None
+    app.add_middleware(Guard, is_known=is_known, public_url=public_url)
+    app.add_middleware(AtPublicUrl, public_url=public_url)
     return app
 
 
 async def _not_found(request: Request, error: Exception) -> Response:
     """A page for people, problem+json for programs."""
     detail = error.detail if isinstance(error, HTTPException) else "There is nothing at this address."
-    if request.url.path in _TELEMETRY:
+    if path_in_app(request.scope) in _TELEMETRY:
         detail = "This port has the pages and the API. Telemetry goes to the port for OTLP/HTTP, 4318 unless changed."
     return message(request, 404, "Not found", "There is nothing at this address." if detail == "Not Found" else detail)
 

@@ -6,8 +6,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from onejob.web.pages.data import PageData
-from onejob.web.pages.render import render
-from onejob.web.who import logged_in_user
+from onejob.web.pages.frame import framed
 
 
 def message(
@@ -24,9 +23,7 @@ def message(
         problem = {"title": title, "status": status, "detail": detail}
         return JSONResponse(problem, status, headers, media_type="application/problem+json")
     now = (data or request.app.state.page_data).now()
-    here, who = request.url.path, logged_in_user(request)
-    html = render("message.html", now=now, theme="", here=here, who=who, title=detail, back="/deployments")
-    return HTMLResponse(html, status, headers)
+    return HTMLResponse(framed(request, "message.html", now, title=detail, back="/deployments"), status, headers)
 
 
 def wants_page(request: Request) -> bool:

@@ -4,6 +4,8 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from onejob.web.places import origin_of
+
 _OF_PROXIES = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 
 
@@ -25,7 +27,7 @@ def is_ours(request: Request, public_url: str | None) -> bool:
     if site is not None:
         return site == "same-origin"
     origin = request.headers.get("origin", "")
-    if public_url is not None and origin == public_url:
+    if public_url is not None and origin == origin_of(public_url):
         return True  # also where a proxy says another `Host`
     try:
         name = urlsplit(origin).netloc

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from onejob.config import is_loopback
+from onejob.web.places import origin_of
 
 _HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -46,7 +47,7 @@ class Guard:
     ) -> None:
         self._app = app
         self._is_known = is_known
-        self._public_url = public_url
+        self._public_origin = origin_of(public_url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -59,7 +60,7 @@ class Guard:
                 message["headers"] = [*message["headers"], *(pair for pair in _RAW if pair[0] not in present)]
             await send(message)
 
-        if scope["method"] not in _SAFE and is_foreign(scope["headers"], self._public_url):
+        if scope["method"] not in _SAFE and is_foreign(scope["headers"], self._public_origin):
             await _refuse(guarded)
             return
         host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
@@ -69,16 +70,16 @@ class Guard:
         await self._app(scope, receive, guarded)
 
 
-def is_foreign(headers: Iterable[tuple[bytes, bytes]], public_url: str | None = None) -> bool:
+def is_foreign(headers: Iterable[tuple[bytes, bytes]], public_origin: str | None = None) -> bool:
     """Whether a browser says that the request comes from another origin; tools send neither header.
 
-    A proxy may say another `Host` than browsers do: our `public_url` is no other origin.
+    A proxy may say another `Host` than browsers do: our `public_origin` is no other.
     """
     sent = {name: value.decode("latin-1") for name, value in headers}
     if sent.get(b"sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         return True
     origin = sent.get(b"origin")
-    if origin is None or origin == public_url:
+    if origin is None or origin == public_origin:
         return False
     try:
         return urlsplit(origin).netloc != sent.get(b"host")

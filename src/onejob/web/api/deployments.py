@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from onejob.changes.errors import UnknownDeploymentError
 from onejob.state.deployments import DeploymentRecord
@@ -22,6 +22,7 @@ from onejob.web.api.schemas import (
 )
 from onejob.web.asked import By, Uses
 from onejob.web.caller import Caller
+from onejob.web.places import at
 from onejob.web.recomputing import recomputed
 from onejob.web.services import Services
 
@@ -40,7 +41,7 @@ UNKNOWN: Responses = {404: {"model": Problem, "description": "No deployment has 
         400: {"model": Problem},
     },
 )
-def report(body: StartBody, services: Uses, by: By) -> Response:
+def report(request: Request, body: StartBody, services: Uses, by: By) -> Response:
     """Report that a version starts to be deployed. Reporting the same start again changes nothing but what is added."""
     by.check(body.service)
     actor = by.actor(body.actor, "")
@@ -48,7 +49,7 @@ def report(body: StartBody, services: Uses, by: By) -> Response:
     with by.doing("deployment.report", f"{body.service} {body.version}", actor=actor or None):
         reported = services.reports.report(told, services.clock())
     document = record_document(record_of(services, by, reported.deployment.id), services.clock())
-    location = {"location": f"/api/v1/deployments/{reported.deployment.id}"}
+    location = {"location": at(request, f"/api/v1/deployments/{reported.deployment.id}")}
     return answer(document, 201 if reported.is_new else 200, headers=location)
 
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from onejob.changes.texts import read_name
 from onejob.changes.times import read_moment
@@ -20,6 +20,7 @@ from onejob.web.api.problems import ProblemRoute, Responses
 from onejob.web.api.requests import BacktestBody, CalibrationBody
 from onejob.web.api.schemas import BacktestDocument, CalibrationsDocument, JobDocument, Problem
 from onejob.web.asked import By, Uses
+from onejob.web.places import at
 from onejob.web.services import Services
 
 router = APIRouter(prefix="/api/v1", tags=["history"], route_class=ProblemRoute, responses={422: {"model": Problem}})
@@ -28,7 +29,7 @@ _BUSY: Responses = {409: {"model": Problem, "description": "Another replay is at
 
 
 @router.post("/backtests", status_code=202, responses={202: {"model": JobDocument}, **_BUSY})
-def start_backtest(body: BacktestBody, services: Uses, by: By) -> Response:
+def start_backtest(request: Request, body: BacktestBody, services: Uses, by: By) -> Response:
     """Judge every deployment of a time again, as it would have been judged live."""
     now = services.clock()
     since = read_moment(body.since, "since", now).at if body.since is not None else now - timedelta(days=30)
@@ -36,7 +37,7 @@ def start_backtest(body: BacktestBody, services: Uses, by: By) -> Response:
     names = tuple(read_name(name, "services") for name in body.services)
     with by.doing("backtest.start", ", ".join(names) or "all services"):
         job = _history(services).start_backtest(since, until, names)
-    return answer(job_document(job), 202, headers={"location": f"/api/v1/backtests/{job.id}"})
+    return answer(job_document(job), 202, headers={"location": at(request, f"/api/v1/backtests/{job.id}")})
 
 
 @router.get("/backtests/{backtest_id}", responses={200: {"model": BacktestDocument}, **_UNKNOWN})

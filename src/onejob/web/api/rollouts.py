@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Response
+from fastapi import APIRouter, Body, Request, Response
 
 from onejob.act.controller import RolloutController
 from onejob.act.errors import PlanError, RolloutRefusedError, RolloutUnknownError
@@ -16,6 +16,7 @@ from onejob.web.api.requests import CommandBody, RolloutBody, StepBody
 from onejob.web.api.schemas import Problem, RolloutDocument
 from onejob.web.asked import By, Uses
 from onejob.web.caller import Caller
+from onejob.web.places import at
 from onejob.web.services import Services
 
 router = APIRouter(
@@ -26,7 +27,7 @@ _REFUSED: Responses = {409: {"model": Problem, "description": "It does not fit w
 
 
 @router.post("", status_code=201, responses={201: {"model": RolloutDocument}, **_UNKNOWN, **_REFUSED})
-def start(body: RolloutBody, services: Uses, by: By) -> Response:
+def start(request: Request, body: RolloutBody, services: Uses, by: By) -> Response:
     """Let onejob move the traffic of a deployment, step by step, as its verdict allows."""
     controller = _controller(services)
     deployment = services.deployments.get(body.deployment_id)
@@ -45,7 +46,8 @@ def start(body: RolloutBody, services: Uses, by: By) -> Response:
             force=body.force,
         )
     services.events.publish(body.deployment_id, "rollout")
-    return answer(_document(services, rollout), 201, headers={"location": f"/api/v1/rollouts/{rollout.id}"})
+    location = {"location": at(request, f"/api/v1/rollouts/{rollout.id}")}
+    return answer(_document(services, rollout), 201, headers=location)
 
 
 @router.get("/{rollout_id}", responses={200: {"model": RolloutDocument}, **_UNKNOWN})

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from onejob.access.errors import AccessError, BadRequestError
@@ -15,6 +15,7 @@ from onejob.web.caller import Caller
 from onejob.web.pages.access_parts import logged_in, logged_out
 from onejob.web.pages.forms import form_of
 from onejob.web.pages.routes import Data, show
+from onejob.web.places import see_other
 from onejob.web.services import Services
 
 router = APIRouter(include_in_schema=False)
@@ -40,7 +41,7 @@ async def change_password(request: Request, data: Data, services: Uses, by: By) 
             now = services.access.accounts.change_password(
                 user_id, form.get("old", ""), form.get("password", ""), by.source
             )
-        return logged_in(RedirectResponse("/account", 303), request, services, now)
+        return logged_in(see_other(request, "/account"), request, services, now)
 
     return await run_in_threadpool(_or_say, request, data, services, by, attempt)
 
@@ -50,7 +51,7 @@ def log_out_everywhere(request: Request, services: Uses, by: By) -> Response:
     """All sessions, this one too."""
     with by.doing("logout.everywhere", by.principal.name):
         services.access.accounts.sessions.end_all(by.principal.user_id or "")
-    return logged_out(RedirectResponse("/login", 303), request, services)
+    return logged_out(see_other(request, "/login"), request, services)
 
 
 @router.post("/account/tokens")
@@ -74,7 +75,7 @@ def revoke_token(request: Request, data: Data, services: Uses, by: By, token_id:
     def attempt() -> Response:
         with by.doing("token.revoke", token_id):
             services.access.book.revoke(token_id, by.principal)
-        return RedirectResponse("/account", 303)
+        return see_other(request, "/account")
 
     return _or_say(request, data, services, by, attempt)
 

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, Response, StreamingResponse
 
 from onejob.state.errors import BadCursorError, NotFoundError
 from onejob.web.caller import caller_of
 from onejob.web.pages import downloads, error, error_filters, errors
 from onejob.web.pages.data import PageData
 from onejob.web.pages.routes import Data, show
+from onejob.web.places import see_other
 
 _ROWS = 50
 _CSV = downloads.CSV
@@ -54,7 +55,7 @@ def resolve(request: Request, data: Data, error_id: str, in_next_version: bool =
         actor, when = by.actor(None, "web page"), "in the next version" if in_next_version else ""
         with by.doing("error.resolve", error_id, when, actor):
             data.errors.resolve(error_id, actor, in_next_version=in_next_version)
-        return RedirectResponse(error_filters.error_link(error_id), 303)
+        return see_other(request, error_filters.error_link(error_id))
 
     return _known(request, data, said)
 
@@ -68,7 +69,7 @@ def reopen(request: Request, data: Data, error_id: str) -> Response:
         actor = by.actor(None, "web page")
         with by.doing("error.reopen", error_id, actor=actor):
             data.errors.reopen(error_id, actor)
-        return RedirectResponse(error_filters.error_link(error_id), 303)
+        return see_other(request, error_filters.error_link(error_id))
 
     return _known(request, data, said)
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from fastapi import APIRouter, HTTPException, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 
 from onejob.history.errors import HistoryError
 from onejob.web.caller import caller_of
@@ -11,6 +11,7 @@ from onejob.web.pages import backtest
 from onejob.web.pages.data import CommandRefused
 from onejob.web.pages.forms import form_of
 from onejob.web.pages.routes import Data, show
+from onejob.web.places import see_other
 
 router = APIRouter(include_in_schema=False)
 
@@ -35,7 +36,7 @@ async def start(request: Request, data: Data) -> Response:
         refused = show(request, data, "message.html", title=str(error), back="/backtest")
         refused.status_code = 409
         return refused
-    return RedirectResponse("/backtest", 303)
+    return see_other(request, "/backtest")
 
 
 @router.get("/backtest/{backtest_id}.html")

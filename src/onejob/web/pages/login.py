@@ -14,8 +14,9 @@ from onejob.web.asked import By, Uses
 from onejob.web.caller import source_of
 from onejob.web.cookies import leaving_cookie, session_cookie, set_leaving
 from onejob.web.pages.access_parts import logged_in, logged_out
-from onejob.web.pages.forms import form_of, local
+from onejob.web.pages.forms import back_to, form_of, local
 from onejob.web.pages.routes import Data, show
+from onejob.web.places import see_other, url_of
 from onejob.web.services import Services
 from onejob.web.who import principal_of
 
@@ -30,17 +31,17 @@ _BACK = "/login/provider/back"
 @router.get("/login")
 def login(request: Request, data: Data, services: Uses) -> Response:
     """The form; nothing to do for who is in already."""
-    back = local(request.query_params.get("back", "/"))
+    back = request.query_params.get("back")
     if not services.access.is_required or principal_of(request) is not None:
-        return RedirectResponse(back, 303)
-    return _form(request, data, services, back)
+        return back_to(request, back)
+    return _form(request, data, services, local(request, back))
 
 
 @router.post("/login")
 async def log_in(request: Request, data: Data, services: Uses) -> Response:
     """A name and a password."""
     form = await form_of(request)
-    back, name = local(form.get("back", "/")), form.get("name", "")
+    back, name = local(request, form.get("back")), form.get("name", "")
     before = session_cookie(request, services.access.public_url)
 
     def attempt() -> LoggedIn:
@@ -52,10 +53,10 @@ async def log_in(request: Request, data: Data, services: Uses) -> Response:
 @router.get("/login/provider")
 def leave(request: Request, data: Data, services: Uses) -> Response:
     """To the provider."""
-    back = local(request.query_params.get("back", "/"))
+    back = local(request, request.query_params.get("back"))
     try:
         services.access.provider_tries.take("leave", source_of(request))
-        leaving = _provider(services).leave(_redirect_uri(request, services), back)
+        leaving = _provider(services).leave(_redirect_uri(request), back)
     except TooManyTriesError as error:
         return _form(request, data, services, back, str(error), 429)
     except ProviderError as error:
@@ -71,7 +72,7 @@ def arrive(request: Request, data: Data, services: Uses) -> Response:
     state, code = request.query_params.get("state", ""), request.query_params.get("code", "")
     mine = leaving_cookie(request, services.access.public_url) or ""
     before = session_cookie(request, services.access.public_url)
-    back = "/"
+    back = local(request, None)
 
     def attempt() -> LoggedIn:
         nonlocal back
@@ -80,7 +81,7 @@ def arrive(request: Request, data: Data, services: Uses) -> Response:
             raise ProviderError("The provider did not log you in: log in again.")
         if not state or not hmac.compare_digest(state.encode(), mine.encode()):
             raise ProviderError("This login was begun in another browser: log in again.")
-        user, back = _provider(services).arrive(code, state, _redirect_uri(request, services))
+        user, back = _provider(services).arrive(code, state, _redirect_uri(request))
         return services.access.accounts.begin(user, source_of(request), before)
 
     response = _let_in(request, data, services, attempt, "", lambda: back)
@@ -112,7 +113,7 @@ async def choose_password(request: Request, data: Data, services: Uses, by: By) 
         services.record(
             actor=now.user.name, action="password.set", object=now.user.name, source=by.source, detail="by link"
         )
-        return logged_in(RedirectResponse("/", 303), request, services, now)
+        return logged_in(see_other(request, "/"), request, services, now)
 
     return await run_in_threadpool(attempt)
 
@@ -124,7 +125,7 @@ def log_out(request: Request, services: Uses, by: By) -> Response:
     if principal is not None and principal.session_hash is not None:
         with by.doing("logout", principal.name):
             services.access.accounts.sessions.end(principal.session_hash)
-    return logged_out(RedirectResponse("/login", 303), request, services)
+    return logged_out(see_other(request, "/login"), request, services)
 
 
 def _let_in(
@@ -178,5 +179,5 @@ def _provider(services: Services) -> "Provider":
     return services.access.provider
 
 
-def _redirect_uri(request: Request, services: Services) -> str:
-    return (services.access.public_url or str(request.base_url).rstrip("/")) + _BACK
+def _redirect_uri(request: Request) -> str:
+    return url_of(request) + _BACK

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from fastapi import APIRouter, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
 from onejob.model.access import Role
@@ -18,6 +18,7 @@ from onejob.web.caller import Caller
 from onejob.web.pages import outcomes
 from onejob.web.pages.forms import form_of
 from onejob.web.pages.routes import Data, show
+from onejob.web.places import see_other
 from onejob.web.services import Services
 
 router = APIRouter(include_in_schema=False)
@@ -45,7 +46,7 @@ async def add(request: Request, data: Data, services: Uses, by: By) -> Response:
         kpi = outcomes.kpi_of_form(form)
         with by.doing("kpi.create", kpi.name, said_of(kpi)):
             services.outcomes.add_kpi(kpi, by.principal.name)
-        return RedirectResponse(outcomes.kpi_link(kpi.name), 303)
+        return see_other(request, outcomes.kpi_link(kpi.name))
 
     def again(error: str) -> Response:
         return _list(request, data, services, by, form=form, error=error)
@@ -54,9 +55,9 @@ async def add(request: Request, data: Data, services: Uses, by: By) -> Response:
 
 
 @router.get("/settings/kpi-preview")
-def looked() -> Response:
+def looked(request: Request) -> Response:
     """Whoever comes back to what a form was answered with, such as after switching to dark."""
-    return RedirectResponse(_LIST, 303)
+    return see_other(request, _LIST)
 
 
 @router.post("/settings/kpi-preview")
@@ -89,7 +90,7 @@ async def change(request: Request, data: Data, services: Uses, by: By, name: str
         kpi = outcomes.kpi_of_form({**form, "name": name})
         with by.doing("kpi.change", kpi.name, said_of(kpi)):
             services.outcomes.change_kpi(kpi, by.principal.name)
-        return RedirectResponse(outcomes.kpi_link(kpi.name), 303)
+        return see_other(request, outcomes.kpi_link(kpi.name))
 
     def again(error: str) -> Response:
         return _kpi_page(request, data, services, by, name, form=form, error=error)
@@ -105,7 +106,7 @@ def remove(request: Request, data: Data, services: Uses, by: By, name: str) -> R
         known = services.outcomes.kpi(name)
         with by.doing("kpi.delete", name, said_of(known.kpi)):
             services.outcomes.remove_kpi(name)
-        return RedirectResponse(_LIST, 303)
+        return see_other(request, _LIST)
 
     return _or_say(attempt, lambda error: _kpi_page(request, data, services, by, name, error=error))
 
@@ -119,7 +120,7 @@ async def add_tolerance(request: Request, data: Data, services: Uses, by: By) ->
         told = outcomes.tolerance_of_form(form)
         with by.doing("tolerance.create", told.signal, said_of(told)):
             services.outcomes.add_tolerance(told, by.principal.name)
-        return RedirectResponse(f"{_LIST}#tolerances", 303)
+        return see_other(request, f"{_LIST}#tolerances")
 
     def again(error: str) -> Response:
         return _list(request, data, services, by, tolerance=form, error=error)
@@ -143,7 +144,7 @@ async def change_tolerance(request: Request, data: Data, services: Uses, by: By,
         services.outcomes.tolerance(tolerance_id)
         with by.doing("tolerance.change", tolerance_id, said_of(told)):
             services.outcomes.change_tolerance(tolerance_id, told, by.principal.name)
-        return RedirectResponse(f"{_LIST}#tolerances", 303)
+        return see_other(request, f"{_LIST}#tolerances")
 
     def again(error: str) -> Response:
         return _tolerance_page(request, data, services, by, tolerance_id, form=form, error=error)
@@ -159,7 +160,7 @@ def remove_tolerance(request: Request, data: Data, services: Uses, by: By, toler
         known = services.outcomes.tolerance(tolerance_id)
         with by.doing("tolerance.delete", tolerance_id, said_of(known.tolerance)):
             services.outcomes.remove_tolerance(tolerance_id)
-        return RedirectResponse(f"{_LIST}#tolerances", 303)
+        return see_other(request, f"{_LIST}#tolerances")
 
     return _or_say(attempt, lambda error: _tolerance_page(request, data, services, by, tolerance_id, error=error))
 

@@ -5,7 +5,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from onejob import __version__, words
@@ -22,6 +23,18 @@ def visible(value: Any) -> Any:
     if isinstance(value, str) and not isinstance(value, Markup):
         return _INVISIBLE.sub("\ufffd", value)
     return "" if value is None else value
+
+
+@pass_context
+def at(context: Context, address: str) -> str:
+    """One of the application's addresses, as browsers find it."""
+    return f"{context['root']}{address}"
+
+
+@pass_context
+def at_server(context: Context, address: str) -> str:
+    """The same of the server's addresses, which no project has."""
+    return f"{context['server_root']}{address}"
 
 
 def _environment() -> Environment:
@@ -42,6 +55,8 @@ def _environment() -> Environment:
         "plural": words.plural,
         "n": number,
         "shorten": words.shorten,
+        "at": at,
+        "at_server": at_server,
     }
     environment.globals |= {
         "onejob_version": __version__,
@@ -50,6 +65,9 @@ def _environment() -> Environment:
         "ranges": filters.RANGES,
         "verdicts": filters.VERDICTS,
         "who": None,  # who is logged in; nobody, where nobody has to
+        "root": "",  # a file that needs no server is below nothing
+        "server_root": "",
+        "project": None,
     }
     return environment
 

@@ -29,11 +29,11 @@ from onejob.web.pages import (
 from onejob.web.pages import deployment as deployment_view
 from onejob.web.pages.data import CommandRefused, PageData
 from onejob.web.pages.evidence import Choice
+from onejob.web.pages.frame import THEMES, framed, theme_of
 from onejob.web.pages.render import render
-from onejob.web.who import logged_in_user
+from onejob.web.places import see_other, url_of
 
 _ROWS = 25
-_THEMES = {"": "dark", "dark": "light", "light": ""}
 _CSV = downloads.CSV
 
 router = APIRouter(include_in_schema=False)
@@ -48,16 +48,9 @@ def page_data(request: Request) -> PageData:
 Data = Annotated[PageData, Depends(page_data)]
 
 
-def _theme(request: Request) -> str:
-    theme = request.cookies.get("theme", "")
-    return theme if theme in _THEMES else ""
-
-
 def show(request: Request, data: PageData, template: str, **values: object) -> HTMLResponse:
     """The rendered template."""
-    here = str(request.url.path)
-    html = render(template, now=data.now(), theme=_theme(request), here=here, who=logged_in_user(request), **values)
-    return HTMLResponse(html, headers={"cache-control": "no-cache"})
+    return HTMLResponse(framed(request, template, data.now(), **values), headers={"cache-control": "no-cache"})
 
 
 @router.get("/")
@@ -83,7 +76,7 @@ def deployments(request: Request, data: Data) -> HTMLResponse:
 def _nothing_yet(request: Request, data: PageData) -> HTMLResponse:
     telemetry = data.telemetry()
     language = request.query_params.get("language", "python")
-    base = str(request.base_url).rstrip("/")
+    base = url_of(request)
     service = telemetry.services[0] if telemetry.services else "checkout"
     return show(
         request,
@@ -212,7 +205,7 @@ def rollout_command(
     except CommandRefused as refusal:
         return _refused(request, data, deployment_id, refusal)
     said = "given_up" if router_is_gone else command
-    return RedirectResponse(filters.deployment_link(deployment_id, said=said), 303)
+    return see_other(request, filters.deployment_link(deployment_id, said=said))
 
 
 def _refused(request: Request, data: PageData, deployment_id: str, refusal: CommandRefused) -> HTMLResponse:
@@ -229,14 +222,14 @@ def recompute(request: Request, data: Data, deployment_id: str) -> Response:
         said = "same" if data.recompute(deployment_id) else "differs"
     except CommandRefused as refusal:
         return _refused(request, data, deployment_id, refusal)
-    return RedirectResponse(filters.deployment_link(deployment_id, said=said) + "#sure", 303)
+    return see_other(request, filters.deployment_link(deployment_id, said=said) + "#sure")
 
 
 @router.post("/theme")
 def theme(request: Request) -> RedirectResponse:
     """Automatic, dark, light, and around again; scripts set the same cookie without asking."""
-    following = _THEMES[_theme(request)]
-    response = RedirectResponse(forms.local(request.query_params.get("back", "/")), 303)
+    following = THEMES[theme_of(request)]
+    response = forms.back_to(request, request.query_params.get("back"))
     response.set_cookie("theme", following, max_age=31_536_000, samesite="strict")
     return response
 

@@ -15,8 +15,8 @@ export function listenToKeys() {
       return;
     }
     const wish = { "/": search, j: () => step(1), k: () => step(-1), "?": () => dialog.showModal(), t: toggleTheme }[event.key];
-    const page = before === "g" && { d: "/deployments", e: "/errors", c: "/customers" }[event.key];
-    if (page) location.assign(page);
+    const link = before === "g" && document.querySelector(`[data-go="${CSS.escape(event.key)}"]`);
+    if (link) link.click();
     else if (wish && !dialog.open) {
       event.preventDefault();
       wish();

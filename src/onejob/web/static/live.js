@@ -12,7 +12,7 @@ export function keepLive(afterSwap) {
   const watch = document.body.dataset.watch;
   if (watch === undefined) return;
   const state = document.querySelector("[data-live-state]");
-  const source = new EventSource(`/events${watch ? `?${watch}` : ""}`);
+  const source = new EventSource(watch);
   const show = (isLive) => {
     state.toggleAttribute("data-off", !isLive);
     state.textContent = isLive ? "live" : "offline";
