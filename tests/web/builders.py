@@ -11,6 +11,7 @@ from typing import Any
 from onejob.history.errors import HistoryBusyError
 from onejob.history.jobs import Job
 from onejob.known.catalogue import Detail, Listed
+from onejob.model.access import Principal
 from onejob.model.backtest import Backtest, BacktestedDeployment, Saved
 from onejob.model.complaint import Complaint
 from onejob.model.customer import ComparedCustomers, CustomerHistory
@@ -40,7 +41,7 @@ from onejob.state.paging import Page
 from onejob.state.timeline import Mark
 from onejob.store.rollup import SeriesPoint
 from onejob.store.sessions import Sessions
-from onejob.web.pages.data import Command, CommandRefused, Telemetry
+from onejob.web.pages.data import Command, CommandRefused, SeenProject, Telemetry
 
 NOW = datetime(2026, 11, 24, 14, 15, tzinfo=UTC)
 START = datetime(2026, 11, 24, 14, 2, tzinfo=UTC)
@@ -427,6 +428,7 @@ class Lists:
         self.compared: ComparedCustomers | None = None
         self.served: CustomerHistory | None = None
         self.complained: list[Complaint] = []
+        self.seen_projects: list[SeenProject] = []
 
     def change(self, record: DeploymentRecord) -> None:
         """Add or replace a deployment and tell everyone."""
@@ -524,6 +526,9 @@ class Lists:
     @property
     def errors(self) -> "ErrorLists":
         return self.known
+
+    def projects(self, who: Principal | None) -> list[SeenProject]:
+        return self.seen_projects
 
     def follow(self, heartbeat_s: float) -> AsyncIterator[Event | None]:
         return self.events.follow(heartbeat_s)

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 from onejob.history.jobs import Job
 from onejob.known.catalogue import Detail, Listed
+from onejob.model.access import Principal
 from onejob.model.backtest import Backtest
 from onejob.model.complaint import Complaint
 from onejob.model.customer import ComparedCustomers, CustomerHistory
@@ -37,6 +38,15 @@ class Telemetry:
     services: Sequence[str]
     otlp_grpc: str
     otlp_http: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenProject:
+    """A project that somebody may see; its addresses begin with `root`, empty or `/p/shop`, below the server."""
+
+    name: str
+    root: str
+    is_current: bool
 
 
 class CommandRefused(Exception):  # noqa: N818
@@ -123,6 +133,9 @@ class PageData(Protocol):
     @property
     def errors(self) -> ErrorData:
         """What is known of errors and log messages."""
+
+    def projects(self, who: Principal | None) -> Sequence[SeenProject]:
+        """Those that whoever asks may see, `default` first. None of them are worth showing if there is one only."""
 
     def follow(self, heartbeat_s: float) -> AsyncIterator[Event | None]:
         """What changes from now on; None every `heartbeat_s` without news."""

@@ -1,9 +1,11 @@
 """What every page is given, whatever it shows: who asks, where it is, and how it looks."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from starlette.requests import Request
 
+from onejob.web.pages.data import SeenProject
 from onejob.web.pages.render import render
 from onejob.web.places import project_of, root_of, server_root_of, without
 from onejob.web.who import logged_in_user
@@ -11,17 +13,32 @@ from onejob.web.who import logged_in_user
 THEMES = {"": "dark", "dark": "light", "light": ""}
 
 
-def framed(request: Request, template: str, now: datetime, **values: object) -> str:
+# By the first part of the address of a page: where another project has one like it.
+_SAME_KIND = {
+    "deployments": "/deployments",
+    "errors": "/errors",
+    "customers": "/customers",
+    "backtest": "/backtest",
+    "settings": "/settings/kpis",
+}
+
+
+def framed(
+    request: Request, template: str, now: datetime, projects: Sequence[SeenProject] = (), **values: object
+) -> str:
     """The rendered template."""
     root = root_of(request.scope)
+    here = without(request.url.path, root)
     return render(
         template,
         now=now,
         theme=theme_of(request),
-        here=without(request.url.path, root),
+        here=here,
         root=root,
         server_root=server_root_of(request.scope),
         project=project_of(request.scope),
+        projects=projects,
+        same_kind=_SAME_KIND.get(here.split("/")[1], "/"),
         who=logged_in_user(request),
         **values,
     )

@@ -11,6 +11,7 @@ from onejob.act.errors import ActError
 from onejob.customers.service import SERVED
 from onejob.history.jobs import Job
 from onejob.known.catalogue import Catalogue
+from onejob.model.access import Principal
 from onejob.model.backtest import Backtest
 from onejob.model.complaint import Complaint
 from onejob.model.customer import ComparedCustomers, CustomerHistory
@@ -24,7 +25,7 @@ from onejob.store.errors import StoreError
 from onejob.store.rollup import SeriesPoint
 from onejob.store.sessions import Sessions, read_sessions
 from onejob.verdict.signals import EVERYWHERE
-from onejob.web.pages.data import Command, CommandRefused, Records, Telemetry
+from onejob.web.pages.data import Command, CommandRefused, Records, SeenProject, Telemetry
 from onejob.web.recomputing import recomputed
 from onejob.web.services import Services
 
@@ -217,6 +218,9 @@ class ProductData:
     @property
     def errors(self) -> Catalogue:
         return self._services.errors
+
+    def projects(self, who: Principal | None) -> Sequence[SeenProject]:
+        return ()
 
     def follow(self, heartbeat_s: float) -> AsyncIterator[Event | None]:
         return self._services.events.follow(heartbeat_s)

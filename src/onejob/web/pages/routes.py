@@ -32,6 +32,7 @@ from onejob.web.pages.evidence import Choice
 from onejob.web.pages.frame import THEMES, framed, theme_of
 from onejob.web.pages.render import render
 from onejob.web.places import see_other, url_of
+from onejob.web.who import principal_of
 
 _ROWS = 25
 _CSV = downloads.CSV
@@ -50,7 +51,9 @@ Data = Annotated[PageData, Depends(page_data)]
 
 def show(request: Request, data: PageData, template: str, **values: object) -> HTMLResponse:
     """The rendered template."""
-    return HTMLResponse(framed(request, template, data.now(), **values), headers={"cache-control": "no-cache"})
+    projects = data.projects(principal_of(request))
+    html = framed(request, template, data.now(), projects, **values)
+    return HTMLResponse(html, headers={"cache-control": "no-cache"})
 
 
 @router.get("/")

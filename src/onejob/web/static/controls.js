@@ -31,6 +31,23 @@ export function submitOnChoice() {
   });
 }
 
+/** A menu closes when something else is wished for; without script only its own button closes it. */
+export function closeMenus() {
+  const opened = () => [...document.querySelectorAll("details[data-menu][open]")];
+  const closeOthers = (event) => {
+    for (const menu of opened()) menu.open = menu.contains(event.target);
+  };
+  addEventListener("click", closeOthers);
+  addEventListener("focusin", closeOthers);
+  addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    for (const menu of opened()) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    }
+  });
+}
+
 export function offerCopies() {
   for (const button of document.querySelectorAll("[data-copy][hidden]")) {
     button.hidden = false;
