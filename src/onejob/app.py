@@ -146,7 +146,7 @@ def run(settings: Settings, stack: ExitStack, *, new_admin_link: bool = False) -
     stack.callback(database.close)
     database.migrate()
     access = Access(settings, database, utc_now)
-    intake = Intake(settings, engine, _ingest_gate(settings, access, stack))
+    intake = Intake(settings, engine, _ingest_gate(access, stack))
     stack.callback(intake.stop)
     services = _services(settings, engine, database, intake, access, stack)
     intake.start()
@@ -156,9 +156,7 @@ def run(settings: Settings, stack: ExitStack, *, new_admin_link: bool = False) -
     return services
 
 
-def _ingest_gate(settings: Settings, access: Access, stack: ExitStack) -> IngestGate | None:
-    if not settings.require_ingest_tokens:
-        return None
+def _ingest_gate(access: Access, stack: ExitStack) -> IngestGate:
     access.ingest.start()
     stack.callback(access.ingest.stop)
     return access.ingest

@@ -126,7 +126,8 @@ class Settings(BaseSettings):
         2 * 2**30,
         gt=0,
         le=2**60,
-        description="Spool size at which intake answers `try again later` instead of accepting more.",
+        description="Spool size at which intake answers `try again later` instead of accepting more. Projects share "
+        "it: half of it is dealt out to them in equal parts, the other half is for whoever needs it first.",
     )
     min_free_disk_bytes: int = Field(
         256 * 2**20,
@@ -145,8 +146,8 @@ class Settings(BaseSettings):
     retry_digest_s: Seconds = Field(900.0, description="How long a retried request is recognised and not stored twice.")
     scrape_targets: tuple[ScrapeTarget, ...] = Field(
         (),
-        description="Pages of metrics to fetch: a JSON list of `{url, job, instance, interval_s, timeout_s, labels}`. "
-        "See [Metrics from Prometheus](how-to-prometheus.md).",
+        description="Pages of metrics to fetch: a JSON list of `{url, job, instance, interval_s, timeout_s, labels, "
+        "project}`. See [Metrics from Prometheus](how-to-prometheus.md).",
     )
     scrape_max_bytes: int = Field(
         8 * 2**20, gt=0, le=2**30, description="Largest such page, in bytes; a larger one counts as down."

@@ -19,9 +19,11 @@ from onejob.ingest import otlp_http
 from onejob.ingest.browsers import Browsers
 from onejob.ingest.counters import Counters
 from onejob.ingest.door import Door
+from onejob.ingest.doors import Doors as OpenDoors
 from onejob.ingest.http_server import HttpServer
 from onejob.ingest.otlp_grpc import GrpcServer
 from onejob.ingest.otlp_http import OtlpHttpApp
+from onejob.ingest.room import Room
 from onejob.ingest.spool import Spool, SpoolLimits
 from onejob.model.access import LOCAL, Role, TokenKind
 from onejob.state.database import Database
@@ -43,10 +45,11 @@ class Doors:
         self.spool = Spool(folder / "spool" / "spool.db", SpoolLimits(2**30, 0, 900.0))
         stack.callback(self.spool.close)
         self.counters = Counters()
-        door = Door(self.spool, self.counters, 2**20, self.gate)
-        self.grpc = GrpcServer(door, "127.0.0.1", 0)
+        doors = OpenDoors(2**20, self.counters, self.gate, needs_token=True)
+        doors.open("default", Door(self.spool, self.counters, Room(2**30).part(), 2**20))
+        self.grpc = GrpcServer(doors, "127.0.0.1", 0)
         stack.callback(self.grpc.stop)
-        self.http = HttpServer(Browsers(OtlpHttpApp(door), (), door.welcomes), "127.0.0.1", 0)
+        self.http = HttpServer(Browsers(OtlpHttpApp(doors), doors.welcomes), "127.0.0.1", 0)
         stack.callback(self.http.stop)
         self.grpc.start()
         self.http.start()

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import grpc
 import httpx
@@ -25,9 +26,15 @@ COUNTED = "SELECT sum(Count) AS n, sum(Zeros) + arraySum(mapValues(sumMap(Bucket
 
 
 class Clients:
-    """Threads that send new telemetry until told to stop. `pause_s` is between two requests of one of them."""
+    """Threads that send new telemetry until told to stop. `pause_s` is between two requests of one of them. Those of
+    another `project` send its token.
+    """
 
-    def __init__(self, grpc_port: int, http_port: int, *, timeout_s: float = 10.0, pause_s: float = 0.0) -> None:
+    def __init__(
+        self, grpc_port: int, http_port: int, *, timeout_s: float = 10.0, pause_s: float = 0.0, project: str = "default"
+    ) -> None:
+        self.project = project
+        self._headers = {} if project == "default" else {"authorization": f"Bearer onejob_{project}"}
         self._ports = (grpc_port, http_port)
         self._timeout_s, self._pause_s = timeout_s, pause_s
         self._stop = threading.Event()
@@ -79,13 +86,14 @@ class Clients:
     def _send_grpc(self, payload: bytes, method: str = EXPORT) -> bool:
         try:
             with grpc.insecure_channel(f"127.0.0.1:{self._ports[0]}") as channel:
-                channel.unary_unary(method)(payload, timeout=self._timeout_s)
+                channel.unary_unary(method)(payload, metadata=tuple(self._headers.items()), timeout=self._timeout_s)
         except grpc.RpcError:
             return False
         return True
 
     def _send_http(self, payload: bytes) -> bool:
-        url, media = f"http://127.0.0.1:{self._ports[1]}/v1/traces", {"content-type": "application/x-protobuf"}
+        url = f"http://127.0.0.1:{self._ports[1]}/v1/traces"
+        media = {"content-type": "application/x-protobuf"} | self._headers
         try:
             answer = httpx.post(url, content=payload, headers=media, timeout=self._timeout_s)
         except httpx.HTTPError:
@@ -95,16 +103,17 @@ class Clients:
 
 def lost_requests(server: ServerProcess, clients: Clients) -> int:
     """How many acknowledged requests are not stored. All others are, each once, in the tables and in the counts."""
-    wait_until(lambda: server.ask("spooled") == 0, "emptying the spool")
-    (spans,) = server.ask(STORED)
+    ask = partial(server.ask, project=clients.project)
+    wait_until(lambda: ask("spooled") == 0, "emptying the spool")
+    (spans,) = ask(STORED)
     assert spans["n"] == spans["ids"] == spans["entries"], "spans stored twice"
-    assert server.ask(COUNTED) == [{"n": spans["n"], "durations": spans["n"]}]
-    (logs,) = server.ask("SELECT count() AS n, uniqExact(Body) AS ids FROM otel_logs")
+    assert ask(COUNTED) == [{"n": spans["n"], "durations": spans["n"]}]
+    (logs,) = ask("SELECT count() AS n, uniqExact(Body) AS ids FROM otel_logs")
     assert logs["n"] == logs["ids"], "log records stored twice"
     names = "count() AS n, uniqExact(ResourceAttributes['name']) AS ids"
-    points = [server.ask(f"SELECT {names} FROM otel_metrics_{kind}")[0] for kind in POINTS]  # noqa: S608
+    points = [ask(f"SELECT {names} FROM otel_metrics_{kind}")[0] for kind in POINTS]  # noqa: S608
     assert all(found == {"n": points[0]["n"], "ids": points[0]["n"]} for found in points), points
-    assert server.ask("dead_letters") == 0
+    assert ask("dead_letters") == 0
     lost = (
         _whole(len(clients.sent_ids) - spans["n"], PER_REQUEST),
         _whole(len(clients.sent_logs) - logs["n"], PER_REQUEST),

@@ -1,10 +1,14 @@
-"""A spool, a flusher, and an engine that refuses what a test wants it to."""
+"""A spool, a flusher, an engine that refuses what a test wants it to; and doors that lead into one spool."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from onejob.ingest.counters import Counters
+from onejob.ingest.door import Door
+from onejob.ingest.doors import Doors
 from onejob.ingest.flusher import Flusher, FlushPolicy
+from onejob.ingest.room import Room
 from onejob.ingest.spool import Spool, SpoolLimits
 from onejob.store.errors import EngineUnavailable, QueryFailed
 
@@ -35,6 +39,14 @@ class FakeEngine:
 
     def is_up(self) -> bool:
         return not self.is_down
+
+
+def doors_to(spool: object, *, memory_bytes: int = 2**30) -> Doors:
+    """For requests of a mebibyte."""
+    counters = Counters()
+    doors, memory = Doors(2**20, counters), Room(memory_bytes, takes_one_always=True).part()
+    doors.open("default", Door(spool, counters, memory, 2**20))  # type: ignore[arg-type]
+    return doors
 
 
 @contextmanager

@@ -16,8 +16,6 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from onejob.ingest import otlp_grpc
-from onejob.ingest.counters import Counters
-from onejob.ingest.door import Door
 from onejob.ingest.otlp_grpc import GrpcServer
 from onejob.ingest.service import Intake
 from onejob.ingest.spool import Spool, SpoolLimits
@@ -25,6 +23,7 @@ from onejob.store.engine import Engine
 from otlp_builders import a_payload, a_service, a_span
 
 from .conftest import EXPORT, Export
+from .spools import doors_to
 from .waiting import counted, stored, wait_until
 
 
@@ -117,7 +116,7 @@ def test_other_protocols_on_the_grpc_port_do_no_harm(intake: Intake, export: Exp
 def a_server(tmp_path: Path, **limits: Any) -> Iterator[str]:
     """Its address."""
     with closing(Spool(tmp_path / "spool.db", SpoolLimits(2**30, 0, 900))) as spool:
-        server = GrpcServer(Door(spool, Counters(), 2**20), "127.0.0.1", 0, **limits)
+        server = GrpcServer(doors_to(spool), "127.0.0.1", 0, **limits)
         server.start()
         yield f"127.0.0.1:{server.port}"
         server.stop()
@@ -169,7 +168,7 @@ def test_a_disk_that_takes_too_long_is_unavailable_and_retried(monkeypatch: pyte
         def append(self, _payload: bytes, _items: int, **_options: object) -> "Future[bool]":
             return Future()
 
-    server = GrpcServer(Door(SlowSpool(), Counters(), 2**20), "127.0.0.1", 0)  # type: ignore[arg-type]
+    server = GrpcServer(doors_to(SlowSpool()), "127.0.0.1", 0)
     server.start()
     with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel, pytest.raises(grpc.RpcError) as refusal:
         channel.unary_unary(EXPORT)(a_payload(a_span()), timeout=10)

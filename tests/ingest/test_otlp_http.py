@@ -19,13 +19,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
-from onejob.ingest.counters import Counters
-from onejob.ingest.door import Door
 from onejob.ingest.otlp_http import OtlpHttpApp, Receive
 from onejob.ingest.service import Intake
 from onejob.store.engine import Engine
 from otlp_builders import a_payload, a_request, a_service, a_span
 
+from .spools import doors_to
 from .waiting import counted, stored, wait_until
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
@@ -257,7 +256,7 @@ def test_bodies_that_stop_midway_count_as_what_they_hold() -> None:
     async def run() -> None:
         nonlocal never
         never = asyncio.get_running_loop().create_future()
-        app = OtlpHttpApp(Door(None, Counters(), 2**20), max_held_bytes=150_000)  # type: ignore[arg-type]
+        app = OtlpHttpApp(doors_to(None, memory_bytes=150_000))
         scope = {"type": "http", "method": "POST", "path": "/v1/traces", "headers": [*_head(PROTOBUF)]}
 
         def half_sent() -> Receive:

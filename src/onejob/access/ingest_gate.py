@@ -1,4 +1,4 @@
-"""Which ingest tokens the doors for telemetry let in.
+"""Which ingest tokens the doors for telemetry let in, and to which project.
 
 Problem: a door that asks the database about every request is slow, and a flood of wrong tokens would be a flood of
 queries. Solution: all usable tokens are known by heart, and learnt anew every few seconds in a thread of its own; what
@@ -17,6 +17,7 @@ from onejob.state.errors import StateError
 from onejob.state.tokens import Tokens
 
 EVERY_S = 5.0
+_MARK = "onejob_"
 _log = logging.getLogger(__name__)
 
 
@@ -54,18 +55,24 @@ class IngestGate:
         except StateError as error:
             self._seldom.warning("tokens", "ingest tokens are as they were: %s", error)
 
-    def admits(self, authorization: str, origin: str | None) -> bool:
-        """Whether `Bearer onejob_ingest_...` may send telemetry; from a page (`origin`), if it is for that site."""
+    def has_token(self, authorization: str) -> bool:
+        """Whether a token of ours is meant, however wrong it is."""
+        return _MARK in authorization
+
+    def admits(self, authorization: str, origin: str | None) -> str | None:
+        """The project that `Bearer onejob_ingest_...` may send telemetry to; from a page (`origin`), if it is for that
+        site. None where it may not.
+        """
         scheme, _, text = authorization.partition(" ")
         if scheme.lower() != "bearer" or token_kind(text.strip()) is not TokenKind.INGEST:
-            return False
+            return None
         token = self._known.get(hash_of(text.strip()))
         if token is None or token.expires_at <= self._clock():
-            return False
+            return None
         if origin is not None and origin.lower() not in token.origins:
-            return False
+            return None
         self._used.add(token.id)
-        return True
+        return token.project
 
     def welcomes(self, origin: str) -> bool:
         """Whether any token is for the pages of this site: a browser asks that before it sends one."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,12 +39,11 @@ _PREFLIGHT = [
 class Browsers:
     """ASGI: the script for pages, and `app` for those origins that may send.
 
-    `origins` are as browsers write them; `welcomes` knows more of them, for which there are tokens.
+    `welcomes` knows them, as browsers write them.
     """
 
-    def __init__(self, app: App, origins: Collection[str], welcomes: Callable[[str], bool]) -> None:
+    def __init__(self, app: App, welcomes: Callable[[str], bool]) -> None:
         self._app = app
-        self._origins = frozenset(origins)
         self._welcomes = welcomes
         self._script = Script.read()
 
@@ -58,15 +57,12 @@ class Browsers:
             await self._app(scope, receive, send)
             return
         origin = said.decode("latin-1")
-        if not self._is_known(origin):
+        if not self._welcomes(origin):
             await _refuse(send, origin)
         elif scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
             await _answer(send, 204, [*_allowing(said), *_PREFLIGHT])
         else:
             await self._app(_as_of_a_program(scope, headers), receive, _telling(send, said))
-
-    def _is_known(self, origin: str) -> bool:
-        return origin in self._origins or is_of_this_machine(origin) or self._welcomes(origin)
 
 
 def is_of_this_machine(origin: str) -> bool:

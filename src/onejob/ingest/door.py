@@ -1,4 +1,6 @@
-"""What both protocols do with a request once they have its bytes: check it, spool it, count it."""
+"""The way into one project: what all protocols do with a request once they have its bytes, check it, spool it, count
+it. See `doors` for which project a request is for.
+"""
 
 from __future__ import annotations
 
@@ -6,48 +8,34 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Lock
-from typing import Protocol
 
 from onejob.ingest.counters import Counters
-from onejob.ingest.errors import IntakeError, Unauthenticated
+from onejob.ingest.errors import IntakeError, TryLater
+from onejob.ingest.room import Part
 from onejob.ingest.spool import Spool
 from onejob.ingest.validate import Accepted, Check
 
-REFUSAL = (
-    "This server takes telemetry with an ingest token only: make one with `onejob token create --ingest`, and send it "
-    "as the header `authorization: Bearer onejob_ingest_...`."
-)
 INLINE_BYTES = 256 * 1024  # checked on the event loop (2 ms); larger ones in a thread
 
 
-class Gate(Protocol):
-    """Knows the tokens that may send telemetry."""
-
-    def admits(self, authorization: str, origin: str | None) -> bool:
-        """Whether this header may, from a page of that origin if there is one."""
-
-    def welcomes(self, origin: str) -> bool:
-        """Whether pages of that origin may at all, with the right token."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Door:
-    """`max_request_bytes` counts after decompression. Without a `gate` everybody may send."""
+    """`memory` is for requests from when they come until they are answered."""
 
     spool: Spool
     counters: Counters
+    memory: Part
     max_request_bytes: int
-    gate: Gate | None = None
 
-    def admit(self, authorization: str, origin: str | None = None) -> None:
-        """Before anything of a request is read. Raises Unauthenticated."""
-        if self.gate is not None and not self.gate.admits(authorization, origin):
-            self.counters.count_refused(Unauthenticated.__name__)
-            raise Unauthenticated(REFUSAL)
+    def hold(self, size: int) -> None:
+        """So many bytes more of a request are in memory. Raises TryLater."""
+        if not self.memory.take(size):
+            self.counters.count_refused(TryLater.__name__)
+            raise TryLater("Too much is being sent at once.", retry_after_s=1, is_overload=True)
 
-    def welcomes(self, origin: str) -> bool:
-        """Whether pages of that origin may read what they are answered."""
-        return self.gate is not None and self.gate.welcomes(origin)
+    def release(self, size: int) -> None:
+        """They are not any more."""
+        self.memory.add(-size)
 
     def check_and_spool(
         self, body: bytes, check: Check, *, for_good: bool = False

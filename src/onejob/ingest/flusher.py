@@ -21,6 +21,7 @@ from onejob.durations import Durations
 from onejob.ingest.dead_letters import Refusal
 from onejob.ingest.errors import IntakeError
 from onejob.ingest.spool import Batch, Spool, SpooledRequest
+from onejob.ingest.turns import Turns
 from onejob.model.telemetry import KINDS, ONE_OF, Kind
 from onejob.store.engine import Engine
 from onejob.store.errors import EngineOutOfRoom, EngineUnavailable, QueryFailed
@@ -30,7 +31,9 @@ from onejob.words import plural
 log = logging.getLogger(__name__)
 
 MAX_BATCH_BYTES = 32 * 2**20
+BATCHES_AT_ONCE = 4  # of all projects: each is in memory until it is stored
 _LOOK_EVERY_S = 0.05
+_IDLE_LOOK_EVERY_S = 1.0
 _GIVE_WAY_S = 0.001  # to who waits for a moment between two batches: a lock knows no queue
 # A batch the engine keeps failing on for passing reasons (out of memory, killed) is halved like a refused one. Many
 # tries, for a half's token is not the whole's: had the engine died after it stored the whole, halves would double it.
@@ -62,9 +65,13 @@ Refused = defaultdict[int, list[Refusal]]
 
 
 class Flusher:
-    """One thread. `stored` (items by kind) and `last_stored_at` say how far it is."""
+    """One thread. `stored` (items by kind) and `last_stored_at` say how far it is.
 
-    def __init__(self, spool: Spool, engine: Engine, policy: FlushPolicy) -> None:
+    It takes its `turns` with those of other projects: a batch of each, then the next of each.
+    """
+
+    def __init__(self, spool: Spool, engine: Engine, policy: FlushPolicy, turns: Turns | None = None) -> None:
+        self._project_turns = turns or Turns(BATCHES_AT_ONCE)
         self._spool = spool
         self._engine = engine
         self._policy = policy
@@ -86,26 +93,40 @@ class Flusher:
     def stop(self) -> None:
         """Ends after the insert at hand; what is in the spool stays there."""
         self._stop.set()
+        self._spool.came.set()  # it may be waiting for that
         if self._thread is not None:
             self._thread.join()
 
     def _run(self) -> None:
         try:
-            for batch in self._spool.unfinished_batches():
-                self._store(batch)
+            with self._project_turns.turn(self._stop) as is_ours:
+                for batch in self._spool.unfinished_batches() if is_ours else ():
+                    self._store(batch)
         finally:
             self.between_batches.release()
         while not self._stop.is_set():
             with self.between_batches:
-                batch_or_none = self._next()
-                if batch_or_none is not None:
-                    self._store(batch_or_none)
-            self._stop.wait(_LOOK_EVERY_S if batch_or_none is None else _GIVE_WAY_S)
+                has_stored = self._store_next()
+            if has_stored:
+                self._stop.wait(_GIVE_WAY_S)
+            elif self._spool.requests:
+                self._stop.wait(_LOOK_EVERY_S)
+            else:
+                self._spool.came.wait(_IDLE_LOOK_EVERY_S)
+                self._spool.came.clear()
 
-    def _next(self) -> Batch | None:
+    def _store_next(self) -> bool:
+        """False where nothing is due."""
         kind = next(filter(self._is_due, self._turns), None)
         if kind is None:
-            return None
+            return False
+        with self._project_turns.turn(self._stop) as is_ours:
+            batch = self._claim(kind) if is_ours else None
+            if batch is not None:
+                self._store(batch)
+        return batch is not None
+
+    def _claim(self, kind: Kind) -> Batch | None:
         self._turns.remove(kind)
         self._turns.append(kind)
         try:

@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import grpc
 
 from onejob.ingest.answers import NO_PROFILES, failure, success
 from onejob.ingest.door import INLINE_BYTES, Door
+from onejob.ingest.doors import Doors
 from onejob.ingest.errors import BadRequest, IntakeError, PortInUse, TryLater
+from onejob.ingest.turns import SharedThreads
 from onejob.ingest.validate import PROTOBUF_CHECKS, Accepted, Check
 from onejob.model.telemetry import Kind
 
@@ -45,7 +48,7 @@ class GrpcServer:
 
     def __init__(
         self,
-        door: Door,
+        doors: Doors,
         host: str,
         port: int,
         *,
@@ -55,10 +58,10 @@ class GrpcServer:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="otlp-grpc", daemon=True)
         self._thread.start()
-        self._exports = _Exports(door, message_timeout_s, most_unsent)
+        self._exports = _Exports(doors, message_timeout_s, most_unsent)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
-            self._server, self.port = self._run(_bind(self._exports, address, door.max_request_bytes))
+            self._server, self.port = self._run(_bind(self._exports, address, doors.max_request_bytes))
         except RuntimeError as error:
             self._end()
             raise PortInUse(
@@ -104,12 +107,12 @@ async def _bind(exports: _Exports, address: str, max_request_bytes: int) -> tupl
 class _Exports(grpc.GenericRpcHandler):  # type: ignore[misc]
     """A stream of requests to gRPC, of which there is one: so the wait for it is ours to bound."""
 
-    def __init__(self, door: Door, message_timeout_s: float, most_unsent: int) -> None:
-        self._door = door
+    def __init__(self, doors: Doors, message_timeout_s: float, most_unsent: int) -> None:
+        self._doors = doors
         self._message_timeout_s = message_timeout_s
         self._most_unsent = most_unsent
-        self._unsent: dict[asyncio.Timeout, None] = {}  # the longest waiting first
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="otlp-grpc")
+        self._unsent: dict[asyncio.Timeout, Door] = {}  # the longest waiting first
+        self._threads = SharedThreads(2, "otlp-grpc")
         self._methods = {
             method: grpc.stream_unary_rpc_method_handler(self._exporting(PROTOBUF_CHECKS[kind]))
             for method, kind in EXPORTS.items()
@@ -120,27 +123,25 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[misc]
         return self._methods.get(handler_call_details.method)
 
     def close(self) -> None:
-        self._threads.shutdown()
+        self._threads.close()
 
     def _exporting(self, check: Check) -> Callable[..., Coroutine[Any, Any, bytes]]:
         async def export(_requests: object, context: grpc.aio.ServicerContext) -> bytes:
             try:
-                self._door.admit(_authorization(context))
-                accepted, waiting = await self._check_and_spool(await self._receive(context), check)
-                if waiting is not None:
-                    await _on_disk(waiting)
+                door = self._doors.admit(_authorization(context))
+                accepted = await self._accept(door, await self._receive(door, context), check)
             except IntakeError as error:
                 await _refuse(context, error)
             return bytes(success(accepted).SerializeToString()) if accepted.rejected else b""
 
         return export
 
-    async def _receive(self, context: grpc.aio.ServicerContext) -> bytes:
+    async def _receive(self, door: Door, context: grpc.aio.ServicerContext) -> bytes:
         if len(self._unsent) >= self._most_unsent:
             self._end_longest()
         try:
             async with asyncio.timeout(self._message_timeout_s) as deadline:
-                self._unsent[deadline] = None
+                self._unsent[deadline] = door
                 try:
                     body = await context.read()
                 finally:
@@ -152,17 +153,27 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[misc]
         return bytes(body)
 
     def _end_longest(self) -> None:
-        longest = next(iter(self._unsent))
+        """Of those of the project that has most."""
+        ((most, _),) = Counter(self._unsent.values()).most_common(1)
+        longest = next(deadline for deadline, door in self._unsent.items() if door is most)
         del self._unsent[longest]
         if not longest.expired():
             longest.reschedule(0)  # which is past
 
-    async def _check_and_spool(self, body: bytes, check: Check) -> tuple[Accepted, Future[bool] | None]:
-        """Large requests in a thread, so that one client cannot hold up the others."""
-        if len(body) <= INLINE_BYTES:
-            return self._door.check_and_spool(body, check)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._door.check_and_spool, body, check)
+    async def _accept(self, door: Door, body: bytes, check: Check) -> Accepted:
+        """Returns once it is on disk. Large requests in a thread, so that one client cannot hold up the others."""
+        door.hold(len(body))
+        try:
+            if len(body) <= INLINE_BYTES:
+                accepted, waiting = door.check_and_spool(body, check)
+            else:
+                work = self._threads.run(door, lambda: door.check_and_spool(body, check))
+                accepted, waiting = await asyncio.wrap_future(work)
+            if waiting is not None:
+                await _on_disk(waiting)
+        finally:
+            door.release(len(body))
+        return accepted
 
 
 def _authorization(context: grpc.aio.ServicerContext) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +16,12 @@ from onejob.ingest import otlp_dialect
 from onejob.ingest.bodies import too_large
 from onejob.ingest.dialect import Dialect, Headers, Refusal, Reply, Way, head_of, status_of
 from onejob.ingest.door import INLINE_BYTES, Door
+from onejob.ingest.doors import Doors
 from onejob.ingest.errors import BadRequest, IntakeError, TryLater, Unauthenticated
 from onejob.ingest.loki import http as loki
 from onejob.ingest.remote_write import http as remote_write
 from onejob.ingest.sentry import http as sentry
+from onejob.ingest.turns import SharedThreads
 from onejob.ingest.validate import Accepted
 
 _DIALECTS: dict[str, Dialect] = {
@@ -30,7 +31,6 @@ _DIALECTS: dict[str, Dialect] = {
 }
 _TAKEN = ", ".join([*(path for path in _DIALECTS if path != otlp_dialect.PROFILES), sentry.SHOWN_PATH])
 _BODY_TIMEOUT_S = 30.0
-_MAX_HELD_BYTES = 256 * 2**20
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -46,13 +46,11 @@ class _Held:
 class OtlpHttpApp:
     """ASGI."""
 
-    def __init__(self, door: Door, max_held_bytes: int = _MAX_HELD_BYTES) -> None:
-        self._door = door
-        self._max_held_bytes = max_held_bytes
-        self._held_bytes = 0
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="otlp-http")
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+        self._threads = SharedThreads(2, "otlp-http")
         # JSON takes a hundred times as long as protobuf, which must not wait for it.
-        self._json_thread = ThreadPoolExecutor(1, thread_name_prefix="otlp-http-json")
+        self._json_thread = SharedThreads(1, "otlp-http-json")
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -64,9 +62,9 @@ class OtlpHttpApp:
         try:
             if dialect is otlp_dialect and head.path not in _DIALECTS:
                 raise Refusal(404, f"There is nothing at {head.path[:200]}: onejob takes POST {_TAKEN}.")
-            self._door.admit(_authorization(dialect, headers, scope), origin)
-            way = dialect.way(head, self._door.max_request_bytes)
-            accepted = await self._accept(way, headers, receive)
+            door = self._doors.admit(_authorization(dialect, headers, scope), origin)
+            way = dialect.way(head, door.max_request_bytes)
+            accepted = await self._accept(door, way, headers, receive)
         except Refusal as refusal:
             reply = dialect.refuse(head, refusal.status, BadRequest(refusal.message), refusal.headers)
         except IntakeError as error:
@@ -75,49 +73,49 @@ class OtlpHttpApp:
             reply = dialect.answer(head, accepted)
         await _send(send, reply)
 
-    async def _accept(self, way: Way, headers: dict[bytes, bytes], receive: Receive) -> Accepted:
-        limit, decompress = self._door.max_request_bytes, way.decompress
+    async def _accept(self, door: Door, way: Way, headers: dict[bytes, bytes], receive: Receive) -> Accepted:
+        limit, decompress = door.max_request_bytes, way.decompress
         held = _Held()
         try:
-            body = await self._read(receive, limit, int(headers.get(b"content-length", b"0") or 0), held)
+            body = await _read(receive, door, int(headers.get(b"content-length", b"0") or 0), held)
 
             def work() -> tuple[Accepted, Any]:
-                return self._door.check_and_spool(decompress(body, limit) if decompress else body, way.check)
+                return door.check_and_spool(decompress(body, limit) if decompress else body, way.check)
 
             if way.is_slow or decompress or len(body) > INLINE_BYTES:
                 threads = self._json_thread if way.is_slow else self._threads
-                accepted, waiting = await asyncio.get_running_loop().run_in_executor(threads, work)
+                accepted, waiting = await asyncio.wrap_future(threads.run(door, work))
             else:
                 accepted, waiting = work()
             if waiting is not None:
                 await asyncio.wrap_future(waiting)
         finally:
-            self._held_bytes -= held.size
+            door.release(held.size)
         return accepted
 
-    async def _read(self, receive: Receive, limit: int, announced: int, held: _Held) -> bytes:
-        """Counts what is held as it arrives: clients that stop midway hold memory too."""
-        if announced > limit:
-            raise too_large(limit)
-        pieces, more = [], True
-        try:
-            async with asyncio.timeout(_BODY_TIMEOUT_S):
-                while more:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise Refusal(400, "The connection ended before the body did.")
-                    piece = message.get("body", b"")
-                    held.size += len(piece)
-                    self._held_bytes += len(piece)
-                    if held.size > limit:
-                        raise too_large(limit)
-                    if self._held_bytes > self._max_held_bytes:
-                        raise TryLater("Too much is being sent at once.", retry_after_s=1, is_overload=True)
-                    pieces.append(piece)
-                    more = message.get("more_body", False)
-        except TimeoutError:
-            raise Refusal(408, f"The body took longer than {_BODY_TIMEOUT_S:.0f} s.") from None
-        return b"".join(pieces)
+
+async def _read(receive: Receive, door: Door, announced: int, held: _Held) -> bytes:
+    """Counts what is held as it arrives: clients that stop midway hold memory too."""
+    limit = door.max_request_bytes
+    if announced > limit:
+        raise too_large(limit)
+    pieces, more = [], True
+    try:
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Refusal(400, "The connection ended before the body did.")
+                piece = message.get("body", b"")
+                door.hold(len(piece))
+                held.size += len(piece)
+                if held.size > limit:
+                    raise too_large(limit)
+                pieces.append(piece)
+                more = message.get("more_body", False)
+    except TimeoutError:
+        raise Refusal(408, f"The body took longer than {_BODY_TIMEOUT_S:.0f} s.") from None
+    return b"".join(pieces)
 
 
 def _dialect_of(path: str) -> Dialect:

@@ -1,10 +1,17 @@
-"""The intake as a whole: doors, a scraper, the spool behind them, and the flusher that empties it into the engine."""
+"""The intake as a whole: doors and a scraper, which all projects share; and of each project a spool, and the flusher
+that empties it into its database.
+
+    ports -> Doors.admit -> Door of the project -> its spool -> its flusher -> its database
+                            `- rooms and turns that projects share -'
+"""
 
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,50 +20,65 @@ from onejob.ingest.backfill import Backfill, Retention, Taken
 from onejob.ingest.browsers import Browsers
 from onejob.ingest.counters import Counters, IntakeStats, KindStats
 from onejob.ingest.dead_letters import DeadLetter
-from onejob.ingest.door import Door, Gate
-from onejob.ingest.flusher import Flusher, FlushPolicy
+from onejob.ingest.door import Door
+from onejob.ingest.doors import Doors, Gate
+from onejob.ingest.errors import IntakeError
+from onejob.ingest.flusher import BATCHES_AT_ONCE, Flusher, FlushPolicy
 from onejob.ingest.http_server import HttpServer
 from onejob.ingest.otlp_grpc import GrpcServer
 from onejob.ingest.otlp_http import OtlpHttpApp
+from onejob.ingest.room import Room
 from onejob.ingest.scrape.scraper import Scraper
-from onejob.ingest.spool import Spool, SpoolLimits
+from onejob.ingest.spool import SharedRooms, Spool, SpoolLimits
+from onejob.ingest.turns import Turns
+from onejob.model.project import DEFAULT_PROJECT
 from onejob.model.telemetry import KINDS, Kind
 
 if TYPE_CHECKING:
     from onejob.config import Settings
     from onejob.store.engine import Engine
 
+_MAX_HELD_BYTES = 256 * 2**20
 _LOOK_EVERY_S = 0.05
 
 
-class Intake:
-    """Opens the spool and binds the ports when made, serves from `start` to `stop`; both may be called again."""
+@dataclass(slots=True)
+class _Common:
+    """What projects share: ports, room on disk and in memory, and turns at the engine. `failing` are targets of a
+    project that are not scraped, and why.
+    """
 
-    def __init__(self, settings: Settings, engine: Engine, gate: Gate | None = None) -> None:
+    rooms: SharedRooms
+    memory: Room = field(default_factory=lambda: Room(_MAX_HELD_BYTES, takes_one_always=True))
+    turns: Turns = field(default_factory=lambda: Turns(BATCHES_AT_ONCE))
+    grpc_port: int = 0
+    http_port: int = 0
+    failing: Callable[[str], dict[str, str]] = lambda _project: {}
+
+
+class ProjectIntake:
+    """One project's: it opens the spool when made, and stores from `start` to `stop`; both may be called again."""
+
+    def __init__(self, project: str, settings: Settings, engine: Engine, common: _Common) -> None:
         limits = SpoolLimits(settings.spool_max_bytes, settings.min_free_disk_bytes, settings.retry_digest_s)
+        policy = FlushPolicy(settings.flush_interval_s, settings.flush_max_spans)
+        self.project = project
+        self._common = common
         self._counters = Counters()
         self._is_running = False
         self._is_stopped = False
-        with contextlib.ExitStack() as undo:
-            self._spool = Spool(settings.data_dir.resolve() / "spool" / "spool.db", limits)
-            undo.callback(self._spool.close)
-            door = Door(self._spool, self._counters, settings.max_request_bytes, gate)
-            self._backfill = Backfill(door, _retention(settings), lambda: datetime.now(UTC))
-            self._grpc = GrpcServer(door, settings.listen_host, settings.otlp_grpc_port)
-            undo.callback(self._grpc.stop)
-            app = Browsers(OtlpHttpApp(door), settings.browser_origins, door.welcomes)
-            self._http = HttpServer(app, settings.listen_host, settings.otlp_http_port)
-            self._scraper = Scraper(settings.scrape_targets, door, settings.scrape_max_bytes)
-            undo.pop_all()
-        self._flusher = Flusher(self._spool, engine, FlushPolicy(settings.flush_interval_s, settings.flush_max_spans))
+        self._spool = Spool(settings.data_dir.resolve() / "spool" / "spool.db", limits, common.rooms)
+        self._flusher = Flusher(self._spool, engine, policy, common.turns)
+        self.door = Door(self._spool, self._counters, common.memory.part(), settings.max_request_bytes)
+        self._backfill = Backfill(self.door, _retention(settings), lambda: datetime.now(UTC))
 
     @property
     def grpc_port(self) -> int:
-        return self._grpc.port
+        return self._common.grpc_port
 
     @property
     def http_port(self) -> int:
-        return self._http.port
+        return self._common.http_port
 
     @property
     def insert_durations(self) -> Mapping[Kind, Durations]:
@@ -64,24 +86,17 @@ class Intake:
         return self._flusher.insert_durations
 
     def start(self) -> None:
-        if self._is_running or self._is_stopped:
-            return
-        self._is_running = True
-        self._flusher.start()
-        self._grpc.start()
-        self._http.start()
-        self._scraper.start()
+        if not self._is_running and not self._is_stopped:
+            self._is_running = True
+            self._flusher.start()
 
     def stop(self) -> None:
-        """Doors first, so that everything acknowledged is in the spool when it closes."""
-        if self._is_stopped:
-            return
-        self._is_stopped = True
-        self._scraper.stop()
-        self._grpc.stop()
-        self._http.stop()
-        self._flusher.stop()
-        self._spool.close()
+        """What was acknowledged and is not stored stays in the spool. Who sends is to be told first."""
+        if not self._is_stopped:
+            self._is_stopped = True
+            self._flusher.stop()
+            self._spool.close()
+            self.door.memory.close()
 
     def backfill(self, form: str, bodies: Sequence[bytes]) -> Taken:
         """Requests of the past, `json` or `protobuf`; see `Backfill`."""
@@ -139,7 +154,7 @@ class Intake:
             lag_s=max(0.0, time.time() - oldest) if oldest is not None else 0.0,
             first_span_at=_utc(traces.first_at),
             last_span_at=_utc(traces.last_at),
-            failing_targets=dict(self._scraper.failing),
+            failing_targets=self._common.failing(self.project),
             trouble=" ".join(filter(None, (spool.trouble(), self._flusher.trouble))),
         )
 
@@ -152,6 +167,76 @@ class Intake:
             spooled=self._spool.items(kind),
             stored=self._flusher.stored[kind],
         )
+
+
+class Intake(ProjectIntake):
+    """That of the project `default`, with the ports, which are bound when it is made, and with the other projects."""
+
+    def __init__(self, settings: Settings, engine: Engine, gate: Gate | None = None) -> None:
+        common = _Common(SharedRooms.of(settings.spool_max_bytes))
+        super().__init__(DEFAULT_PROJECT, settings, engine, common)
+        self._lock = threading.Lock()
+        self._others: dict[str, ProjectIntake] = {}
+        self._doors = doors = Doors(
+            settings.max_request_bytes,
+            self._counters,
+            gate,
+            needs_token=settings.require_ingest_tokens,
+            origins=settings.browser_origins,
+        )
+        doors.open(DEFAULT_PROJECT, self.door)
+        with contextlib.ExitStack() as undo:
+            undo.callback(super().stop)
+            self._grpc = GrpcServer(doors, settings.listen_host, settings.otlp_grpc_port)
+            undo.callback(self._grpc.stop)
+            app = Browsers(OtlpHttpApp(doors), doors.welcomes)
+            self._http = HttpServer(app, settings.listen_host, settings.otlp_http_port)
+            self._scraper = Scraper(settings.scrape_targets, doors.of, settings.scrape_max_bytes)
+            undo.pop_all()
+        common.grpc_port, common.http_port, common.failing = self._grpc.port, self._http.port, self._scraper.failing
+
+    def start(self) -> None:
+        with self._lock:
+            if self._is_running or self._is_stopped:
+                return
+            super().start()
+            for other in self._others.values():
+                other.start()
+        self._grpc.start()
+        self._http.start()
+        self._scraper.start()
+
+    def stop(self) -> None:
+        """Doors first, so that everything acknowledged is in a spool when that closes."""
+        with self._lock:
+            if self._is_stopped:
+                return
+            self._scraper.stop()
+            self._grpc.stop()
+            self._http.stop()
+            for other in self._others.values():
+                other.stop()
+            super().stop()
+
+    def open(self, project: str, settings: Settings, engine: Engine) -> ProjectIntake:
+        """Take telemetry for one more project, as its settings say, into its database. Raises IntakeError."""
+        with self._lock:
+            if project in self._others or project == self.project or self._is_stopped:
+                raise IntakeError(f"The project {project} is open already, or the server is stopping.")
+            opened = ProjectIntake(project, settings, engine, self._common)
+            self._others[project] = opened
+            self._doors.open(project, opened.door)
+            if self._is_running:
+                opened.start()
+        return opened
+
+    def close(self, project: str) -> None:
+        """Take no more for it; clients are told to come back. What is acknowledged stays in its spool. Idempotent."""
+        with self._lock:
+            self._doors.close(project)
+            closed = self._others.pop(project, None)
+        if closed is not None:
+            closed.stop()
 
 
 def _retention(settings: Settings) -> Retention:

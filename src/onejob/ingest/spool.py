@@ -34,6 +34,7 @@ from typing import Any
 from onejob.ingest import dead_letters
 from onejob.ingest.dead_letters import DeadLetter, Refusals
 from onejob.ingest.errors import TryLater
+from onejob.ingest.room import Part, Room
 from onejob.ingest.spool_file import digest_of, open_reader, open_spool
 from onejob.model.telemetry import KINDS, Kind
 
@@ -77,6 +78,18 @@ class SpoolLimits:
     retry_digest_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class SharedRooms:
+    """What the spools of all projects have together: on disk, and in memory until it is there."""
+
+    disk: Room
+    waiting: Room
+
+    @classmethod
+    def of(cls, spool_max_bytes: int) -> SharedRooms:
+        return cls(Room(spool_max_bytes), Room(MAX_WAITING_BYTES, takes_one_always=True))
+
+
 @dataclass(slots=True)
 class _Work:
     """Something for the writer thread: `run` inside its transaction, then `done` is told."""
@@ -98,9 +111,10 @@ class _Kept:
 
 
 class Spool:
-    """Thread-safe. `close` waits for what was begun."""
+    """Thread-safe. `close` waits for what was begun. `came` is set when there is something new; who waits clears it."""
 
-    def __init__(self, path: Path, limits: SpoolLimits) -> None:
+    def __init__(self, path: Path, limits: SpoolLimits, rooms: SharedRooms | None = None) -> None:
+        rooms = rooms or SharedRooms.of(limits.max_bytes)
         self._limits = limits
         self._dir = path.parent
         self._writer = open_spool(path)
@@ -116,7 +130,10 @@ class Spool:
             "SELECT kind, count(*), sum(spans), sum(size) FROM requests GROUP BY kind"
         ):
             self._kept[kind] = _Kept(*sums)
-        self._waiting_bytes = 0
+        self.came = threading.Event()
+        self._disk: Part = rooms.disk.part(limits.max_bytes)
+        self._disk.add(self.size_bytes)
+        self._waiting: Part = rooms.waiting.part()
         self._claimed: dict[Kind, int] = dict.fromkeys(KINDS, 0)
         self._claimed.update(self._writer.execute("SELECT kind, max(last_request) FROM batches GROUP BY kind"))
         self._free_bytes, self._free_at = 0, -1.0
@@ -136,9 +153,8 @@ class Spool:
 
         It is recognised for `retry_digest_s`; when it comes `for_good`, so are its repetitions that do, ever after.
         """
-        self._refuse_if_closed()
         try:
-            self._refuse_if_full(len(payload))
+            self._take_room(len(payload))
         except TryLater as refusal:
             self._say(refusal)
             raise
@@ -169,24 +185,32 @@ class Spool:
         for letter in self.dead_letters():
             if ids is None or letter.id in ids:
                 revive = partial(dead_letters.revive, letter_id=letter.id)
+                self._disk.add(letter.size_bytes)
+                self._waiting.add(letter.size_bytes)
                 replayed += self._submit(revive, letter.kind, letter.size_bytes, letter.items).result()
         return replayed
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
-            raise TryLater("The server is stopping.", retry_after_s=5, is_overload=False)
+            raise _stopping()
 
-    def _refuse_if_full(self, size: int) -> None:
-        with self._lock:
-            waiting, kept = self._waiting_bytes, self.size_bytes
-        if waiting + size > MAX_WAITING_BYTES and waiting > 0:
-            raise TryLater("Too much is being sent at once.", retry_after_s=1, is_overload=True)
-        if kept + waiting + size > self._limits.max_bytes:
-            raise TryLater(
-                "The spool is full: telemetry arrives faster than it can be stored (ONEJOB_SPOOL_MAX_BYTES).",
-                retry_after_s=10,
-                is_overload=True,
-            )
+    def _take_room(self, size: int) -> None:
+        """Raises TryLater, and takes none."""
+        self._refuse_if_disk_is_full(size)
+        if not self._waiting.take(size):
+            raise _too_much()
+        if not self._disk.take(size):
+            self._waiting.add(-size)
+            raise _spool_is_full()
+
+    def _refuse_if_full(self) -> None:
+        self._refuse_if_disk_is_full(0)
+        if not self._waiting.fits(0):
+            raise _too_much()
+        if not self._disk.fits(0):
+            raise _spool_is_full()
+
+    def _refuse_if_disk_is_full(self, size: int) -> None:
         lacking = self._limits.min_free_disk_bytes + size - self._free_disk()
         if lacking > 0:
             raise TryLater(
@@ -257,11 +281,13 @@ class Spool:
             self._submit(lambda c: c.execute("DELETE FROM batches WHERE id = ?", (batch.id,))).result()
             return
         self._submit(run).result()
+        size = sum(len(request.payload) for request in batch.requests)
+        self._disk.add(-size)
         with self._lock:
             kept = self._kept[batch.kind]
             kept.requests -= len(batch.requests)
             kept.items -= batch.items
-            kept.bytes -= sum(len(request.payload) for request in batch.requests)
+            kept.bytes -= size
 
     def _read_batch(self, batch_id: int, kind: Kind, first: int, last: int, token: str) -> Batch:
         sql = "SELECT id, spans, payload, tables, token FROM requests WHERE kind = ? AND id BETWEEN ? AND ? ORDER BY id"
@@ -292,7 +318,7 @@ class Spool:
     def trouble(self) -> str:
         """Why nothing would be taken now, and what to do; empty if it would."""
         try:
-            self._refuse_if_full(0)
+            self._refuse_if_full()
         except TryLater as refusal:
             return str(refusal)
         return self._unwritten
@@ -331,11 +357,14 @@ class Spool:
         return dead_letters.count(self._reader)
 
     def close(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        self._work.put(None)
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._work.put(None)  # behind all that was begun
         self._thread.join()
+        self._disk.close()
+        self._waiting.close()
         self._reader.close()
         self._writer.close()
 
@@ -347,9 +376,11 @@ class Spool:
         work = _Work(run, kind, size, items, Future())
         work.done.set_running_or_notify_cancel()  # whoever waits may give up; the work is done all the same
         with self._lock:
-            self._waiting_bytes += size
-        self._work.put(work)
-        return work.done
+            if not self._closed:
+                self._work.put(work)
+                return work.done
+        self._give_room(work, is_kept=False)
+        raise _stopping()
 
     def _write_forever(self) -> None:
         is_open = True
@@ -391,12 +422,19 @@ class Spool:
     def _count(self, group: list[_Work], results: list[Any]) -> None:
         with self._lock:
             for work, result in zip(group, results, strict=True):
-                self._waiting_bytes -= work.size
+                self._give_room(work, is_kept=bool(result))
                 if work.size and result:
                     kept = self._kept[work.kind]
                     kept.bytes += work.size
                     kept.items += work.items
                     kept.requests += 1
+                    self.came.set()
+
+    def _give_room(self, work: _Work, *, is_kept: bool) -> None:
+        if work.size:
+            self._waiting.add(-work.size)
+            if not is_kept:
+                self._disk.add(-work.size)
 
     def _give_up(self, group: list[_Work], error: Exception) -> None:
         """Nothing of the group is acknowledged; the clients keep it and send it again."""
@@ -404,8 +442,8 @@ class Spool:
         if self._writer.in_transaction:
             with contextlib.suppress(sqlite3.Error):
                 self._writer.execute("ROLLBACK")
-        with self._lock:
-            self._waiting_bytes -= sum(work.size for work in group)
+        for work in group:
+            self._give_room(work, is_kept=False)
         reason = TryLater(
             f"The spool in {self._dir} cannot be written ({error}). Is its disk full?",
             retry_after_s=30,
@@ -423,3 +461,19 @@ class Spool:
 
     def _digest_time(self) -> float:
         return float(self._digests_at + time.monotonic() - self._opened_at)
+
+
+def _stopping() -> TryLater:
+    return TryLater("The server, or this project of it, is stopping.", retry_after_s=5, is_overload=False)
+
+
+def _too_much() -> TryLater:
+    return TryLater("Too much is being sent at once.", retry_after_s=1, is_overload=True)
+
+
+def _spool_is_full() -> TryLater:
+    return TryLater(
+        "The spool is full: telemetry arrives faster than it can be stored (ONEJOB_SPOOL_MAX_BYTES).",
+        retry_after_s=10,
+        is_overload=True,
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from onejob.model.project import DEFAULT_PROJECT, PROJECT_NAME
+
 _LEAST_INTERVAL_S = 1.0
 _TAKEN = ("job", "instance", "__name__")
 
@@ -15,6 +17,7 @@ class ScrapeTarget:
 
     `job` is the service (or its namespace and the service, with a slash between); `instance` is the host and port of
     `url` unless said otherwise. `labels` become attributes of the resource: `service_version` says the version.
+    `project` is the one that its metrics are kept in.
     """
 
     url: str
@@ -23,6 +26,7 @@ class ScrapeTarget:
     interval_s: float = 15.0
     timeout_s: float = 10.0
     labels: dict[str, str] = field(default_factory=dict)
+    project: str = DEFAULT_PROJECT
 
     def __post_init__(self) -> None:
         for wrong in _contradictions(self):
@@ -46,6 +50,7 @@ def _contradictions(target: ScrapeTarget) -> list[str]:
         (not target.job, "`job` must name the service"),
         (target.interval_s < _LEAST_INTERVAL_S, f"`interval_s` must be {_LEAST_INTERVAL_S:g} or more"),
         (not 0 < target.timeout_s <= target.interval_s, "`timeout_s` must be above 0, and no longer than `interval_s`"),
+        (not PROJECT_NAME.fullmatch(target.project), "`project` must be the name of a project"),
         (any(name in target.labels for name in _TAKEN), f"`labels` cannot have {', '.join(_TAKEN)}"),
     )
     return [why for is_wrong, why in checks if is_wrong]

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
@@ -31,16 +31,16 @@ _MOST_OF_ONES_OWN = 2**20  # bytes of what is said of a target that is down: nev
 
 
 class Scraper:
-    """`failing` says why, by the target's name."""
+    """`door_of` knows the projects that are there."""
 
-    def __init__(self, targets: Sequence[ScrapeTarget], door: Door, max_bytes: int) -> None:
+    def __init__(self, targets: Sequence[ScrapeTarget], door_of: Callable[[str], Door | None], max_bytes: int) -> None:
         self._targets = targets
-        self._door = door
+        self._door_of = door_of
         self._max_bytes = max_bytes
         self._loop = asyncio.new_event_loop()
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="scrape-read")
         self._thread = threading.Thread(target=self._run, name="scrape", daemon=True)
-        self.failing: dict[str, str] = {}
+        self._failing: dict[str, str] = {}
 
     def start(self) -> None:
         if self._targets:
@@ -53,6 +53,11 @@ class Scraper:
         elif not self._loop.is_closed():
             self._loop.close()
         self._reader.shutdown()
+
+    def failing(self, project: str) -> dict[str, str]:
+        """Why, by the name of the target."""
+        found = dict(self._failing)
+        return {one.name: found[one.name] for one in self._targets if one.project == project and one.name in found}
 
     def _stop_all(self) -> None:
         for task in asyncio.all_tasks(self._loop):
@@ -89,35 +94,39 @@ class Scraper:
 
     async def _scrape(self, client: httpx.AsyncClient, target: ScrapeTarget) -> None:
         at_ns, began = time.time_ns(), time.monotonic()
+        door = self._door_of(target.project)
+        if door is None:
+            self._note(target, f"its project {target.project} is not there")
+            return
         try:
             fetched = await fetch(client, target, self._max_bytes)
             took_s = time.monotonic() - began
-            await self._keep(target, fetched, at_ns, took_s)
+            await self._keep(door, target, fetched, at_ns, took_s)
         except BadRequest as error:
             self._note(target, str(error))
-            await self._keep(target, None, at_ns, time.monotonic() - began)
+            await self._keep(door, target, None, at_ns, time.monotonic() - began)
         else:
             self._note(target, "")
 
-    async def _keep(self, target: ScrapeTarget, fetched: Fetched | None, at_ns: int, took_s: float) -> None:
+    async def _keep(self, door: Door, target: ScrapeTarget, fetched: Fetched | None, at_ns: int, took_s: float) -> None:
         def check(_body: bytes) -> Accepted:
-            return accepted(target, fetched, self._door.max_request_bytes, at_ns, took_s)
+            return accepted(target, fetched, door.max_request_bytes, at_ns, took_s)
 
         def work() -> Future[bool] | None:
-            return self._door.check_and_spool(b"", check)[1]
+            return door.check_and_spool(b"", check)[1]
 
         waiting = await self._loop.run_in_executor(self._reader, work)
         if waiting is not None:
             await asyncio.wrap_future(waiting)
 
     def _note(self, target: ScrapeTarget, problem: str) -> None:
-        if problem == self.failing.get(target.name, ""):
+        if problem == self._failing.get(target.name, ""):
             return
         if problem:
-            self.failing[target.name] = problem
+            self._failing[target.name] = problem
             log.warning("The target %s is not scraped: %s.", target.name, problem)
         else:
-            del self.failing[target.name]
+            del self._failing[target.name]
             log.info("The target %s is scraped again.", target.name)
 
 
