@@ -10,9 +10,9 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
@@ -22,56 +22,25 @@ from pydantic_settings import SettingsError
 from onejob import __version__
 from onejob.access.ingest_gate import IngestGate
 from onejob.access.service import Access
-from onejob.act.audited import AuditedTransitions
-from onejob.act.controller import RolloutController
 from onejob.backup.snapshot import sweep
-from onejob.changes.detect_loop import DetectLoop
 from onejob.config import Settings
-from onejob.cycle import Cycle
-from onejob.explain.rivals import when_others_count
-from onejob.explain.service import explain
-from onejob.history.jobs import Jobs
-from onejob.history.places import places
-from onejob.history.service import DailyCalibration, History
 from onejob.ingest.errors import IntakeError
 from onejob.ingest.service import Intake
-from onejob.known.look import ErrorLook
-from onejob.model.deployment import Deployment
-from onejob.model.evidence import EvidenceBatch
-from onejob.model.explanation import Explanation
-from onejob.model.rollout import Mode
-from onejob.model.verdict import Verdict
-from onejob.state.audit import Audit
-from onejob.state.backtests import Backtests
-from onejob.state.calibrations import Calibrations
-from onejob.state.database import Database
-from onejob.state.deployments import Deployments
-from onejob.state.errors import NotFoundError, StateError
-from onejob.state.events import Events
-from onejob.state.evidence import Evidences
-from onejob.state.known_errors import KnownErrors
-from onejob.state.leases import Leases
-from onejob.state.outcomes import StoredOutcomes
-from onejob.state.readings import Readings
-from onejob.state.returns import WaitingReturns
-from onejob.state.rollouts import Rollouts
-from onejob.state.verdicts import Explanations, Verdicts
-from onejob.state.versions import KnownVersions
-from onejob.store.engine import Engine, open_engine
+from onejob.keeper import Keeper, Shared
+from onejob.parts import Ground, start_parts
+from onejob.state.database import Database, state_url
+from onejob.state.errors import StateError
+from onejob.store.engine import open_engine
 from onejob.store.errors import StoreError
-from onejob.store.rollup import versions_seen
 from onejob.telling import tell_login
-from onejob.verdict.live import JudgeLoop
-from onejob.verdict.recompute import recompute
-from onejob.watch import Looking, Watch
 from onejob.web.app import create_app
-from onejob.web.services import Services, assemble, utc_now
+from onejob.web.projects import Projects
+from onejob.web.services import Services, utc_now
 
 log = logging.getLogger("onejob")
 
 EXIT_FAILED = 1
 _GRACE_S = 3
-_COMPLAINTS_EVERY_S = 30.0
 _BACKLOG = 1024
 _MOST_FILES = 65_536
 _A_NAME = re.compile(r"[!-~]{1,300}")
@@ -142,15 +111,20 @@ def run(settings: Settings, stack: ExitStack, *, new_admin_link: bool = False) -
     engine = open_engine(settings)
     stack.callback(engine.close)
     sweep(settings)
-    database = Database(_state_url(settings))
+    database = Database(state_url(settings))
     stack.callback(database.close)
     database.migrate()
     access = Access(settings, database, utc_now)
     intake = Intake(settings, engine, _ingest_gate(access, stack))
     stack.callback(intake.stop)
-    services = _services(settings, engine, database, intake, access, stack)
+    holder = _server_id(settings.data_dir)
+    services = start_parts(Ground(settings, engine, database, intake, access, holder), stack)
+    keeper = Keeper(Shared(services, engine, intake, holder))
+    stack.callback(keeper.stop)
+    services = replace(services, projects=keeper)
     intake.start()
-    _serve_web(services, web_socket, stack)
+    keeper.start()
+    _serve_web(services, keeper, web_socket, stack)
     _tell(settings, intake, web_socket)
     tell_login(settings, access, web_socket.getsockname()[1], new_link=new_admin_link)
     return services
@@ -162,128 +136,16 @@ def _ingest_gate(access: Access, stack: ExitStack) -> IngestGate:
     return access.ingest
 
 
-def _services(
-    settings: Settings, engine: Engine, database: Database, intake: Intake, access: Access, stack: ExitStack
-) -> Services:
-    events = Events()
-    deployments, evidences, rollouts = Deployments(database), Evidences(database), Rollouts(database)
-    verdicts, explanations = Verdicts(database), Explanations(database)
-    controller = RolloutController(
-        rollouts=rollouts,
-        deployments=deployments,
-        verdicts=verdicts,
-        evidences=evidences,
-        events=events,
-        clock=utc_now,
-        default_mode=Mode(settings.rollout_mode),
-        judge_interval_s=max(settings.tick_s, settings.bin_width_s),
-        on_transition=AuditedTransitions(Audit(database)),
-    )
-    stack.callback(controller.close)
-
-    def again(deployment: Deployment, batches: Iterable[EvidenceBatch]) -> Verdict:
-        verdict = recompute(deployment, batches, explanations.get(deployment.id))
-        if verdict is None:
-            raise NotFoundError(f"There is no evidence for {deployment.id} yet: wait for its first look.")
-        return verdict
-
-    cycle = _cycle(settings, engine, database, events, controller)
-    cycle.start()
-    stack.callback(cycle.stop)
-    history = _history(settings, engine, database, stack)
-    _watch_errors(settings, engine, database, stack)
-    services = assemble(
-        settings,
-        database,
-        engine=engine,
-        intake=intake,
-        recompute=again,
-        controller=controller,
-        history=history,
-        events=events,
-        tick_durations=cycle.durations,
-        access=access,
-    )
-    _watch("complaints", services.complaints, settings, database, stack, _COMPLAINTS_EVERY_S)
-    return services
-
-
-def _cycle(
-    settings: Settings, engine: Engine, database: Database, events: Events, controller: RolloutController
-) -> Cycle:
-    """What happens every tick: deployments are noticed, judged, explained and acted on."""
-    deployments, rollouts = Deployments(database), Rollouts(database)
-    verdicts, explanations = Verdicts(database), Explanations(database)
-    judging = JudgeLoop(
-        engine=engine,
-        deployments=deployments,
-        evidences=Evidences(database),
-        verdicts=verdicts,
-        explanations=explanations,
-        rollouts=rollouts,
-        settings=settings,
-        calibrations=Calibrations(database),
-        outcomes=StoredOutcomes(database),
-    )
-    look = lambda since, until: versions_seen(engine, since=since, until=until)  # noqa: E731
-    versions, returns = KnownVersions(database), WaitingReturns(database)
-    detector = DetectLoop(deployments, rollouts, versions, returns, events, look, settings)
-
-    def why(deployment: Deployment, verdict: Verdict, now: datetime) -> Explanation:
-        others = deployments.around(deployment.environment, *when_others_count(deployment, verdict))
-        return explain(engine, deployment, verdict, settings=settings, now=now, others=others)
-
-    return Cycle(
-        detector=detector,
-        judging=judging,
-        explain=why,
-        rollouts=controller,
-        verdicts=verdicts,
-        explanations=explanations,
-        events=events,
-        leases=Leases(database),
-        holder=_server_id(settings.data_dir),
-        clock=utc_now,
-        tick_s=settings.tick_s,
-    )
-
-
-def _history(settings: Settings, engine: Engine, database: Database, stack: ExitStack) -> History:
-    jobs = Jobs(engine, settings, _state_url(settings))
-    history = History(jobs, Backtests(database), Calibrations(database), settings, utc_now)
-
-    served = lambda since, until: places(engine, settings.default_environment, since, until)  # noqa: E731
-    daily = DailyCalibration(history, served, Leases(database), _server_id(settings.data_dir), utc_now)
-    if settings.calibrate_daily:
-        daily.start()
-        stack.callback(daily.stop)
-    stack.callback(jobs.stop)
-    return history
-
-
-def _watch_errors(settings: Settings, engine: Engine, database: Database, stack: ExitStack) -> None:
-    looking = ErrorLook(engine, KnownErrors(database), Readings(database), KnownVersions(database), settings)
-    _watch("errors", looking, settings, database, stack, settings.errors_tick_s)
-
-
-def _watch(
-    what: str, looking: Looking, settings: Settings, database: Database, stack: ExitStack, every_s: float
-) -> None:
-    watch = Watch(what, looking, Leases(database), _server_id(settings.data_dir), utc_now, every_s)
-    watch.start()
-    stack.callback(watch.stop)
-
-
-def _serve_web(services: Services, web_socket: socket.socket, stack: ExitStack) -> None:
-    config = uvicorn.Config(
-        create_app(services), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=_GRACE_S
-    )
+def _serve_web(services: Services, keeper: Keeper, web_socket: socket.socket, stack: ExitStack) -> None:
+    app = Projects(create_app(services), keeper.app, services.settings.public_url)
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=_GRACE_S)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [web_socket]}, name="web", daemon=True)
     thread.start()
 
     def stop() -> None:
-        services.events.close()
+        for its in services.with_projects().values():
+            its.events.close()
         server.should_exit = True
         thread.join(_GRACE_S + 2)
 
@@ -345,12 +207,6 @@ def _listen(host: str, port: int) -> socket.socket:
             f"port {port} on {host} cannot be used ({error.strerror}): stop what uses it, or set ONEJOB_WEB_PORT"
         ) from error
     return listener
-
-
-def _state_url(settings: Settings) -> str:
-    if settings.state_url is not None:
-        return settings.state_url.get_secret_value()
-    return f"sqlite:///{(settings.data_dir / 'state.db').resolve()}"
 
 
 def _tell(settings: Settings, intake: Intake, web_socket: socket.socket) -> None:

@@ -238,6 +238,17 @@ def test_whatever_acts_writes_an_entry_before_it_does(sqlite_database: Database)
         ("PATCH", "/api/v1/users/{name}"): lambda: program.ask("PATCH", "/api/v1/users/cy", json={"role": "viewer"}),
         ("POST", "/api/v1/users/{name}/link"): post("/users/cy/link"),
         ("POST", "/api/v1/users/{name}/logout"): post("/users/cy/logout"),
+        ("POST", "/api/v1/projects"): post("/projects", {"name": "shop"}),
+        ("PATCH", "/api/v1/projects/{name}"): lambda: program.ask(
+            "PATCH", "/api/v1/projects/shop", json={"logs_retention_days": 1}
+        ),
+        ("PUT", "/api/v1/projects/{name}/members/{user}"): lambda: program.ask(
+            "PUT", "/api/v1/projects/shop/members/cy", json={"role": "viewer"}
+        ),
+        ("DELETE", "/api/v1/projects/{name}/members/{user}"): lambda: program.ask(
+            "DELETE", "/api/v1/projects/shop/members/cy"
+        ),
+        ("DELETE", "/api/v1/projects/{name}"): lambda: program.ask("DELETE", "/api/v1/projects/shop"),
         ("POST", "/api/v1/tokens"): post("/tokens", {"name": "t", "role": "viewer"}),
         ("POST", "/api/v1/backup"): post("/backup"),
         ("POST", "/api/v1/forget"): post("/forget", {"attribute": "enduser.id", "value": "secret-4711"}),

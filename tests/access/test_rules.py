@@ -19,6 +19,7 @@ _FILLED = {
     "{backtest_id}": "bkt_none",
     "{job_id}": "job_none",
     "{name}": "nobody",
+    "{user}": "nobody",
     "{token_id}": "tok_none",
     "{tolerance_id}": "tol_none",
     "{complaint_id}": "cmp_none",
@@ -44,7 +45,7 @@ def _routes(routes: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
             yield from ((method, route.path) for method in route.methods)
 
 
-def _address(path: str) -> str:
+def address(path: str) -> str:
     for part, value in _FILLED.items():
         path = path.replace(part, value)
     return path
@@ -59,7 +60,7 @@ def test_every_route_has_a_rule_and_every_rule_a_route(site: Site) -> None:
 
 def test_an_address_gets_the_rule_of_its_own_route() -> None:
     for (method, path), rule in RULES.items():
-        assert rule_for(method, _address(path)) is rule, path
+        assert rule_for(method, address(path)) is rule, path
 
 
 def test_whatever_changes_something_has_a_name_in_the_audit_log() -> None:
@@ -70,7 +71,7 @@ def test_whatever_changes_something_has_a_name_in_the_audit_log() -> None:
 def test_nobody_comes_in_without_a_login(site: Site) -> None:
     program = Asks(site)
     for method, path in _GUARDED:
-        answer = program.ask(method, _address(path))
+        answer = program.ask(method, address(path))
         if method not in ("GET", "OPTIONS") and not path.startswith("/api/"):
             assert answer.status_code == 403, "a form that no page of ours sent"
             continue
@@ -86,7 +87,7 @@ def test_each_role_may_do_what_its_rule_says_and_no_more(site: Site, role: Role)
         if rule.role is None:
             continue
         asked = "HEAD" if path == "/events" else method  # the stream does not end
-        answer = program.ask(asked, _address(path), headers={"accept": "application/json"})
+        answer = program.ask(asked, address(path), headers={"accept": "application/json"})
         is_allowed = role.covers(rule.role)
         assert (answer.status_code not in (401, 403)) == is_allowed, (method, path, answer.status_code, answer.text)
 

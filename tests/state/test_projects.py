@@ -54,6 +54,7 @@ def test_a_role_holds_in_its_own_project_and_an_admins_everywhere(state_database
     assert {members.role(root, name) for name in ("default", "shop", "bank")} == {Role.ADMIN}
     assert members.role("usr_nobody", "shop") is None
     assert (members.of_user(bo), members.of_project("shop")) == ({"shop": Role.OPERATOR}, {"bo": Role.OPERATOR})
+    assert [members.seen_by(who) for who in (bo, root, None)] == [["shop"], ["bank", "shop"], ["bank", "shop"]]
     with pytest.raises(NotFoundError):
         members.put(bo, "nowhere", Role.ADMIN)
     members.remove(bo, "shop")

@@ -26,7 +26,12 @@ def read(server: RunningServer) -> dict[tuple[str, tuple[str, ...]], float]:
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=")
     families = text_string_to_metric_families(answer.text)
-    return {(s.name, tuple(sorted(s.labels.values()))): s.value for family in families for s in family.samples}
+    samples = [sample for family in families for sample in family.samples]
+    assert {s.labels.get("project", "default") for s in samples} == {"default"}
+    return {
+        (s.name, tuple(sorted(value for label, value in s.labels.items() if label != "project"))): s.value
+        for s in samples
+    }
 
 
 def test_what_is_sent_is_counted_as_acknowledged_and_as_stored(server: RunningServer) -> None:

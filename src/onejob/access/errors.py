@@ -36,3 +36,7 @@ class ForbiddenError(AccessError):
 
 class ProviderError(AccessError):
     """The OpenID provider cannot be asked, or says something that must not be believed."""
+
+
+class NotHereError(AccessError):
+    """Known, and nothing to do with this project: whether there is such a one is not told."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from onejob.access.errors import BadRequestError, ForbiddenError
+from onejob.access.errors import BadRequestError, ForbiddenError, NotHereError
 from onejob.access.secrets import hash_of, new_token, token_kind
 from onejob.model.access import Principal, Role, Token, TokenKind, Via
 from onejob.model.project import DEFAULT_PROJECT
@@ -31,16 +31,23 @@ class Wanted:
 
 
 class TokenBook:
-    """Thread-safe."""
+    """Thread-safe. Of one project's tokens."""
 
-    def __init__(self, tokens: Tokens, clock: Callable[[], datetime]) -> None:
+    def __init__(self, tokens: Tokens, clock: Callable[[], datetime], project: str = DEFAULT_PROJECT) -> None:
         self.tokens = tokens
+        self.project = project
         self._clock = clock
         self._lock = threading.Lock()
         self._used_at: dict[str, datetime] = {}
 
+    def of_project(self, name: str) -> "TokenBook":
+        """Of another project's."""
+        return TokenBook(self.tokens, self._clock, name)
+
     def make(self, wanted: Wanted, by: Principal) -> tuple[Token, str]:
-        """The token as it is kept, and its text, which nobody can tell again. BadRequestError, ForbiddenError."""
+        """The token as it is kept, and its text, which nobody can tell again. `by` has the role that they have in the
+        token's project. BadRequestError, ForbiddenError.
+        """
         _check(wanted, by)
         text, now = new_token(wanted.kind), self._clock()
         token = Token(
@@ -65,20 +72,24 @@ class TokenBook:
         """One's own, or as an admin anybody's. NotFoundError, ForbiddenError."""
         token = self.tokens.get(token_id)
         is_own = by.user_id is not None and token.owner_id == by.user_id
-        is_shared = token.kind is TokenKind.INGEST and by.role.covers(Role.OPERATOR)
+        is_shared = token.kind is TokenKind.INGEST and token.project == self.project and by.role.covers(Role.OPERATOR)
         if not (is_own or is_shared or by.role is Role.ADMIN):
             raise ForbiddenError("This token is somebody else's: an admin can revoke it.")
         self.tokens.revoke(token_id, self._clock())
         return token
 
     def principal(self, text: str) -> Principal | None:
-        """Who presents this token, while it is one."""
+        """Who presents this token, while it is one. NotHereError for one of another project."""
         if token_kind(text) is not TokenKind.API:
             return None
         now = self._clock()
         found = self.tokens.find(hash_of(text), TokenKind.API, now)
-        if found is None or found.token.role is None or found.token.project != DEFAULT_PROJECT:
+        if found is None or found.token.role is None:
             return None
+        if found.token.project != self.project:
+            raise NotHereError(_elsewhere(found.token.project))
+        if found.owner is not None and found.owner_role is None:
+            raise NotHereError  # the owner was a member once
         self._note_use(found.token, now)
         return _principal(found, found.token.role)
 
@@ -103,6 +114,11 @@ def _principal(found: OwnedToken, role: Role) -> Principal:
         service=token.service,
         until=token.expires_at,
     )
+
+
+def _elsewhere(project: str) -> str:
+    where = "which has no /p/NAME in its address" if project == DEFAULT_PROJECT else f"whose address is /p/{project}"
+    return f"There is nothing here for this token: it is one of the project {project}, {where}."
 
 
 def _end(wanted: Wanted, by: Principal, now: datetime) -> datetime:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from onejob.cli.client import Api
-from onejob.cli.errors import CliError, UsageError
+from onejob.cli.errors import CliError, UnknownError, UsageError
 from onejob.cli.options import DEFAULT_URL, Json, Url
 from onejob.cli.output import print_json
 from onejob.model.audit import AuditEntry, BrokenChainError, Head, follow, read_head
@@ -19,16 +19,18 @@ PATH = "api/v1/audit"
 
 
 @app.command()
-def export(url: Url = DEFAULT_URL) -> None:
+def export(
+    project: Annotated[str | None, typer.Option(help="Another project's log.")] = None, url: Url = DEFAULT_URL
+) -> None:
     """Print the whole log, an entry a line as JSON."""
-    for document in _documents(Api(url)):
+    for document in _documents(Api(url), project):
         print(json.dumps(document))
 
 
 @app.command()
 def verify(
     file: Annotated[
-        Path | None, typer.Argument(help="What `export` printed; unless said, the server's log.", show_default=False)
+        Path | None, typer.Argument(help="What `export` printed; unless said, the server's logs.", show_default=False)
     ] = None,
     head: Annotated[
         str | None, typer.Option(metavar="NUMBER:HASH", help="A head that was written down earlier: was it kept?")
@@ -38,19 +40,42 @@ def verify(
 ) -> None:
     """Check that nothing was changed, taken out or moved, and print the head. Exit code 1 if something was.
 
-    That nothing was cut off at the end, only an earlier head can show: keep what this prints where those who can write
-    to the database cannot.
+    Each project has a log of its own: the heads of the others follow, each with its name. That nothing was cut off at
+    the end, only an earlier head can show: keep what this prints where those who can write to the database cannot.
     """
     known = _known(head)
-    documents = _documents(Api(url)) if file is None else _lines(file)
-    try:
-        found = follow(_entries(documents), known)
-    except BrokenChainError as error:
-        raise CliError(f"The audit log was tampered with: {error}.") from error
+    if file is not None or known is not None:
+        found, others = _followed(_lines(file) if file is not None else _documents(Api(url)), known), {}
+    else:
+        api = Api(url)
+        found = _followed(_documents(api))
+        others = {name: _followed(_documents(api, name), of=name) for name in _projects(api)}
     if as_json:
-        print_json({"entries": found.seq, "head": str(found)})
+        print_json({**_told(found), "projects": {name: _told(its) for name, its in others.items()}})
         return
     print(found)
+    for name, its in others.items():
+        print(f"{its}\t{name}")
+
+
+def _followed(documents: Iterable[dict[str, Any]], known: Head | None = None, of: str = "") -> Head:
+    try:
+        return follow(_entries(documents), known)
+    except BrokenChainError as error:
+        whose = f" of {of}" if of else ""
+        raise CliError(f"The audit log{whose} was tampered with: {error}.") from error
+
+
+def _told(found: Head) -> dict[str, Any]:
+    return {"entries": found.seq, "head": str(found)}
+
+
+def _projects(api: Api) -> list[str]:
+    """Of a server's address; a project's has no others beside it."""
+    try:
+        return [one["name"] for one in api.get("api/v1/projects")["items"] if one["running"]]
+    except UnknownError:
+        return []
 
 
 def _known(head: str | None) -> Head | None:
@@ -60,10 +85,10 @@ def _known(head: str | None) -> Head | None:
         raise UsageError(f"--head {head!r} is none: {error}.") from error
 
 
-def _documents(api: Api) -> Iterator[dict[str, Any]]:
+def _documents(api: Api, project: str | None = None) -> Iterator[dict[str, Any]]:
     """The entry after the last one seen, until there is none: what a server repeats or leaves out is seen as such."""
     seq = 0
-    while items := api.get(PATH, after=seq)["items"]:
+    while items := api.get(PATH, after=seq, project=project)["items"]:
         yield from items
         if items[-1]["seq"] <= seq:
             return

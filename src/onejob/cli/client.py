@@ -87,6 +87,10 @@ class Api:
         """Sets fields, so it may be sent again."""
         return self._send("PATCH", path, json=dict(body))
 
+    def put(self, path: str, body: Mapping[str, Any]) -> Document:
+        """Sets what is there, so it may be sent again."""
+        return self._send("PUT", path, json=dict(body))
+
     def _send(self, method: str, path: str, *, is_repeatable: bool = True, **arguments: Any) -> Document:
         for pause_s in PAUSES_S:
             response = self._try(method, path, is_repeatable, arguments)

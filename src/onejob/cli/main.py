@@ -20,6 +20,7 @@ from onejob.cli import (
     gate,
     importing,
     known_errors,
+    projects,
     rollout,
     serve,
     status,
@@ -50,6 +51,7 @@ app.add_typer(rollout.app, name="rollout")
 app.add_typer(known_errors.app, name="errors")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(users.app, name="user")
+app.add_typer(projects.app, name="project")
 app.add_typer(tokens.app, name="token")
 app.add_typer(audit.app, name="audit")
 

@@ -42,7 +42,17 @@ def _fields(document: Document) -> list[tuple[str, object]]:
         ("OTLP/gRPC port", ports.get("otlp_grpc")),
         ("OTLP/HTTP port", ports.get("otlp_http")),
         *_intake(document.get("intake") or {}),
+        *((f"project {one['name']}", _project(one)) for one in document.get("projects") or ()),
     ]
+
+
+def _project(document: Document) -> str:
+    """In a line; `onejob status` at its own address says the rest."""
+    if document["trouble"]:
+        return f"trouble: {document['trouble']}"
+    intake = document.get("intake") or {}
+    spans, lag = words.plural(intake.get("accepted_spans", 0), "span"), words.elapsed(intake.get("lag_s") or 0)
+    return f"{_deployments(document)}, {spans} accepted, the oldest on its way for {lag}"
 
 
 def _deployments(state: Document) -> str:

@@ -29,6 +29,9 @@ def create(
         list[str] | None, typer.Option(help="A site whose pages may use an ingest token; repeat it.")
     ] = None,
     days: Annotated[int, typer.Option(min=1, max=366, help="How long it lasts.")] = 90,
+    project: Annotated[
+        str | None, typer.Option(help="The project that it opens; the one of the server's address unless said.")
+    ] = None,
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
@@ -37,7 +40,7 @@ def create(
         raise UsageError("Say what the token may do: --role ROLE, or --ingest to send telemetry.")
     kind = "ingest" if ingest else "api"
     body = {"name": name, "kind": kind, "role": role, "service": service, "origins": origin or [], "days": days}
-    document = Api(url).post(PATH, body)
+    document = Api(url).post(PATH, body | ({"project": project} if project else {}))
     if as_json:
         print_json(document)
         return
@@ -52,9 +55,9 @@ def list_(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     if as_json:
         print_json(document)
         return
-    columns = ("id", "name", "kind", "role", "service", "expires_at", "last_used_at", "revoked_at")
-    rows = [tuple(token[column] for column in columns) for token in document["items"]]
-    print_table(("id", "name", "kind", "role", "service", "expires", "last used", "revoked"), rows)
+    columns = ("id", "name", "kind", "role", "service", "expires_at", "last_used_at", "revoked_at", "project")
+    rows = [tuple(token.get(column) for column in columns) for token in document["items"]]
+    print_table(("id", "name", "kind", "role", "service", "expires", "last used", "revoked", "project"), rows)
 
 
 @app.command()

@@ -21,6 +21,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import QueuePool
 
+from onejob.config import Settings
 from onejob.state.errors import SchemaTooNewError, StateError, StateUnavailableError
 from onejob.state.trouble import translated
 
@@ -96,6 +97,13 @@ class Database:
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+
+def state_url(settings: Settings) -> str:
+    """Where the settings say that the facts are."""
+    if settings.state_url is not None:
+        return settings.state_url.get_secret_value()
+    return f"sqlite:///{(settings.data_dir / 'state.db').resolve()}"
 
 
 def _parsed(url: str) -> URL:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, delete, insert, select, update
+from sqlalchemy import RowMapping, delete, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from onejob.model.access import Role
@@ -98,6 +98,16 @@ class Memberships:
         query = query.where(memberships.c.project == project).order_by(users.c.name)
         with self._database.read() as connection:
             return {name: Role(role) for name, role in connection.execute(query)}
+
+    def seen_by(self, user_id: str | None) -> Sequence[str]:
+        """The names of the projects that a user may see, by name; of all for None, who needs no login."""
+        query = select(projects.c.name).where(projects.c.removed_at.is_(None)).order_by(projects.c.name)
+        if user_id is not None:
+            their = select(memberships.c.project).where(memberships.c.user_id == user_id)
+            is_admin = exists().where(users.c.id == user_id, users.c.role == str(Role.ADMIN))
+            query = query.where(projects.c.name.in_(their) | is_admin)
+        with self._database.read() as connection:
+            return list(connection.execute(query).scalars())
 
     def put(self, user_id: str, project: str, role: Role) -> None:
         """From now on they have this role there. NotFoundError if there is no such project."""

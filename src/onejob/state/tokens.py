@@ -46,12 +46,13 @@ class Tokens:
         """All of a kind that may be used now."""
         return [one.token for one in self._usable(kind, now)]
 
-    def all(self, owner_id: str | None = None) -> Sequence[Token]:
-        """Everyone's, or one user's; the newest first."""
+    def all(self, owner_id: str | None = None, project: str | None = None) -> Sequence[Token]:
+        """Everyone's, or one user's, or one project's; the newest first."""
         query = select(tokens).order_by(tokens.c.created_at.desc(), tokens.c.id)
+        query = query if owner_id is None else query.where(tokens.c.owner_id == owner_id)
+        query = query if project is None else query.where(tokens.c.project == project)
         with self._database.read() as connection:
-            found = query if owner_id is None else query.where(tokens.c.owner_id == owner_id)
-            return [_token(row) for row in connection.execute(found).mappings()]
+            return [_token(row) for row in connection.execute(query).mappings()]
 
     def get(self, token_id: str) -> Token:
         """The token with this id; NotFoundError if there is none."""

@@ -14,8 +14,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from onejob.access.errors import NotHereError
 from onejob.access.service import Access
 from onejob.model.access import LOCAL, Principal, Role, Via
+from onejob.model.project import DEFAULT_PROJECT
 from onejob.seldom import Seldom
 from onejob.state.errors import StateError
 from onejob.web.cookies import is_https, session_cookie
@@ -36,6 +38,7 @@ _PASSED_ON = (
     "address, ONEJOB_PUBLIC_URL, and it wants one; or ONEJOB_LOGIN=off, where the proxy has a login itself."
 )
 _NO_RULE = Rule(role=Role.ADMIN)
+_NOTHING = ("Not found", "There is nothing at this address.")
 
 
 class _Over(Exception):  # noqa: N818
@@ -79,10 +82,8 @@ class Admission:
         bearer, cookie = bearer_of(request), session_cookie(request, self._access.public_url)
         try:
             state["principal"] = await self._who(cookie, bearer, is_use=path != _STREAM)
-        except StateError as error:
-            if rule == PUBLIC:
-                return None
-            return self._say(request, 503, "The state database does not answer", f"{error} Try again in a moment.")
+        except (StateError, NotHereError) as error:
+            return None if rule == PUBLIC else self._not_known(request, error)
         if bearer is not None and state["principal"] is None:
             detail = "The token is none, or none any more: `onejob token list` shows which are."
             return self._say(request, 401, "Unknown token", detail, _WRONG_TOKEN)
@@ -92,6 +93,11 @@ class Admission:
             detail = "Open this page at its own address and try again."
             return self._say(request, 403, "Not shown to come from a page of ours", detail)
         return self._not_for(request, state["principal"], rule)
+
+    def _not_known(self, request: Request, error: StateError | NotHereError) -> Response:
+        if isinstance(error, NotHereError):  # as if there were no such project
+            return self._say(request, 404, _NOTHING[0], str(error) or _NOTHING[1])
+        return self._say(request, 503, "The state database does not answer", f"{error} Try again in a moment.")
 
     async def _who(self, cookie: str | None, bearer: str | None, *, is_use: bool) -> Principal | None:
         return await run_in_threadpool(self._access.who, cookie, bearer, is_use=is_use)
@@ -107,9 +113,10 @@ class Admission:
             return None
         if principal is None:
             return self._log_in_first(request)
-        if not principal.role.covers(wanted.role):
-            if rule is None:
-                return self._say(request, 404, "Not found", "There is nothing at this address.")
+        is_allowed = principal.role.covers(wanted.role)
+        if (rule is None and not is_allowed) or (wanted.of_server and self._access.project != DEFAULT_PROJECT):
+            return self._say(request, 404, *_NOTHING)
+        if not is_allowed:
             detail = f"This takes the role {wanted.role}, and {principal.name} is {principal.role}."
             return self._forbid(request, principal, detail)
         if principal.service is not None and not wanted.by_service:
@@ -142,12 +149,18 @@ class Admission:
         cookie = session_cookie(request, self._access.public_url)
 
         async def sent(told: Message) -> None:
-            if told["type"] == "http.response.body" and await self._who(cookie, bearer, is_use=False) is None:
+            if told["type"] == "http.response.body" and not await self._is_still_in(cookie, bearer):
                 await send({"type": "http.response.body", "body": b""})
                 raise _Over
             await send(told)
 
         return sent
+
+    async def _is_still_in(self, cookie: str | None, bearer: str | None) -> bool:
+        try:
+            return await self._who(cookie, bearer, is_use=False) is not None
+        except NotHereError:
+            return False
 
     def _privately(self, request: Request, send: Send) -> Send:
         """What only some may see stays in no cache; and who came over HTTPS once does not come without it again."""

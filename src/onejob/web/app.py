@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
@@ -22,7 +21,7 @@ from onejob.web.pages import account, audit, customer_routes, error_routes, hist
 from onejob.web.pages.data import PageData
 from onejob.web.pages.product import ProductData
 from onejob.web.places import AtPublicUrl, path_in_app
-from onejob.web.security import Guard, known_hosts
+from onejob.web.security import Guard, known_to
 from onejob.web.services import Services
 
 _STATIC = Path(__file__).parent / "static"
@@ -41,9 +40,7 @@ class Cached(StaticFiles):
 
 def create_app(services: Services) -> FastAPI:
     """The application over the running product."""
-    settings = services.settings
-    public = [urlsplit(settings.public_url).hostname or ""] if settings.public_url else []
-    is_known = known_hosts(settings.listen_host, [*settings.allowed_hosts, *public])
+    is_known = known_to(services.settings)
     own_pages = (login.router, account.router, audit.router, outcome_routes.router)
     app = build(ProductData(services), api_router, *own_pages, is_known=is_known, access=services.access)
     app.state.services = services

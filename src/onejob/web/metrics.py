@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
@@ -18,35 +18,45 @@ from onejob.web.services import Services
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
-def text_of_metrics(services: Services) -> bytes:
-    """The text format, version 0.0.4."""
+def text_of_metrics(services: Services, projects: Mapping[str, Services]) -> bytes:
+    """The text format, version 0.0.4. What is a project's has the label `project`; the rest is the server's."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Numbers(services))
+    registry.register(_Numbers(services, projects))
     return generate_latest(registry)
 
 
 class _Numbers(Collector):
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, projects: Mapping[str, Services]) -> None:
         self._services = services
+        self._projects = projects
 
     def collect(self) -> Iterable[Metric]:
         services = self._services
         yield _gauge("onejob_build_info", "The release that runs.", {(services.version,): 1}, ("version",))
-        if services.intake is not None:
-            stats = services.intake.stats()
-            if isinstance(stats, IntakeStats):
-                yield from _of_intake(stats)
-            by_signal = services.intake.insert_durations.items()
-            inserts: dict[str, Counted] = {kind: durations.counted() for kind, durations in by_signal}
-            yield _histogram("onejob_engine_insert_seconds", "Storing one batch in one table.", inserts, "signal")
         if services.engine is not None:
             yield _gauge("onejob_engine_up", "Whether the telemetry store answers.", {(): services.engine.is_up()})
-        if services.tick_durations is not None:
-            ticks = {"all": services.tick_durations.counted()}
-            yield _histogram("onejob_judge_tick_seconds", "One look at everything that is judged.", ticks, "service")
         yield _gauge(
             "onejob_resident_memory_bytes", "Memory in use, by process.", dict(_memory(services)), ("process",)
         )
+        families: dict[str, Metric] = {}
+        for project, its in self._projects.items():
+            for metric in _of_project(its):
+                family = families.setdefault(metric.name, Metric(metric.name, metric.documentation, metric.type))
+                family.samples += [s._replace(labels={**s.labels, "project": project}) for s in metric.samples]
+        yield from families.values()
+
+
+def _of_project(services: Services) -> Iterator[Metric]:
+    if services.intake is not None:
+        stats = services.intake.stats()
+        if isinstance(stats, IntakeStats):
+            yield from _of_intake(stats)
+        by_signal = services.intake.insert_durations.items()
+        inserts: dict[str, Counted] = {kind: durations.counted() for kind, durations in by_signal}
+        yield _histogram("onejob_engine_insert_seconds", "Storing one batch in one table.", inserts, "signal")
+    if services.tick_durations is not None:
+        ticks = {"all": services.tick_durations.counted()}
+        yield _histogram("onejob_judge_tick_seconds", "One look at everything that is judged.", ticks, "service")
 
 
 def _of_intake(stats: IntakeStats) -> Iterator[Metric]:

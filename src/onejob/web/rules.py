@@ -15,11 +15,12 @@ from onejob.model.access import Role
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """`role` None is everybody, logged in or not."""
+    """`role` None is everybody, logged in or not. `of_server`: it is about no project, and at no project's address."""
 
     role: Role | None
     by_service: bool = False
     acts: str | None = None
+    of_server: bool = False
 
 
 PUBLIC = Rule(role=None)
@@ -33,6 +34,10 @@ def _does(role: Role, acts: str, *, by_service: bool = False) -> Rule:
 
 def _viewer(acts: str) -> Rule:
     return _does(Role.VIEWER, acts)
+
+
+def _server(acts: str | None = None) -> Rule:
+    return Rule(role=Role.ADMIN, acts=acts, of_server=True)
 
 
 RULES: dict[tuple[str, str], Rule] = {
@@ -128,14 +133,20 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/api/v1/dead-letters"): Rule(role=Role.OPERATOR),
     ("POST", "/api/v1/dead-letters/replay"): _does(Role.OPERATOR, "dead-letters.replay"),
     ("GET", "/api/v1/doctor"): VIEW,
-    ("POST", "/api/v1/backup"): _does(Role.ADMIN, "backup"),
+    ("POST", "/api/v1/backup"): _server("backup"),
     ("POST", "/api/v1/forget"): _does(Role.ADMIN, "customer.forget"),
     ("GET", "/metrics"): VIEW,
-    ("GET", "/api/v1/users"): Rule(role=Role.ADMIN),
-    ("POST", "/api/v1/users"): _does(Role.ADMIN, "user.create"),
-    ("PATCH", "/api/v1/users/{name}"): _does(Role.ADMIN, "user.change"),
-    ("POST", "/api/v1/users/{name}/link"): _does(Role.ADMIN, "user.link"),
-    ("POST", "/api/v1/users/{name}/logout"): _does(Role.ADMIN, "logout.everywhere"),
+    ("GET", "/api/v1/users"): _server(),
+    ("POST", "/api/v1/users"): _server("user.create"),
+    ("PATCH", "/api/v1/users/{name}"): _server("user.change"),
+    ("POST", "/api/v1/users/{name}/link"): _server("user.link"),
+    ("POST", "/api/v1/users/{name}/logout"): _server("logout.everywhere"),
+    ("GET", "/api/v1/projects"): _server(),
+    ("POST", "/api/v1/projects"): _server("project.create"),
+    ("PATCH", "/api/v1/projects/{name}"): _server("project.change"),
+    ("DELETE", "/api/v1/projects/{name}"): _server("project.remove"),
+    ("PUT", "/api/v1/projects/{name}/members/{user}"): _server("member.set"),
+    ("DELETE", "/api/v1/projects/{name}/members/{user}"): _server("member.remove"),
     ("GET", "/api/v1/tokens"): VIEW,  # one's own; all for admins
     ("POST", "/api/v1/tokens"): _viewer("token.create"),
     ("DELETE", "/api/v1/tokens/{token_id}"): _viewer("token.revoke"),

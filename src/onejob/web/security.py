@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from onejob.config import is_loopback
+from onejob.config import Settings, is_loopback
 from onejob.web.places import origin_of
 
 _HEADERS = {
@@ -102,6 +102,12 @@ def known_hosts(listen_host: str, names: Collection[str]) -> Callable[[str], boo
         return name == "" or name in known or _is_address(name)
 
     return is_known
+
+
+def known_to(settings: Settings) -> Callable[[str], bool]:
+    """The same, by what the settings say."""
+    public = [urlsplit(settings.public_url).hostname or ""] if settings.public_url else []
+    return known_hosts(settings.listen_host, [*settings.allowed_hosts, *public])
 
 
 def _is_address(host: str) -> bool:

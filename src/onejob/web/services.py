@@ -80,6 +80,19 @@ class IntakeControl(Protocol):
         """All of them, or these, are tried once more; how many. Raises TryLater."""
 
 
+class ProjectsControl(Protocol):
+    """The projects that this process runs beside `default`."""
+
+    def look(self) -> None:
+        """Begin, change and end what is to be begun, changed and ended, at once."""
+
+    def running(self) -> Mapping[str, "Services"]:
+        """By name."""
+
+    def troubles(self) -> Mapping[str, str]:
+        """Why one does not run, or is not gone yet; by name."""
+
+
 Recompute = Callable[[Deployment, Iterable[EvidenceBatch]], Verdict]
 
 
@@ -111,12 +124,17 @@ class Services:
     controller: RolloutController | None
     history: History | None
     tick_durations: Durations | None = None
+    projects: ProjectsControl | None = None
     clock: Callable[[], datetime] = utc_now
     version: str = __version__
 
     def record(self, *, actor: str, action: str, object: str, source: str, detail: str = "") -> None:
         """Add to the audit log."""
         self.audit.append(self.clock(), actor=actor, action=action, object=object, source=source, detail=detail)
+
+    def with_projects(self) -> Mapping[str, "Services"]:
+        """Of all projects that run: these, as `default` or what their project is called, and the others' beside."""
+        return {self.access.project: self, **(self.projects.running() if self.projects is not None else {})}
 
     @property
     def otlp_ports(self) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from onejob.web.api import (
     imports,
     metrics,
     outcomes,
+    projects,
     rollouts,
     sessions,
     status,
@@ -46,6 +47,7 @@ _PARTS = (
     backup.router,
     metrics.router,
     users.router,
+    projects.router,
     tokens.router,
     audit.router,
 )

@@ -178,6 +178,7 @@ class StatusDocument:
     spans_stored: int | None
     services: int | None
     last_span_at: datetime | None
+    projects: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)

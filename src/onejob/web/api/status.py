@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from onejob.model.access import Role
 from onejob.state.codec import to_plain
 from onejob.state.errors import StateError
 from onejob.store.engine import Engine
@@ -13,7 +14,7 @@ from onejob.store.rollup import Totals, totals
 from onejob.web.api.answers import answer
 from onejob.web.api.problems import ProblemRoute, problem
 from onejob.web.api.schemas import Problem, StatusDocument
-from onejob.web.asked import Uses
+from onejob.web.asked import By, Uses
 from onejob.web.services import IntakeControl, Services
 
 _WAIT_S = 1.0  # asked twice; whoever asks wants to hear soon that something is wrong
@@ -22,8 +23,11 @@ router = APIRouter(tags=["server"], route_class=ProblemRoute)
 
 
 @router.get("/api/v1/status", responses={200: {"model": StatusDocument}, 503: {"model": Problem}})
-def status(request: Request, services: Uses) -> Response:
-    """Version, what is stored, what is on its way, and whether the engine and the state database answer."""
+def status(request: Request, services: Uses, by: By) -> Response:
+    """Version, what is stored, what is on its way, and whether the engine and the state database answer.
+
+    `projects` are the others, for admins of the server.
+    """
     settings = services.settings
     trouble = _trouble(services.engine)
     found = _totals(services.engine) if not trouble else None
@@ -49,8 +53,24 @@ def status(request: Request, services: Uses) -> Response:
             "spans_stored": found.spans if found else None,
             "services": found.services if found else None,
             "last_span_at": to_plain(found.last_span_at) if found else None,
+            "projects": _projects(services) if by.principal.role is Role.ADMIN else [],
         }
     )
+
+
+def _projects(services: Services) -> list[dict[str, Any]]:
+    if services.projects is None:
+        return []
+    running, troubles = services.projects.running(), services.projects.troubles()
+    return [
+        {
+            "name": name,
+            "trouble": troubles.get(name, ""),
+            "deployments": _deployments(running[name]) if name in running else None,
+            "intake": _stats(running[name].intake) if name in running else None,
+        }
+        for name in sorted({*running, *troubles})
+    ]
 
 
 @router.get("/healthz", include_in_schema=False)

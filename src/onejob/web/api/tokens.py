@@ -1,5 +1,6 @@
 """Tokens of programs: made, listed, revoked. The text of one is in the answer to its making, and nowhere else."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +8,9 @@ from fastapi import APIRouter, Response
 
 from onejob.access.token_book import Wanted
 from onejob.model.access import Role, Token, TokenKind, Via
+from onejob.model.project import DEFAULT_PROJECT
 from onejob.state.codec import to_plain
+from onejob.state.errors import NotFoundError
 from onejob.web.api.access_bodies import MadeTokenDocument, TokenBody, TokenDocument, TokensDocument
 from onejob.web.api.answers import answer
 from onejob.web.api.problems import ProblemRoute, Responses
@@ -18,18 +21,23 @@ router = APIRouter(
     prefix="/api/v1/tokens", tags=["access"], route_class=ProblemRoute, responses={422: {"model": Problem}}
 )
 _FORBIDDEN: Responses = {403: {"model": Problem, "description": "It would be, or is, somebody else's."}}
-_SHOWN = ("id", "name", "kind", "role", "service", "origins", "made_by")
+_SHOWN = ("id", "name", "kind", "project", "role", "service", "origins", "made_by")
 _TIMES = ("created_at", "expires_at", "last_used_at", "revoked_at")
 
 
 @router.get("", responses={200: {"model": TokensDocument}})
 def tokens(services: Uses, by: By) -> Response:
-    """Your own; for operators ingest tokens too, for admins everybody's. The newest first."""
-    seen = [one for one in services.access.book.tokens.all() if _may_see(one, by)]
+    """Your own; for operators ingest tokens too, for admins everybody's. The newest first.
+
+    At a project's address those of the project; at the server's, your own of all projects, and for its admins all.
+    """
+    here = services.access.project
+    found = services.access.book.tokens.all(project=None if here == DEFAULT_PROJECT else here)
+    seen = [one for one in found if _may_see(one, by, here)]
     return answer({"items": [token_document(token) for token in seen]})
 
 
-@router.post("", status_code=201, responses={201: {"model": MadeTokenDocument}, **_FORBIDDEN})
+@router.post("", status_code=201, responses={201: {"model": MadeTokenDocument}, 404: {"model": Problem}, **_FORBIDDEN})
 def make(body: TokenBody, services: Uses, by: By) -> Response:
     """Make one. `token` is shown this once."""
     wanted = Wanted(
@@ -39,10 +47,14 @@ def make(body: TokenBody, services: Uses, by: By) -> Response:
         role=body.role,
         service=body.service or None,
         origins=tuple(body.origins),
+        project=body.project or services.access.project,
     )
+    by = replace(by, principal=services.access.elsewhere(by.principal, wanted.project))
     if wanted.kind is TokenKind.INGEST:
         by.check_role(Role.OPERATOR)
-    with by.doing("token.create", wanted.name, f"{wanted.kind}{f', {wanted.role}' if wanted.role else ''}"):
+    what = [str(wanted.kind), *([str(wanted.role)] if wanted.role else [])]
+    what += [f"of {wanted.project}"] if wanted.project != services.access.project else []
+    with by.doing("token.create", wanted.name, ", ".join(what)):
         token, text = services.access.book.make(wanted, by.principal)
     services.access.ingest.refresh()
     return answer({**token_document(token), "token": text}, 201)
@@ -52,7 +64,9 @@ def make(body: TokenBody, services: Uses, by: By) -> Response:
 def revoke(token_id: str, services: Uses, by: By) -> Response:
     """It opens nothing from now on; at other servers of the same database, ingest tokens within seconds."""
     book = services.access.book
-    book.tokens.get(token_id if token_id.isprintable() else repr(token_id))
+    found = book.tokens.get(token_id if token_id.isprintable() else repr(token_id))
+    if services.access.project not in (DEFAULT_PROJECT, found.project):
+        raise NotFoundError(f"There is no token {token_id!r}: `onejob token list` shows their ids.")
     with by.doing("token.revoke", token_id):
         book.revoke(token_id, by.principal)
     services.access.ingest.refresh()
@@ -65,9 +79,9 @@ def token_document(token: Token) -> dict[str, Any]:
     return document | {name: to_plain(getattr(token, name)) for name in _TIMES}
 
 
-def _may_see(token: Token, by: By) -> bool:
+def _may_see(token: Token, by: By, here: str) -> bool:
     if by.principal.role is Role.ADMIN and by.principal.service is None:
         return True
     if token.kind is TokenKind.INGEST:
-        return by.principal.role.covers(Role.OPERATOR)
+        return by.principal.role.covers(Role.OPERATOR) and token.project == here
     return by.principal.via is not Via.LOOPBACK and token.owner_id == by.principal.user_id is not None

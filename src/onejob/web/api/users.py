@@ -38,7 +38,7 @@ def add(body: UserBody, services: Uses, by: By) -> Response:
 @router.patch("/{name}", responses={200: {"model": UserDocument}, **_UNKNOWN, 409: {"model": Problem}})
 def change(name: str, body: ChangeUserBody, services: Uses, by: By) -> Response:
     """Change what a user may do, or disable them: all of their sessions and tokens end."""
-    user, values = _known(services, name), dict[str, Any]()
+    user, values = known_user(services, name), dict[str, Any]()
     if body.role is not None:
         values["role"] = str(body.role)
     if body.disabled is not None:
@@ -56,7 +56,7 @@ def change(name: str, body: ChangeUserBody, services: Uses, by: By) -> Response:
 @router.post("/{name}/link", status_code=201, responses={201: {"model": LinkDocument}, **_UNKNOWN})
 def link(name: str, services: Uses, by: By) -> Response:
     """A new one-time code to choose a password with; older ones of this user are void."""
-    user = _known(services, name)
+    user = known_user(services, name)
     with by.doing("user.link", user.name):
         code = services.access.accounts.link(user)
     return answer(_link(services, user, code), 201)
@@ -65,7 +65,7 @@ def link(name: str, services: Uses, by: By) -> Response:
 @router.post("/{name}/logout", responses={200: {"model": UserDocument}, **_UNKNOWN})
 def log_out(name: str, services: Uses, by: By) -> Response:
     """End all sessions of a user."""
-    user = _known(services, name)
+    user = known_user(services, name)
     with by.doing("logout.everywhere", user.name):
         services.access.accounts.sessions.end_all(user.id)
     return answer(user_document(user))
@@ -92,7 +92,8 @@ def _link(services: Services, user: User, code: str) -> dict[str, Any]:
     }
 
 
-def _known(services: Services, name: str) -> User:
+def known_user(services: Services, name: str) -> User:
+    """The user of this name; NotFoundError."""
     user = services.access.accounts.users.named(folded(name)) if name.isprintable() else None
     if user is None:
         raise NotFoundError(f"There is no user {name[:100]!r}: `onejob user list` shows who there is.")

@@ -10,6 +10,8 @@ from starlette.concurrency import run_in_threadpool
 from onejob.access.errors import AccessError, BadRequestError
 from onejob.access.token_book import Wanted
 from onejob.model.access import Role, TokenKind
+from onejob.model.project import DEFAULT_PROJECT
+from onejob.state.errors import NotFoundError
 from onejob.web.asked import By, Uses
 from onejob.web.caller import Caller
 from onejob.web.pages.access_parts import logged_in, logged_out
@@ -61,8 +63,10 @@ async def make_token(request: Request, data: Data, services: Uses, by: By) -> Re
 
     def attempt() -> Response:
         wanted = _wanted(form)
-        with by.doing("token.create", wanted.name, f"api, {wanted.role}"):
-            _, text = services.access.book.make(wanted, by.principal)
+        principal = services.access.elsewhere(by.principal, wanted.project)
+        of = f" of {wanted.project}" if wanted.project != DEFAULT_PROJECT else ""
+        with by.doing("token.create", wanted.name, f"api, {wanted.role}{of}"):
+            _, text = services.access.book.make(wanted, principal)
         return _page(request, data, services, by, made=text)
 
     return await run_in_threadpool(_or_say, request, data, services, by, attempt)
@@ -90,13 +94,19 @@ def _wanted(form: dict[str, str]) -> Wanted:
         lasts=timedelta(days=int(days)),
         role=Role(role),
         service=form.get("service", "").strip() or None,
+        project=form.get("project") or DEFAULT_PROJECT,
     )
+
+
+def _roles(by: Caller, is_elsewhere_too: bool) -> list[Role]:
+    """Somebody may be more elsewhere than here; too much is refused in words."""
+    return [role for role in Role if is_elsewhere_too or by.principal.role.covers(role)]
 
 
 def _or_say(request: Request, data: Data, services: Services, by: Caller, attempt: Callable[[], Response]) -> Response:
     try:
         response = attempt()
-    except AccessError as error:
+    except (AccessError, NotFoundError) as error:
         response = _page(request, data, services, by, error=str(error))
         response.status_code = 400
     return response
@@ -115,7 +125,7 @@ def _page(
         principal=by.principal,
         sessions=access.accounts.sessions.of_user(user_id, data.now()) if user_id else (),
         tokens=[one for one in access.book.tokens.all(user_id) if one.revoked_at is None] if user_id else (),
-        roles=[role for role in Role if by.principal.role.covers(role)],
+        roles=_roles(by, len(data.projects(by.principal)) > 1),
         days=DAYS,
         made=made,
         error=error,

@@ -11,11 +11,12 @@ from onejob.act.errors import ActError
 from onejob.customers.service import SERVED
 from onejob.history.jobs import Job
 from onejob.known.catalogue import Catalogue
-from onejob.model.access import Principal
+from onejob.model.access import Principal, Via
 from onejob.model.backtest import Backtest
 from onejob.model.complaint import Complaint
 from onejob.model.customer import ComparedCustomers, CustomerHistory
 from onejob.model.deployment import Deployment
+from onejob.model.project import DEFAULT_PROJECT
 from onejob.state.complaints import ComplaintFilter
 from onejob.state.deployments import DeploymentFilter, DeploymentRecord, FilterChoices
 from onejob.state.events import Event
@@ -63,6 +64,10 @@ class Recent:
             while len(self._kept) > _MOST_KEPT:
                 self._kept.popitem(last=False)
         return answer
+
+
+def _root(project: str) -> str:
+    return "" if project == DEFAULT_PROJECT else f"/p/{project}"
 
 
 class ProductData:
@@ -220,7 +225,11 @@ class ProductData:
         return self._services.errors
 
     def projects(self, who: Principal | None) -> Sequence[SeenProject]:
-        return ()
+        access = self._services.access
+        if who is None or who.via is Via.TOKEN:
+            return ()
+        names = (DEFAULT_PROJECT, *access.members.seen_by(who.user_id))
+        return [SeenProject(name=name, root=_root(name), is_current=name == access.project) for name in names]
 
     def follow(self, heartbeat_s: float) -> AsyncIterator[Event | None]:
         return self._services.events.follow(heartbeat_s)
