@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
 from access.serving import served
 from access.site import Site
+from onejob.cli.client import Api
 from onejob.config import OWN_ADDRESSES
 from onejob.state.database import Database
 from onejob.web import projects
@@ -187,6 +188,7 @@ def test_forms_and_reports_lead_back_into_the_project(shown: Shown, way: str) ->
     assert named.headers["location"] == f"{SHOP}/settings/kpis#tolerances"
     start = {"service": "checkout", "version": way}
     reported = httpx.post(f"{base}/api/v1/deployments", json=start)
+    assert Api(base).get("api/v1/deployments")["items"], "the command line, told that address"
     assert reported.headers["location"] == f"{SHOP}/api/v1/deployments/{reported.json()['id']}"
     assert httpx.get(shown.bases[way] + reported.headers["location"]).json()["version"] == way
 
@@ -232,6 +234,17 @@ def test_no_project_is_answered_as_no_address_is(sqlite_database: Database) -> N
         kinds = [_ask(app, "GET", path, site.base, headers=told) for path in paths]
         assert len({(one.status_code, one.text) for one in kinds}) == 1
     assert _ask(app, "GET", "/p/none/x", site.base, headers=HTML).headers["location"] == "/login?back=%2Fp%2Fnone%2Fx"
+
+
+def test_a_page_for_strangers_leads_into_no_project(sqlite_database: Database) -> None:
+    site = Site(sqlite_database)
+    app = Projects(site.app, {"shop": create_app(site.services)}.get, None)
+    told = {**HTML, "origin": site.base, "authorization": "Bearer onejob_api_none"}
+    refused = [_ask(app, "GET", f"/p/{name}/errors", site.base, headers=told) for name in ("shop", "none")]
+    assert [one.status_code for one in refused] == [401, 401]
+    assert refused[0].text.replace("/p/shop/", "/p/none/") == refused[1].text
+    addresses = [link for _, link in Links(refused[0].text).found]
+    assert [one for one in addresses if "/p/shop" in one] == ["/theme?back=/p/shop/errors"]
 
 
 def test_a_project_has_none_of_the_addresses_of_the_server(sqlite_database: Database) -> None:

@@ -85,6 +85,12 @@ def below_server(scope: Scope, public_url: str | None) -> Scope:
     return {**_moved(scope, root, without(scope["path"], root)), _SERVER: root, _ORIGIN: origin_of(public_url)}
 
 
+def of_server(scope: Scope) -> Scope:
+    """The same request, seen from the server: what is made of it says nothing of a project, and leads into none."""
+    root = server_root_of(scope)
+    return {**scope, "root_path": root, "app_root_path": root, _PROJECT: None}
+
+
 def below_project(scope: Scope, name: str, path: str) -> Scope:
     """The request to one of a project's own addresses."""
     return {**_moved(scope, f"{server_root_of(scope)}/p/{name}", path), _PROJECT: name}

@@ -11,6 +11,11 @@ def principal_of(request: Request) -> Principal | None:
     return principal
 
 
+def is_stranger(request: Request) -> bool:
+    """Whether it was looked who asks, and nobody was found who may be told of what is here."""
+    return "principal" in request.scope.get("state", {}) and principal_of(request) is None
+
+
 def logged_in_user(request: Request) -> Principal | None:
     """Who has a session, and may end it."""
     principal = principal_of(request)

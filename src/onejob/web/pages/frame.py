@@ -7,8 +7,8 @@ from starlette.requests import Request
 
 from onejob.web.pages.data import SeenProject
 from onejob.web.pages.render import render
-from onejob.web.places import project_of, root_of, server_root_of, without
-from onejob.web.who import logged_in_user
+from onejob.web.places import of_server, project_of, root_of, server_root_of, without
+from onejob.web.who import is_stranger, logged_in_user
 
 THEMES = {"": "dark", "dark": "light", "light": ""}
 
@@ -26,8 +26,9 @@ _SAME_KIND = {
 def framed(
     request: Request, template: str, now: datetime, projects: Sequence[SeenProject] = (), **values: object
 ) -> str:
-    """The rendered template."""
-    root = root_of(request.scope)
+    """The rendered template. To strangers every project looks as the server does, which has a login for them."""
+    scope = of_server(request.scope) if is_stranger(request) else request.scope
+    root = root_of(scope)
     here = without(request.url.path, root)
     return render(
         template,
@@ -35,8 +36,8 @@ def framed(
         theme=theme_of(request),
         here=here,
         root=root,
-        server_root=server_root_of(request.scope),
-        project=project_of(request.scope),
+        server_root=server_root_of(scope),
+        project=project_of(scope),
         projects=projects,
         same_kind=_SAME_KIND.get(here.split("/")[1], "/"),
         who=logged_in_user(request),
