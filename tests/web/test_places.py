@@ -27,7 +27,7 @@ from onejob.web.pages import outcome_routes
 from onejob.web.projects import OF_SERVER, Projects
 from onejob.web.rules import PUBLIC, RULES
 from ports import free_ports
-from waiting import wait_until
+from waiting import PATIENT_S, wait_until
 
 from .builders import NOW, ErrorLists, Lists, a_backtest, a_detail, a_record, a_row, some_history
 
@@ -98,13 +98,13 @@ def _answers(port: int) -> bool:
 class Shown:
     """A server with the project `shop` behind nginx, both ways; `shop` is what its pages show."""
 
-    def __init__(self, ports: list[int], shop: Lists, site: Site) -> None:
+    def __init__(self, ports: list[int], shop: Lists) -> None:
         self.bases = {way: f"http://127.0.0.1:{port}" for way, port in zip(WAYS, ports, strict=True)}
         self.shop = shop
-        self.site = site
+        self.client = httpx.Client(timeout=PATIENT_S)
 
     def get(self, way: str, path: str, **options: Any) -> httpx.Response:
-        return httpx.get(self.bases[way] + path, **options)
+        return self.client.get(self.bases[way] + path, **options)
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,9 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     public_url = f"http://127.0.0.1:{ports[0]}{SHOWN_AT}"
     app = Projects(build(Lists(some_history()[:1])), {"shop": of_shop}.get, public_url)
     with served(app) as backend, _nginx(folder, ports, backend):
-        yield Shown(ports, shop, site)
+        shown = Shown(ports, shop)
+        yield shown
+        shown.client.close()
         shop.events.close()
     database.close()
 
@@ -181,16 +183,16 @@ def test_addresses_of_the_server_itself_are_as_they_were() -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_forms_and_reports_lead_back_into_the_project(shown: Shown, way: str) -> None:
     base = shown.bases[way] + SHOP
-    again = httpx.post(f"{base}{DETAIL}/recompute")
+    again = shown.client.post(f"{base}{DETAIL}/recompute")
     assert again.headers["location"] == f"{SHOP}{DETAIL}?said=same#sure"
     form = {"signal": "errors", "tolerance": "1", "service": "*", "operation": "*"}
-    named = httpx.post(f"{base}/settings/tolerances", data=form)
+    named = shown.client.post(f"{base}/settings/tolerances", data=form)
     assert named.headers["location"] == f"{SHOP}/settings/kpis#tolerances"
     start = {"service": "checkout", "version": way}
-    reported = httpx.post(f"{base}/api/v1/deployments", json=start)
+    reported = shown.client.post(f"{base}/api/v1/deployments", json=start)
     assert Api(base).get("api/v1/deployments")["items"], "the command line, told that address"
     assert reported.headers["location"] == f"{SHOP}/api/v1/deployments/{reported.json()['id']}"
-    assert httpx.get(shown.bases[way] + reported.headers["location"]).json()["version"] == way
+    assert shown.client.get(shown.bases[way] + reported.headers["location"]).json()["version"] == way
 
 
 @pytest.mark.parametrize("way", WAYS)

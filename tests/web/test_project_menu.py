@@ -11,6 +11,7 @@ from access.serving import served
 from onejob.web.app import build
 from onejob.web.pages.data import SeenProject
 from onejob.web.projects import Projects
+from waiting import PATIENT_S
 
 from .builders import Lists, some_history
 
@@ -45,15 +46,15 @@ def url() -> Iterator[str]:
     ],
 )
 def test_the_menu_leads_to_the_same_kind_of_page_of_the_other_projects(url: str, page: str, kind: str) -> None:
-    html = httpx.get(url + SHOP + page).text
+    html = httpx.get(url + SHOP + page, timeout=PATIENT_S).text
     assert f'<li><a href="{kind}">default</a></li><li><a href="/p/{LONG}{kind}">' in html
     assert f'<a href="{SHOP}{kind}" aria-current="true">shop</a>' in html
     assert '<summary><span class="hide">Project </span>shop</summary>' in html
 
 
 def test_the_title_says_which_project_unless_it_is_default(url: str) -> None:
-    assert "<title>Deployments · shop · onejob</title>" in httpx.get(url + SHOP + "/").text
-    assert "<title>Deployments · onejob</title>" in httpx.get(url + "/").text
+    assert "<title>Deployments · shop · onejob</title>" in httpx.get(url + SHOP + "/", timeout=PATIENT_S).text
+    assert "<title>Deployments · onejob</title>" in httpx.get(url + "/", timeout=PATIENT_S).text
 
 
 def test_whoever_may_see_one_project_sees_no_menu() -> None:
@@ -62,7 +63,7 @@ def test_whoever_may_see_one_project_sees_no_menu() -> None:
     pages = []
     for lists in (alone, one):
         with served(build(lists)) as base:
-            pages.append([httpx.get(base + path).text for path in ("/", DETAIL, "/errors")])
+            pages.append([httpx.get(base + path, timeout=PATIENT_S).text for path in ("/", DETAIL, "/errors")])
         lists.events.close()
     assert pages[0] == pages[1]
     assert not [page for page in pages[0] if "projects" in page]
