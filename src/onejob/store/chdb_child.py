@@ -24,15 +24,17 @@ import chdb
 from onejob.store import lanes
 from onejob.store.any_value import json_of_any_value
 from onejob.store.dedup_log import forget_unfinished_blocks
-from onejob.store.otlp_sql import DATABASE
-from onejob.store.otlp_tables import TABLES, TRACES, OtlpTable
+from onejob.store.otlp_sql import DATABASE, PLAIN_DATABASE
+from onejob.store.otlp_tables import PLAIN_TABLES, TABLES, TABLES_OF, TRACES, OtlpTable
 from onejob.store.payload import Payload
 from onejob.store.redaction import Plan
+from onejob.store.redaction_bytes import ByteSearch
 from onejob.store.redaction_nested import NestedRedaction
 from onejob.store.redaction_sql import KEY_TABLE, RedactionSql
 from onejob.store.sql import array_of_strings, quote, quote_name
 
 PREDECESSOR_WAIT_S = 20.0
+_OF_METRICS = frozenset(table.name for table in TABLES_OF["metrics"])
 
 
 def main() -> None:
@@ -46,12 +48,13 @@ def main() -> None:
     chdb.create_function("onejob_any_value", json_of_any_value(nested), ["String", "String", "String"], "String")
     chdb.create_function("onejob_redacted", nested.redact_pairs, ["String"], "String")
     first: Any = chdb.connect(path)  # type: ignore[no-untyped-call]
-    first.query(f"CREATE DATABASE IF NOT EXISTS {DATABASE} ENGINE = Memory", "Null")
+    for database in (DATABASE, PLAIN_DATABASE):
+        first.query(f"CREATE DATABASE IF NOT EXISTS {database} ENGINE = Memory", "Null")
     _check_searches(first, plan)
     first.query(f"CREATE TABLE {KEY_TABLE} (Key String) ENGINE = Memory", "Null")
     first.query(f"INSERT INTO {KEY_TABLE} VALUES (unhex({quote(plan.hash_key)}))", "Null")  # noqa: S608
-    otlp = _Otlp(RedactionSql(plan, mark=secrets.token_hex(8)))
-    otlp.make_views(first, TRACES)
+    otlp = _Otlp(plan)
+    otlp.make_views(first, PLAIN_TABLES[TRACES.name])
     lane_list = [Connection(int(fd)) for fd in lane_fds]
     threads = [threading.Thread(target=_serve, args=(path, lane, otlp), daemon=True) for lane in lane_list]
     for thread in threads:
@@ -141,7 +144,7 @@ def _answer(connection: Any, otlp: _Otlp, head: lanes.Head, body: bytes) -> byte
     if head["do"] == "execute":
         connection.query(head["sql"], "Null", params=head["params"])
         return b""
-    table = TABLES[head["table"]]
+    table = otlp.table(head["table"], body)
     with otlp.payload.holding(body):
         otlp.make_views(connection, table)
         settings = f"{table.settings}, {head['settings']}"
@@ -182,16 +185,32 @@ class _Session:
 class _Otlp:
     """The file that holds a batch, and the views over it; those that are seldom needed are made when they are."""
 
-    def __init__(self, redaction: RedactionSql) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.payload = Payload()
-        self._redaction = redaction
-        self._made: set[str] = set()
+        self._hides = plan.hides
+        self._search = ByteSearch(plan.byte_search, has_cards=any(step.is_card for step in plan.steps))
+        self._found: tuple[tuple[int, int], bool] = ((0, 0), True)
+        self._redactions = {False: RedactionSql(plan, mark=secrets.token_hex(8)), True: RedactionSql(Plan(), mark="")}
+        self._made: set[tuple[str, bool]] = set()
+
+    def table(self, name: str, body: bytes) -> OtlpTable:
+        """The one without redaction where there is surely nothing to hide."""
+        may_hide = self._may_hide_in_some if name in _OF_METRICS else self._search.may_find
+        return TABLES[name] if self._hides and may_hide(body) else PLAIN_TABLES[name]
 
     def make_views(self, connection: Any, table: OtlpTable) -> None:
-        if table.name not in self._made:
-            for statement in table.views(self.payload.path, self._redaction):
+        is_plain = table is PLAIN_TABLES[table.name]
+        if (table.name, is_plain) not in self._made:
+            for statement in table.views(self.payload.path, self._redactions[is_plain]):
                 connection.query(statement, "Null")
-            self._made.add(table.name)
+            self._made.add((table.name, is_plain))
+
+    def _may_hide_in_some(self, body: bytes) -> bool:
+        """A batch of metrics is asked about for each of its tables, one after the other."""
+        batch = (len(body), hash(body))
+        if self._found[0] != batch:
+            self._found = (batch, self._search.may_find(body))
+        return self._found[1]
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from onejob.store.expressions import Step, first_non_default, resource_columns
 from onejob.store.sql import array_of_strings
 
 DATABASE = "otlp"  # in memory, for views only
+PLAIN_DATABASE = "otlp_plain"  # the same without redaction
 ANY_VALUE = (
     "Tuple(string_value String, bool_value String, int_value String, double_value String, array_value String, "
     "kvlist_value String, bytes_value String, value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, "

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from onejob.model.telemetry import Kind
 from onejob.store import logs_sql, metrics_sql, traces_sql
-from onejob.store.otlp_sql import Redact, parse_settings
+from onejob.store.otlp_sql import DATABASE, PLAIN_DATABASE, Redact, parse_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,18 @@ class OtlpTable:
     def insert(self) -> str:
         """Without its settings."""
         return f"INSERT INTO {self.name} ({', '.join(f'`{column}`' for column in self.columns)}) {self.select}"
+
+    def plain(self) -> OtlpTable:
+        """Reads from views of its own, which have nothing to redact."""
+        return replace(
+            self,
+            select=_in_plain(self.select),
+            views=lambda path, redact: [_in_plain(view) for view in self.views(path, redact)],
+        )
+
+
+def _in_plain(statement: str) -> str:
+    return statement.replace(f" {DATABASE}.", f" {PLAIN_DATABASE}.")
 
 
 TRACES = OtlpTable(
@@ -42,3 +54,4 @@ _METRICS = tuple(
 # In this order for good: the spool notes which tables of its kind a request fills.
 TABLES_OF: dict[Kind, tuple[OtlpTable, ...]] = {"traces": (TRACES,), "logs": (LOGS,), "metrics": _METRICS}
 TABLES = {table.name: table for tables in TABLES_OF.values() for table in tables}
+PLAIN_TABLES = {name: table.plain() for name, table in TABLES.items()}

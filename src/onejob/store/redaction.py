@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from onejob.model.kpi import regex_of
 from onejob.model.redaction import DEFAULTS, Action, RedactionRule
+from onejob.store import redaction_bytes
 from onejob.store.hash_key import hash_key
 from onejob.store.redaction_defaults import KEYS, SPARED, TEXTS, Text
 
@@ -52,12 +53,14 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`searches` find at least the texts that a step changes, `key_searches` at least the keys of a rule, both in texts
-    joined by line feeds. `hash_key` is in hex."""
+    joined by line feeds. `byte_search` finds at least both in requests as they are sent; empty if nothing surely does.
+    `hash_key` is in hex."""
 
     keys: tuple[KeyRule, ...] = ()
     steps: tuple[Step, ...] = ()
     searches: tuple[str, ...] = ()
     key_searches: tuple[str, ...] = ()
+    byte_search: str = ""
     hash_key: str = ""
 
     @property
@@ -73,6 +76,7 @@ class Plan:
             steps=tuple(Step(**step) for step in document["steps"]),
             searches=tuple(document["searches"]),
             key_searches=tuple(document["key_searches"]),
+            byte_search=document["byte_search"],
             hash_key=document["hash_key"],
         )
 
@@ -81,16 +85,14 @@ def plan_of(settings: Settings) -> Plan:
     """The team's own rules before the defaults. Raises StoreError where the key of the hashes is damaged."""
     rules = settings.redaction
     defaults = _defaults(rules)
-    keys = [(rule.action.value, rule.key) for rule in rules if rule.key]
-    keys += [(defaults[name], glob) for name, globs in KEYS.items() if name in defaults for glob in globs]
-    read = (kpi.attribute for kpi in settings.kpis if kpi.attribute)
-    needed = (*SPARED, *settings.customer_attributes, *settings.promoted_attributes, *read)
+    keys = _hiding(settings)
     own = [rule for rule in rules if rule.pattern]
     steps = [Step(rule.action.value, f"(?s:{rule.pattern})") for rule in own]
     steps += [_step(TEXTS[name], action) for name, action in defaults.items() if name in TEXTS]
+    hidden = [glob for action, glob in keys if action != Action.KEEP]
     hashes = Action.HASH in {*(action for action, _ in keys), *(step.action for step in steps)}
     return Plan(
-        keys=tuple(_key_rules([*keys, *((SPARE, glob) for glob in needed)])),
+        keys=key_rules(settings),
         steps=tuple(steps),
         searches=tuple(
             f"(?m){search}"
@@ -99,9 +101,17 @@ def plan_of(settings: Settings) -> Plan:
                 *(search for name in defaults if name in TEXTS for search in TEXTS[name].searches),
             )
         ),
-        key_searches=tuple(dict.fromkeys(_key_search(glob) for action, glob in keys if action != Action.KEEP)),
+        key_searches=tuple(dict.fromkeys(map(_key_search, hidden))),
+        byte_search=_byte_search([rule.pattern for rule in own], [TEXTS[n] for n in defaults if n in TEXTS], hidden),
         hash_key=hash_key(settings.data_dir) if hashes else "",
     )
+
+
+def key_rules(settings: Settings) -> tuple[KeyRule, ...]:
+    """What becomes of attributes by their names alone."""
+    read = (kpi.attribute for kpi in settings.kpis if kpi.attribute)
+    needed = (*SPARED, *settings.customer_attributes, *settings.promoted_attributes, *read)
+    return tuple(_joined([*_hiding(settings), *((SPARE, glob) for glob in needed)]))
 
 
 def hashed(key: str, value: str) -> str:
@@ -119,11 +129,26 @@ def _defaults(rules: Sequence[RedactionRule]) -> dict[str, str]:
     return {name: action.value for name, action in actions.items() if action is not Action.KEEP}
 
 
+def _byte_search(patterns: Iterable[str], texts: Iterable[Text], globs: Sequence[str]) -> str:
+    own = [redaction_bytes.of_pattern(pattern) for pattern in patterns]
+    found = [*own, *(search for text in texts for search in redaction_bytes.of_default(text))]
+    found += [*map(redaction_bytes.of_key, globs), *([redaction_bytes.KEY_AFTER_VALUE] if globs else [])]
+    sure = [search for search in dict.fromkeys(found) if search is not None]
+    return "" if None in own else "(?s)" + "|".join(f"(?:{search})" for search in sure)
+
+
 def _step(text: Text, action: str) -> Step:
     return Step(action, text.pattern, text.rewrite, text.is_card, is_default=True)
 
 
-def _key_rules(keys: Iterable[tuple[str, str]]) -> list[KeyRule]:
+def _hiding(settings: Settings) -> list[tuple[str, str]]:
+    """Actions and globs of keys: the team's own before the defaults."""
+    defaults = _defaults(settings.redaction)
+    own = [(rule.action.value, rule.key) for rule in settings.redaction if rule.key]
+    return own + [(defaults[name], glob) for name, globs in KEYS.items() if name in defaults for glob in globs]
+
+
+def _joined(keys: Iterable[tuple[str, str]]) -> list[KeyRule]:
     """Neighbours of one action as one regular expression."""
     grouped: list[tuple[str, list[str]]] = []
     for action, glob in keys:

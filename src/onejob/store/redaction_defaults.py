@@ -30,6 +30,7 @@ SPARED = (
 class Text:
     """`rewrite` is what becomes of a match, its groups by number; `{}` stands for what hides it.
 
+    `in_bytes` find at least that in requests as they are sent, where `searches` would find too much beside it.
     With `is_card` the second group is a number that counts only if its check digit is right.
     """
 
@@ -37,6 +38,13 @@ class Text:
     pattern: str
     rewrite: str = "{}"
     is_card: bool = False
+    in_bytes: tuple[str, ...] = ()
+
+
+def is_card(number: str) -> bool:
+    """Is its check digit right? (Luhn; ISO/IEC 7812-1, annex B). As `redaction_sql` asks."""
+    digits = [int(digit) for digit in reversed(number) if digit.isdigit()]
+    return (sum(digits[::2]) + sum(2 * d - (9 if d > 4 else 0) for d in digits[1::2])) % 10 == 0
 
 
 _QUOTE = r"\\?[\"']?"  # behind a backslash where JSON stands in a text
@@ -60,6 +68,7 @@ _TOKENS = (
     r"\bonejob_(?:api|ingest)_[0-9A-Za-z]{43}_[0-9a-f]{8}",
 )
 _KEY_BEGINS = "-----BEGIN [A-Z ]*PRIVATE KEY-----"
+_FURTHER = r"[^\x00-\x7f]"  # letters and digits beyond ASCII, and more
 _GROUP = "[ -]?"
 # Issuers' prefixes and lengths: Visa, Mastercard, Discover, UnionPay and JCB with 16 digits, American Express with 15,
 # Diners Club with 14. Not within a longer number, and not behind a decimal point.
@@ -88,7 +97,11 @@ TEXTS: dict[str, Text] = {
         rf"|{'|'.join(_TOKENS)}|{_KEY_BEGINS}[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
         r"\1\2\3\4{}\5",
     ),
-    "email": Text((r"@[^\s@]+\.[^\s@]",), r"[\pL\pN._%+-]+@[\pL\pN-]+(?:\.[\pL\pN-]+)*\.\pL{2,}"),
+    "email": Text(
+        (r"@[^\s@]+\.[^\s@]",),
+        r"[\pL\pN._%+-]+@[\pL\pN-]+(?:\.[\pL\pN-]+)*\.\pL{2,}",
+        in_bytes=(rf"(?:[0-9A-Za-z._%+-]|{_FURTHER})@(?:[0-9A-Za-z.-]|{_FURTHER})+\.(?:[A-Za-z]|{_FURTHER}){{2}}",),
+    ),
     "card_numbers": Text(
         (r"[2-6][0-9]{3}[ -]?[0-9]{4}[ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{2,4}\b",),
         rf"(^\.?|[^0-9A-Za-z_.]|[^0-9]\.)({_SIXTEEN}|{_FIFTEEN}|{_FOURTEEN})\b",

@@ -16,6 +16,7 @@ from typing import Any
 
 from onejob.model.redaction import Action
 from onejob.store.redaction import MASK, SPARE, Plan, Step, hashed
+from onejob.store.redaction_defaults import is_card
 
 Json = None | bool | int | float | str | list[Any] | dict[str, Any]
 _MARK = f"<{secrets.token_hex(8)}>"  # in no text
@@ -130,7 +131,7 @@ class NestedRedaction:
 
     def _part(self, step: Step, part: str) -> str:
         found = part.removeprefix(_HIDDEN)
-        if found == part or (step.is_card and not _is_card(found)):
+        if found == part or (step.is_card and not is_card(found)):
             return found
         return MASK if step.action == Action.MASK else hashed(self._plan.hash_key, found)
 
@@ -145,12 +146,6 @@ def _leaves(value: Json) -> list[str]:
 
 def _text(value: Json) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-
-
-def _is_card(number: str) -> bool:
-    """As `redaction_sql` asks."""
-    digits = [int(digit) for digit in reversed(number) if digit.isdigit()]
-    return (sum(digits[::2]) + sum(2 * d - (9 if d > 4 else 0) for d in digits[1::2])) % 10 == 0
 
 
 def _matches(pattern: str, text: str) -> bool:
