@@ -12,7 +12,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from onejob.config import Settings
 from onejob.model.kpi import Direction, Kpi, KpiKind, KpiSource
 from onejob.outcomes.errors import NoTelemetryError
+from onejob.outcomes.forecast import events_needed
 from onejob.outcomes.preview import Preview, preview
+from onejob.outcomes.warnings import LEAST_COUNTED
 from onejob.store.engine import Engine, open_engine
 from onejob.store.otlp_tables import TABLES_OF
 from onejob.web.pages.outcomes import said_of_preview
@@ -113,6 +115,11 @@ def test_nothing_is_promised_before_as_many_bins_as_the_test_of_means_wants(engi
     found = seen(engine, settings, a_kpi(attribute="order.total", tolerance=5.0))
     assert found.seconds is not None
     assert found.seconds >= 400
+
+
+def test_the_least_tolerance_of_counts_is_the_least_that_their_test_can_tell() -> None:
+    assert events_needed(LEAST_COUNTED, 0.0, 0.01) is not None
+    assert events_needed(LEAST_COUNTED - 0.01, 0.0, 0.01) is None
 
 
 def test_few_instances_that_may_differ_by_more_than_is_tolerated_are_said(engine: Engine, settings: Settings) -> None:

@@ -31,7 +31,8 @@ QUEUE = {
     "metric": "queue.depth",
     "per_instance": True,
 }
-CONFIGURED = {"kpis": [{"name": "orders", "kind": "throughput", "direction": "higher_is_better", "attribute": "o"}]}
+ORDERS = {"name": "orders", "kind": "throughput", "direction": "higher_is_better", "attribute": "o", "tolerance": 0.1}
+CONFIGURED = {"kpis": [ORDERS]}
 
 
 @pytest.fixture
@@ -53,6 +54,7 @@ def test_a_kpi_is_named_changed_and_deleted(api: Api) -> None:
     assert made.status_code == 201, made.text
     assert made.json() == made.json() | REVENUE | {
         "origin": "page", "is_hidden": False, "changed_at": "2026-03-01T12:00:00Z", "tolerance": 0.02, "every_s": 60,
+        "warnings": [],
     }  # fmt: skip
     assert api.post("/kpis", QUEUE).status_code == 201
     assert [one["name"] for one in api.get("/kpis").json()["items"]] == ["queue", "revenue"]
@@ -86,6 +88,7 @@ def test_tolerances_hold_in_the_order_in_which_they_are_listed(api: Api) -> None
         ("/kpis", REVENUE | {"attribute": "a\x00b"}, "control character"),
         ("/kpis", REVENUE | {"tolerance": 10**400}, "tolerance"),
         ("/kpis", QUEUE | {"kind": "yes_no"}, "no yes and no"),
+        ("/kpis", ORDERS | {"tolerance": 0.02}, "The least tolerance that makes sense is 0.07 (7 %)"),
         ("/tolerances", {"signal": "latency_p95", "tolerance": 0.1}, "a ratio above 1"),
         ("/tolerances", {"signal": "revenue", "tolerance": 0.1}, "no signal 'revenue'"),
     ],
@@ -95,6 +98,19 @@ def test_what_cannot_be_is_refused_with_what_to_do(api: Api, path: str, body: di
     assert (refused.status_code, refused.headers["content-type"]) == (422, PROBLEM)
     assert said in refused.text
     assert api.get(path).json() == {"items": []}
+
+
+def test_a_kpi_that_can_never_say_what_it_is_for_warns_of_it(sqlite_database: Database) -> None:
+    of_tokens = ORDERS | {"name": "refreshed", "attribute": "Session_Token"}
+    site = Site(sqlite_database, kpis=[ORDERS | {"tolerance": 0.02}], redaction=[{"action": "hash", "key": "plan.*"}])
+    program = site.program(Role.OPERATOR)
+    (hidden,) = program.post("/kpis", of_tokens).json()["warnings"]
+    assert hidden.startswith("Redaction masks Session_Token before it is stored")
+    assert '{"action": "keep", "key": "Session_Token"}' in hidden
+    (hashed,) = program.post("/kpis", REVENUE | {"attribute": "plan.name"}).json()["warnings"]
+    assert hashed.startswith("Redaction hashes plan.name")
+    told = {one["name"]: one["warnings"] for one in program.get("/kpis").json()["items"]}
+    assert "never no worse" in told["orders"][0]
 
 
 def test_a_name_is_taken_once_and_kept(api: Api) -> None:

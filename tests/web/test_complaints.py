@@ -72,6 +72,18 @@ def hook(services: Services, body: object, to: str = "jira", **headers: str) -> 
     return ask(services, "POST", f"/api/v1/hooks/{to}", content=content, headers=headers)
 
 
+def test_what_redaction_hides_in_telemetry_is_not_kept_of_a_complaint_either(sqlite_database: Database) -> None:
+    services = a_product(sqlite_database, redaction=[{"action": "drop", "pattern": "in confidence"}])
+    said = "ada@example.org paid with 4111 1111 1111 1111, password=hunter2"
+    told = tell(services, summary=said, customer="ada@example.org").json()
+    assert told["summary"] == "[redacted] paid with [redacted], password=[redacted]"
+    assert told["customer"] == "ada@example.org"
+    assert hook(services, an_event(summary="Mail to bob@example.org fails")).status_code == 200
+    assert tell(services, summary="Said in confidence", external_id="T-2").json()["summary"] == ""
+    listed = ask(services, "GET", "/api/v1/complaints").json()["items"]
+    assert "Mail to [redacted] fails" in {one["summary"] for one in listed}
+
+
 def test_a_complaint_is_recorded_once_and_follows_the_deployment_that_its_customer_met(
     sqlite_database: Database, engine: Engine
 ) -> None:

@@ -68,7 +68,7 @@ def test_a_metric_and_an_event_are_named_by_the_same_form(access: Site) -> None:
     bo = access.browser("bo")
     metric = {"source": "metric", "named": "queue.depth", "attribute": "queue", "equals": "a", "every_s": "10"}
     assert bo.post(LIST, **FORM | metric | {"per_instance": "yes"}).status_code == 303
-    event = {"name": "signups", "source": "event", "named": "user.signed_up", "kind": "throughput"}
+    event = {"name": "signups", "source": "event", "named": "user.signed_up", "kind": "throughput", "tolerance": "10"}
     assert bo.post(LIST, **FORM | event).status_code == 303
     queue, signups = stored(access)
     assert (queue.metric, queue.attribute, queue.equals, queue.every_s) == ("queue.depth", "queue", "a", 10)
@@ -104,6 +104,7 @@ def test_a_form_names_changes_and_deletes_a_tolerance_as_people_write_it(access:
         ({"named": ""}, "must name what holds the value"),
         ({"name": "Revenue"}, "lower case letters"),
         ({"source": "metric", "kind": "yes_no"}, "no yes and no"),
+        ({"kind": "throughput"}, "The least tolerance that makes sense is 0.07 (7 %)"),
     ],
 )
 def test_what_cannot_be_is_said_above_the_form_as_it_was_filled_in(

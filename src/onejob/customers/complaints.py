@@ -6,6 +6,7 @@ as far as it is known, and looked at again for some hours.
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from onejob.config import Settings
@@ -18,6 +19,8 @@ from onejob.state.paging import Page
 from onejob.store.customers import BIN_S, uses
 from onejob.store.engine import Engine
 from onejob.store.errors import StoreError
+from onejob.store.redaction import plan_of
+from onejob.store.redaction_nested import NestedRedaction
 
 _AGAIN_FOR = timedelta(hours=6)
 _MOST_AT_ONCE = 200
@@ -42,10 +45,14 @@ class ComplaintDesk:
         self._events = events
         self._settings = settings
         self._clock = clock
+        self._redaction: NestedRedaction | None = None
 
     def tell(self, told: Told) -> tuple[Complaint, bool]:
-        """Record what a ticket says now, and what it follows as far as that is known yet; whether it is new."""
-        complaint, is_new = self._complaints.tell(told, self._clock())
+        """Record what a ticket says now, and what it follows as far as that is known yet; whether it is new.
+
+        What telemetry may not say, its text may not either. Raises StoreError if the key of hashes is damaged.
+        """
+        complaint, is_new = self._complaints.tell(self._redacted(told), self._clock())
         with suppress(StoreError):  # the engine starts again by itself, and `look` comes back to it
             self._match([complaint])
         return self._complaints.get(complaint.id) or complaint, is_new
@@ -71,6 +78,13 @@ class ComplaintDesk:
     def forget(self, now: datetime) -> None:
         """Delete those that are kept no longer."""
         self._complaints.forget_before(now - timedelta(days=self._settings.customer_retention_days))
+
+    def _redacted(self, told: Told) -> Told:
+        """The customer is named as telemetry names it, which redaction's defaults leave alone."""
+        if self._redaction is None:
+            self._redaction = NestedRedaction(plan_of(self._settings))
+        summary = self._redaction.redact(told.summary, key="")
+        return replace(told, summary=summary if isinstance(summary, str) else "")
 
     def _match(self, found: Sequence[Complaint]) -> None:
         """Raises what `engine.query` raises."""

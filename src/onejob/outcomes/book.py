@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from onejob.config import Settings
 from onejob.model.kpi import Kpi, Tolerance
+from onejob.outcomes import warnings
 from onejob.outcomes.errors import ConfiguredError, ContradictionError
 from onejob.state.errors import ConflictError, NotFoundError
 from onejob.state.ids import new_id
@@ -147,7 +148,10 @@ def _listed(one: Stored[Kpi], taken: set[str]) -> ListedKpi:
 
 def made_kpi(values: Mapping[str, Any]) -> Kpi:
     """ContradictionError says what is wrong with it."""
-    return _made(Kpi, values)
+    kpi = _made(Kpi, values)
+    if small := warnings.too_small(kpi):
+        raise ContradictionError(f"{small}: tolerate that much, or take a share or a mean of spans (yes_no, mean).")
+    return kpi
 
 
 def made_tolerance(values: Mapping[str, Any]) -> Tolerance:

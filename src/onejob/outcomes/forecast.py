@@ -14,6 +14,7 @@ import numpy as np
 
 from onejob.model.evidence import JudgeSettings, ValueCell
 from onejob.model.kpi import Kpi, KpiKind, KpiSource
+from onejob.outcomes import warnings
 from onejob.stats import octaves
 from onejob.stats.batch_sums import RATIO
 from onejob.stats.means import MIN_BATCHES, PairedMeans
@@ -103,6 +104,8 @@ def _of_events(recent: Recent, alpha: float) -> Forecast:
     per = recent.answered if not recent.kpi.per_instance else instances * len(recent.bins) * recent.width_s
     events = events_needed(recent.kpi.tolerance, _allowance(recent), alpha)
     level = seen / per if per else None
+    if warnings.too_small(recent.kpi):  # which says so itself
+        return Forecast(level=level)
     return _answer(recent, level, None if events is None else events / seen * recent.answered)
 
 

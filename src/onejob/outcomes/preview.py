@@ -14,7 +14,7 @@ from datetime import datetime
 from onejob.config import Settings
 from onejob.model.evidence import ValueCell
 from onejob.model.kpi import Kpi, KpiKind, KpiSource, matches
-from onejob.outcomes import forecast
+from onejob.outcomes import forecast, warnings
 from onejob.outcomes.errors import NoTelemetryError
 from onejob.outcomes.forecast import Recent
 from onejob.store.engine import Reader
@@ -91,7 +91,7 @@ def preview(
         unit=recent.told.unit,
         needs=found.needs,
         seconds=found.seconds,
-        notes=(*_notes(engine, recent, scope), *found.notes),
+        notes=(*warnings.of(kpi, settings), *_notes(engine, recent, scope), *found.notes),
     )
 
 

@@ -8,7 +8,9 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from onejob.changes.texts import read_name, read_text
+from onejob.config import Settings
 from onejob.model.kpi import Kpi
+from onejob.outcomes import warnings
 from onejob.outcomes.book import ListedKpi, ListedTolerance, made_kpi, made_tolerance, said_of
 from onejob.outcomes.errors import ContradictionError
 from onejob.outcomes.preview import preview
@@ -35,7 +37,7 @@ _TAKEN: Responses = {409: {"model": Problem, "description": "The name is taken, 
 @router.get("/kpis", responses={200: {"model": KpisDocument}})
 def kpis(services: Uses) -> Response:
     """All KPIs, those of the configuration first. One that `is_hidden` gives way to one of the configuration."""
-    return answer({"items": [kpi_document(one) for one in services.outcomes.kpis()]})
+    return answer({"items": [kpi_document(one, services.settings) for one in services.outcomes.kpis()]})
 
 
 @router.post("/kpis", status_code=201, responses={201: {"model": KpiDocument}, **_TAKEN})
@@ -44,7 +46,7 @@ def add_kpi(body: KpiBody, services: Uses, by: By) -> Response:
     kpi = _kpi(body, body.name)
     with by.doing("kpi.create", kpi.name, said_of(kpi)):
         made = services.outcomes.add_kpi(kpi, by.principal.name)
-    return answer(kpi_document(made), 201)
+    return answer(kpi_document(made, services.settings), 201)
 
 
 @router.post("/kpis/preview", responses={200: {"model": PreviewDocument}, **_UNKNOWN, 503: {"model": Problem}})
@@ -63,7 +65,7 @@ def preview_kpi(body: PreviewBody, services: Uses) -> Response:
 @router.get("/kpis/{name}", responses={200: {"model": KpiDocument}, **_UNKNOWN})
 def kpi(name: str, services: Uses) -> Response:
     """The one that holds under this name."""
-    return answer(kpi_document(services.outcomes.kpi(name)))
+    return answer(kpi_document(services.outcomes.kpi(name), services.settings))
 
 
 @router.put("/kpis/{name}", responses={200: {"model": KpiDocument}, **_UNKNOWN, **_TAKEN})
@@ -75,7 +77,7 @@ def change_kpi(name: str, body: KpiBody, services: Uses, by: By) -> Response:
     services.outcomes.kpi(name)
     with by.doing("kpi.change", name, said_of(kpi)):
         changed = services.outcomes.change_kpi(kpi, by.principal.name)
-    return answer(kpi_document(changed))
+    return answer(kpi_document(changed, services.settings))
 
 
 @router.delete("/kpis/{name}", responses={200: {"model": KpiDocument}, **_UNKNOWN, **_TAKEN})
@@ -84,7 +86,7 @@ def remove_kpi(name: str, services: Uses, by: By) -> Response:
     known = services.outcomes.kpi(name)
     with by.doing("kpi.delete", name, said_of(known.kpi)):
         services.outcomes.remove_kpi(name)
-    return answer(kpi_document(known))
+    return answer(kpi_document(known, services.settings))
 
 
 @router.get("/tolerances", responses={200: {"model": TolerancesDocument}})
@@ -121,10 +123,10 @@ def remove_tolerance(tolerance_id: str, services: Uses, by: By) -> Response:
     return answer(tolerance_document(known))
 
 
-def kpi_document(one: ListedKpi) -> dict[str, Any]:
-    """As the API tells it: the fields of the KPI, and where it is from."""
+def kpi_document(one: ListedKpi, settings: Settings) -> dict[str, Any]:
+    """As the API tells it: the fields of the KPI, where it is from, and what is wrong with it."""
     told: Any = to_plain(one)
-    return {**told.pop("kpi"), **told}
+    return {**told.pop("kpi"), **told, "warnings": list(warnings.of(one.kpi, settings))}
 
 
 def tolerance_document(one: ListedTolerance) -> dict[str, Any]:

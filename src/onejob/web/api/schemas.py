@@ -272,9 +272,13 @@ class Named:
 
 @dataclass(frozen=True, kw_only=True)
 class KpiDocument(Named, Kpi):
-    """A KPI, and where it was named. One that `is_hidden` gives way to one of the configuration."""
+    """A KPI, and where it was named. One that `is_hidden` gives way to one of the configuration.
+
+    `warnings` are sentences: what keeps it from ever saying what it is named for.
+    """
 
     is_hidden: bool
+    warnings: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -346,16 +350,23 @@ class ReplayedDocument:
 
 @dataclass(frozen=True, kw_only=True)
 class ForgottenDocument:
-    """What was deleted. With `is_complete` false, telemetry still waited to be stored: ask again once it is."""
+    """What was deleted, or lost what it said of the customer; `mentions` are complaints of others.
+
+    With `is_complete` false, telemetry still waited to be stored: ask again once it is.
+    """
 
     spans: int
     logs: int
     data_points: int
     dead_letters: int
     explanations: int
+    verdicts: int
+    backtests: int
     error_examples: int
+    log_templates: int
     customer_counts: int
     complaints: int
+    mentions: int
     is_complete: bool
 
 
