@@ -9,8 +9,8 @@ import pytest
 from .conftest import Replay, Run
 
 GONE = {
-    "spans": 2, "logs": 1, "data_points": 5, "dead_letters": 0, "explanations": 1, "error_examples": 1,
-    "customer_counts": 1, "complaints": 1, "is_complete": True,
+    "spans": 2, "logs": 1, "data_points": 5, "dead_letters": 0, "explanations": 1, "verdicts": 1, "backtests": 0,
+    "error_examples": 1, "log_templates": 1, "customer_counts": 1, "complaints": 1, "mentions": 0, "is_complete": True,
 }  # fmt: skip
 
 
@@ -19,8 +19,9 @@ def test_forget_says_how_much_is_gone_and_who_asked(onejob: Run, replay: Replay)
     result = onejob("forget", "--attribute", "enduser.id", "--value", "4711", url=replay.url)
     assert result.returncode == 0, result.stderr
     assert {line.rpartition(" ")[0].strip(): line.split()[-1] for line in result.stdout.splitlines()} == {
-        "spans": "2", "logs": "1", "data points": "5", "dead letters": "0", "explanations": "1", "error examples": "1",
-        "customer counts": "1", "complaints": "1",
+        "spans": "2", "logs": "1", "data points": "5", "dead letters": "0", "explanations": "1", "verdicts": "1",
+        "backtests": "0", "error examples": "1", "log templates": "1", "customer counts": "1", "complaints": "1",
+        "mentions": "0",
     }  # fmt: skip
     ((_, _, asked),) = replay.requests
     assert (asked["attribute"], asked["value"]) == ("enduser.id", "4711")

@@ -84,8 +84,9 @@ def test_all_telemetry_of_one_customer_is_gone_and_no_others(
         gone = forget(server, "enduser.name", "customer-77")
 
     assert gone == {
-        "spans": 2, "logs": 1, "data_points": 5, "dead_letters": 0, "explanations": 0, "error_examples": 0,
-        "customer_counts": 0, "complaints": 0, "is_complete": True,
+        "spans": 2, "logs": 1, "data_points": 5, "dead_letters": 0, "explanations": 0, "verdicts": 0, "backtests": 0,
+        "error_examples": 0, "log_templates": 0, "customer_counts": 0, "complaints": 0, "mentions": 0,
+        "is_complete": True,
     }  # fmt: skip
     assert "customer-77" not in stored(server)
     assert stored(server).count("customer-78") == 8
@@ -128,7 +129,7 @@ def test_explanations_and_the_sentences_that_quote_them_forget_it_too(server: Ru
         AttributeValue(name="region", value="eu", **found),
     )
     Explanations(database).save(an_explanation(deployment.id, attributes=attributes))
-    sentence = "It is worse, for enduser.name customer-33."
+    sentence = "It is worse: errors rose for enduser.name & region = customer-33 & eu."
     Verdicts(database).record(
         a_verdict(deployment.id, state=State.WORSE, reason=None, sentence=sentence, decided_at=NOW)
     )
@@ -137,7 +138,7 @@ def test_explanations_and_the_sentences_that_quote_them_forget_it_too(server: Ru
 
     explanation = Explanations(database).get(deployment.id)
     assert explanation is not None
-    assert [one.name for one in explanation.attributes] == ["region"]
+    assert [one.value for one in explanation.attributes] == ["[forgotten] & eu", "eu"]
     told = httpx.get(f"{server.url}/api/v1/deployments/{deployment.id}").text
     told += httpx.get(f"{server.url}/api/v1/deployments/{deployment.id}/verdicts").text
     assert "customer-33" not in told

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from onejob.config import Settings
 from onejob.ingest.forgetting import forget
 from onejob.ingest.service import Intake
+from onejob.known.templates import blanked
 from onejob.model.telemetry import POINTS
 from onejob.state.database import Database
 from onejob.store.engine import Engine, open_engine
@@ -287,9 +288,8 @@ def test_a_value_that_was_hashed_is_joined_and_forgotten_by_what_it_was(place: P
 
     database = Database(f"sqlite:///{tmp_path}/state.db")
     database.migrate()
-    gone = forget(
-        place.engine, database, place.intake, "customer.name", "Ada", customer_attributes=(), actor="a", key=place.key
-    )
+    said: Any = {"customer_attributes": (), "actor": "a", "key": place.key, "blank_templates": blanked}
+    gone = forget(place.engine, database, place.intake, "customer.name", "Ada", **said)
     database.close()
 
     assert gone.spans == 2

@@ -18,6 +18,8 @@ from onejob.model.verdict import Reason, State
 from onejob.state.database import Database
 from onejob.state.deployments import Deployments
 from onejob.state.evidence import Evidences
+from onejob.state.forgetting import Theirs, forget_verdicts
+from onejob.state.forgetting_evidence import forget_evidence
 from onejob.state.outcomes import Stored, StoredOutcomes
 from onejob.state.rollouts import Rollouts
 from onejob.state.verdicts import Explanations, Verdicts
@@ -143,12 +145,8 @@ def test_pages_that_got_slower_in_browsers_make_a_version_worse(
     assert last.verdict.state is State.WORSE
 
 
-@pytest.mark.untraced
-def test_a_warning_in_logs_that_only_the_new_version_writes_is_told(
-    engine: Engine, database: Database, settings: Settings
-) -> None:
-    deployment = reported(database)
-    store(engine, deployment.service, failing=0.0)
+def store_warnings(engine: Engine, service: str) -> None:
+    """Both versions warn, each of something else."""
     for version, begins, thing in (
         ("1", -20, "{who} has no address"),
         ("2", 0, "no price of {who}, a default is taken"),
@@ -162,13 +160,30 @@ def test_a_warning_in_logs_that_only_the_new_version_writes_is_told(
             )
             for t in range(begins, 40)
         ]
-        request = a_log_request(*lines, service=deployment.service, resource={"service.version": version})
-        engine.insert("otel_logs", request.SerializeToString(), f"{deployment.service}-{version}-lines")
-    *_, last = looks(a_loop(engine, database, settings), *range(1, 44))
+        request = a_log_request(*lines, service=service, resource={"service.version": version})
+        engine.insert("otel_logs", request.SerializeToString(), f"{service}-{version}-lines")
+
+
+@pytest.mark.untraced
+def test_a_warning_in_logs_that_only_the_new_version_writes_is_told(
+    engine: Engine, database: Database, settings: Settings
+) -> None:
+    deployment = reported(database)
+    store(engine, deployment.service, failing=0.0)
+    store_warnings(engine, deployment.service)
+    loop = a_loop(engine, database, settings)
+    *_, last = looks(loop, *range(1, 44))
     (row,) = (signal for signal in last.verdict.signals if signal.family == "novelty")
     assert row.novelty is not None
     assert (row.novelty.kind, row.novelty.sample) == ("log_template", "no price of anna, a default is taken")
     assert "new log message no price of anna" in last.verdict.sentence
+    assert last.verdict == recompute(deployment, Evidences(database).read(deployment.id))
+
+    # And a judge that is at work forgets whom everything else has forgotten.
+    theirs = Theirs("enduser.id", ["anna"])
+    assert forget_verdicts(database, theirs) == forget_evidence(database, theirs, moment(44)) == 1
+    *_, last = looks(loop, 50)
+    assert "new log message no price of ████" in last.verdict.sentence
     assert last.verdict == recompute(deployment, Evidences(database).read(deployment.id))
 
 

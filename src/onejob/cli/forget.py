@@ -13,7 +13,8 @@ from onejob.cli.output import note, print_fields, print_json
 _LONGEST_S = 3700.0  # the server gives up after an hour, and says so
 
 _SHOWN = (
-    "spans", "logs", "data_points", "dead_letters", "explanations", "error_examples", "customer_counts", "complaints",
+    "spans", "logs", "data_points", "dead_letters", "explanations", "verdicts", "backtests", "error_examples",
+    "log_templates", "customer_counts", "complaints", "mentions",
 )  # fmt: skip
 
 

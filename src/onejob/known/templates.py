@@ -18,6 +18,7 @@ from typing import Any
 from drain3.drain import Drain, LogCluster
 
 from onejob import words
+from onejob.state.blanking import Names
 from onejob.verdict.templates import VALUE, words_of
 
 # Share of words in common, of which drain3 does not count values; Drain's authors use 0.3 to 0.7. One word of two is
@@ -75,6 +76,20 @@ class LogTemplates:
         for number in sorted(self._marks):  # the order in which they grew: of two as alike, the first is taken
             self._drain.add_seq_to_prefix_tree(self._drain.root_node, self._drain.id_to_cluster.get(number))
         self._drain.clusters_counter = document["numbers"]
+
+
+def blanked(packed: bytes, names: Names) -> bytes | None:
+    """What `pack` gave without names: a value stands for them, as it does for all that differs. None if there are none.
+
+    What a template is known by stays, so that a message goes on to be known.
+    """
+    document = json.loads(zlib.decompress(packed))
+    before = [tokens for *_, tokens in document["templates"]]
+    after = [names.blank_words(tokens, VALUE) for tokens in before]
+    if after == before:
+        return None
+    document["templates"] = [[*one[:-1], tokens] for one, tokens in zip(document["templates"], after, strict=True)]
+    return zlib.compress(json.dumps(document, separators=(",", ":")).encode("utf-8", "replace"))
 
 
 def _mark(known: tuple[str, ...]) -> str:

@@ -17,9 +17,10 @@ from onejob.model.evidence import Arm, EvidenceBatch, RouterCount
 from onejob.state.counts import pack_counts, unpack_counts
 from onejob.state.database import Database
 from onejob.state.errors import ConflictError
-from onejob.state.tables import evidence, router_counts
+from onejob.state.tables import evidence, reading_positions, router_counts
 
 _READ_AT_ONCE = 100
+BLANKED = "evidence"  # when something in it was forgotten, beside the positions of readers
 _HEADER = ("deployment_id", "seq", "judged_at", "bins_from", "bins_to", "bin_width_s", "finished")
 _SAMPLE = ("arm", "sampled_at", "requests", "errors_5xx", "resets", "timeouts", "share")
 
@@ -61,6 +62,12 @@ class Evidences:
     def bins_to(self, deployment_id: str) -> int | None:
         """Unix seconds up to which bins have been consumed."""
         return self._newest(deployment_id, evidence.c.bins_to)
+
+    def blanked_at(self) -> datetime | None:
+        """When texts of stored batches were changed last, for a customer to be forgotten; no count ever is."""
+        query = select(reading_positions.c.read_until).where(reading_positions.c.name == BLANKED)
+        with self._database.read() as connection:
+            return connection.execute(query).scalar_one_or_none()
 
     def append_router(self, deployment_id: str, count: RouterCount) -> None:
         """Keep a sample until a batch takes it; the same arm and moment a second time changes nothing."""

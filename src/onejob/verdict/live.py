@@ -95,6 +95,7 @@ class JudgeLoop:
         self._batches = Batches(source, settings)
         self._seldom = Seldom(log)
         self._judges: dict[str, Judge] = {}
+        self._blanked_at = evidences.blanked_at()
         self._quiet: set[str] = set()  # whose new version had no request in the last batch
 
     def tick(self, now: datetime) -> Iterator[Look]:
@@ -107,6 +108,9 @@ class JudgeLoop:
         self._quiet &= ids
         for gone in self._judges.keys() - ids:
             del self._judges[gone]
+        if (blanked_at := self._evidences.blanked_at()) != self._blanked_at:
+            self._judges.clear()  # they know what was forgotten meanwhile
+            self._blanked_at = blanked_at
         late_at = self._stopwatch() + self._settings.tick_s
         due, least = self._due(still_open, now)
         for number, deployment in enumerate(due):

@@ -8,6 +8,7 @@ from onejob.changes.errors import InvalidReportError
 from onejob.changes.texts import read_text
 from onejob.ingest.errors import TryLater
 from onejob.ingest.forgetting import forget
+from onejob.known.templates import blanked
 from onejob.store.hash_key import hash_key
 from onejob.web.api.answers import answer
 from onejob.web.api.problems import ProblemRoute, problem
@@ -24,6 +25,7 @@ def forget_value(services: Uses, body: ForgetBody, by: By) -> Response:
 
     Answers once they are gone from disk, which takes as long as rewriting the parts that held them. Counts per
     operation and version have no attributes in them, and stay; those of a customer go with the attribute that names it.
+    Verdicts stay, without what their examples say of it.
     """
     actor = by.actor(read_text(body.actor, "actor") if body.actor else None, "somebody over the API")
     attribute, value = read_text(body.attribute, "attribute"), _whole(body.value)
@@ -40,6 +42,7 @@ def forget_value(services: Uses, body: ForgetBody, by: By) -> Response:
                 customer_attributes=services.settings.customer_attributes,
                 actor=actor,
                 key=hash_key(services.settings.data_dir),
+                blank_templates=blanked,
             )
     except TryLater as error:
         return problem(503, "The spool cannot be written", str(error))
