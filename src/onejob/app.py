@@ -110,7 +110,7 @@ def run(settings: Settings, stack: ExitStack, *, new_admin_link: bool = False) -
     web_socket = stack.enter_context(_listen(settings.listen_host, settings.web_port))
     engine = open_engine(settings)
     stack.callback(engine.close)
-    sweep(settings)
+    sweep(settings, engine)
     database = Database(state_url(settings))
     stack.callback(database.close)
     database.migrate()

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from onejob.backup.archive import written
+
 from .conftest import Replay, Run
 
 GONE = {
@@ -76,11 +78,25 @@ def test_a_backup_is_a_file_for_its_owner_only_and_overwrites_none(onejob: Run, 
 
 
 def test_a_backup_that_is_refused_leaves_no_file(onejob: Run, replay: Replay, tmp_path: Path) -> None:
-    detail = "The facts are in a PostgreSQL (ONEJOB_STATE_URL): back it up with pg_dump."
+    detail = "A backup is being made already: wait until it is."
     replay.on("POST", "/api/v1/backup", (409, {"title": "Not possible now", "status": 409, "detail": detail}))
     result = onejob("backup", str(tmp_path / "b.tar"), url=replay.url)
     assert (result.returncode, detail in result.stderr) == (1, True)
     assert not list(tmp_path.glob("*b.tar*"))
+
+
+def test_a_backup_is_checked_without_making_anything(onejob: Run, tmp_path: Path) -> None:
+    facts = {"onejob": "0.1.0", "made_at": "2026-03-01T12:00:00Z"}
+    backup = b"".join(written([("hash-key", b"secret")], facts))
+    whole, damaged = tmp_path / "whole.tar", tmp_path / "damaged.tar"
+    whole.write_bytes(backup)
+    damaged.write_bytes(backup.replace(b"secret", b"sacred"))
+
+    found, told = (onejob("restore", str(file), "--check") for file in (whole, damaged))
+
+    assert (found.returncode, "is whole: of 2026-03-01T12:00:00Z" in found.stdout) == (0, True)
+    assert (told.returncode, "damaged: hash-key is not as it was" in told.stderr) == (1, True)
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 
 
 def test_restore_says_what_is_wrong_in_one_sentence(onejob: Run, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from onejob.store.engine import Engine
 from onejob.store.errors import EngineUnavailable, QueryFailed
 from onejob.store.expressions import span_columns
 from onejob.store.rollup import clock_skew, read_cells, series, totals, versions_seen
-from onejob.store.sql import array_of_strings
+from onejob.store.sql import array_of_strings, drop_table, quote, quote_name
 from otlp_builders import a_moment, a_payload, a_request, a_service, a_span, attributes_of
 
 Answer = TypeVar("Answer")
@@ -52,6 +52,25 @@ def cells_of(engine: Engine, service: str, environment: str = "production") -> l
 
 def count_of(cells: list[Cell]) -> int:
     return sum(cell.count for cell in cells)
+
+
+def test_rows_that_were_dumped_are_loaded_as_they_were_and_once_under_a_token(engine: Engine) -> None:
+    service, copy = a_service(), f"copy_of_{a_service().replace('-', '_')}"
+    span = a_span(HOSTILE, odd=HOSTILE)
+    span.events.add(name="e", time_unix_nano=a_moment(), attributes=attributes_of({"k": HOSTILE}))
+    engine.insert_traces(a_payload(span, service=service), service)
+    columns = ["Timestamp", "SpanName", "ServiceName", "SpanAttributes", "Events.Timestamp", "Events.Attributes"]
+    listed = ", ".join(map(quote_name, columns))
+    engine.execute(f"CREATE TABLE {quote_name(copy)} AS otel_traces")
+
+    rows = engine.dump(f"SELECT {listed} FROM otel_traces WHERE ServiceName = {quote(service)}")  # noqa: S608
+    for _ in range(2):
+        engine.load(copy, columns, rows, "t")
+
+    (kept,) = spans_of(engine, service)
+    (found,) = engine.query(f"SELECT {listed} FROM {quote_name(copy)}").to_pylist()  # noqa: S608
+    assert found == {column: kept[column] for column in columns}
+    drop_table(engine, copy)
 
 
 def test_a_span_is_kept_as_the_collectors_exporter_keeps_it(engine: Engine) -> None:

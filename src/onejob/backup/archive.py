@@ -1,7 +1,12 @@
-"""The file: an uncompressed tar. It ends with `manifest.json`, which has the checksums of all others, and with its own.
+"""The file: an uncompressed tar of compressed pieces. It ends with `manifest.json`, which has the checksums of all
+others, and with its own.
 
-At the end, because they are taken while the files are sent: nothing is read twice, and what lacks it was cut off.
-Parts of tables are compressed already.
+At the end, because they are taken while the pieces are sent: nothing is read twice, and what lacks it was cut off.
+
+    hash-key
+    default/spool.db                            what waits to be stored: SQLite
+    default/state/TABLE/000001.json.zst         rows of the state database
+    default/telemetry/TABLE/000001.native.zst   rows of the engine, in its Native format
 """
 
 from __future__ import annotations
@@ -10,17 +15,17 @@ import hashlib
 import json
 import tarfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from onejob.backup.errors import BadBackup
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 SEAL = f"{MANIFEST}.sha256"  # as sha256sum writes it
 _CHUNK = 2**20
-_MOST_TOLD = 2**30  # bytes of a manifest: a line for each file
 _RIGHTS = 0o600
 
 
@@ -32,44 +37,99 @@ class Manifest:
     checksums: dict[str, str]
 
 
-def written(files: Iterable[tuple[str, Path]], facts: dict[str, Any]) -> Iterator[bytes]:
-    """The archive in pieces. `files` are names in it, and where each is found."""
+def written(members: Iterable[tuple[str, bytes | Path]], facts: dict[str, Any]) -> Iterator[bytes]:
+    """The archive in pieces. `members` are names in it, and what is there or where it is found."""
     checksums = {}
-    for name, path in files:
+    for name, what in members:
         digest = hashlib.sha256()
-        with path.open("rb") as file:
-            size = path.stat().st_size
-            yield _head(name, size)
-            left = size
-            while left and (chunk := file.read(min(_CHUNK, left))):
-                left -= len(chunk)
-                digest.update(chunk)
-                yield chunk
-        if left:
-            raise BadBackup(f"{path} became shorter while it was read: make the backup again.")
-        yield _padding(size)
+        for chunk in _whole(name, what) if isinstance(what, bytes) else _file(name, what):
+            if chunk.is_content:
+                digest.update(chunk.data)
+            yield chunk.data
         checksums[name] = digest.hexdigest()
     told = json.dumps({"format": FORMAT, **facts, "checksums": checksums}, indent=1).encode()
-    yield _whole(MANIFEST, told) + _whole(SEAL, _seal(told)) + bytes(2 * tarfile.BLOCKSIZE)
+    ends = (*_whole(MANIFEST, told), *_whole(SEAL, _seal(told)))
+    yield b"".join(chunk.data for chunk in ends) + bytes(2 * tarfile.BLOCKSIZE)
 
 
-def unpacked(file: IO[bytes], target: Path) -> Manifest:
-    """Everything in `target`, which is empty; each file as its checksum says. Raises BadBackup."""
+def check(file: IO[bytes]) -> Manifest:
+    """What the archive says of itself, when every byte of it is as it was written. Raises BadBackup."""
     found: dict[str, str] = {}
     ends: dict[str, bytes] = {}
-    try:
-        with tarfile.open(fileobj=file, mode="r|") as archive:
-            for member in archive:
-                content = archive.extractfile(member) if member.isreg() else None
-                if content is None or member.name in (*found, *ends) or (ends and member.name != SEAL):
-                    raise BadBackup("This is no backup of onejob: it has something in it that is no file of one.")
-                if member.name in (MANIFEST, SEAL):
-                    ends[member.name] = content.read(_MOST_TOLD)
-                else:
-                    found[member.name] = _unpack(content, _place(target, member.name))
-    except (tarfile.TarError, EOFError, FileExistsError, NotADirectoryError) as error:
-        raise BadBackup(f"This is no whole backup of onejob ({error}): take another one.") from error
+    for name, content in _members(file):
+        if name in (*found, *ends) or (ends and name != SEAL):
+            raise BadBackup("This is no backup of onejob: it has something in it that is no part of one.")
+        if name in (MANIFEST, SEAL):
+            ends[name] = content.read()
+        else:
+            content.drain()
+            found[name] = content.checksum
     return _checked(ends, found)
+
+
+def contents(file: IO[bytes], manifest: Manifest) -> Iterator[tuple[str, Content]]:
+    """Its members again, in their order, once it was checked. Raises BadBackup if one is another than it was then."""
+    for name, content in _members(file):
+        if name in (MANIFEST, SEAL):
+            continue
+        yield name, content
+        content.drain()
+        if manifest.checksums.get(name) != content.checksum:
+            raise BadBackup(f"The backup was changed while it was read ({name}): restore it again.")
+
+
+class Content:
+    """A member as it is read: `checksum` is of what was."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+
+    @property
+    def checksum(self) -> str:
+        return self._digest.hexdigest()
+
+    def read(self) -> bytes:
+        """All of it: a piece."""
+        return b"".join(self.chunks())
+
+    def chunks(self) -> Iterator[bytes]:
+        """All of it, a little at a time."""
+        while chunk := self._next():
+            self._digest.update(chunk)
+            yield chunk
+
+    def drain(self) -> None:
+        """To its end, for the checksum."""
+        for _ in self.chunks():
+            pass
+
+    def _next(self) -> bytes:
+        with _readable():
+            return self._file.read(_CHUNK)
+
+
+def _members(file: IO[bytes]) -> Iterator[tuple[str, Content]]:
+    file.seek(0)
+    with _readable():
+        archive = tarfile.open(fileobj=file, mode="r|")  # noqa: SIM115  closes nothing
+    while True:
+        with _readable():
+            member = archive.next()
+        if member is None:
+            return
+        content = archive.extractfile(member) if member.isreg() else None
+        if content is None:
+            raise BadBackup("This is no backup of onejob: it has something in it that is no file.")
+        yield member.name, Content(content)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except (tarfile.TarError, EOFError) as error:
+        raise BadBackup(f"This is no whole backup of onejob ({error}): take another one.") from error
 
 
 def _checked(ends: dict[str, bytes], found: dict[str, str]) -> Manifest:
@@ -87,37 +147,37 @@ def _checked(ends: dict[str, bytes], found: dict[str, str]) -> Manifest:
     return Manifest(told, checksums)
 
 
-def _place(target: Path, name: str) -> Path:
-    place = (target / name).resolve()
-    if not place.is_relative_to(target.resolve()):
-        raise BadBackup(f"The backup has a file that lies outside of it ({name}): do not trust it.")
-    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return place
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    data: bytes
+    is_content: bool = False
 
 
-def _unpack(content: IO[bytes], place: Path) -> str:
-    digest = hashlib.sha256()
-    with place.open("xb") as file:
-        place.chmod(_RIGHTS)
-        while chunk := content.read(_CHUNK):
-            digest.update(chunk)
-            file.write(chunk)
-    return digest.hexdigest()
+def _file(name: str, path: Path) -> Iterator[_Chunk]:
+    size = left = path.stat().st_size
+    yield _head(name, size)
+    with path.open("rb") as file:
+        while left and (data := file.read(min(_CHUNK, left))):
+            left -= len(data)
+            yield _Chunk(data, is_content=True)
+    if left:
+        raise BadBackup(f"{path} became shorter while it was read: make the backup again.")
+    yield _padding(size)
 
 
-def _head(name: str, size: int) -> bytes:
+def _whole(name: str, content: bytes) -> tuple[_Chunk, ...]:
+    return _head(name, len(content)), _Chunk(content, is_content=True), _padding(len(content))
+
+
+def _head(name: str, size: int) -> _Chunk:
     member = tarfile.TarInfo(name)
     member.size, member.mode = size, _RIGHTS
-    return member.tobuf(tarfile.PAX_FORMAT)
+    return _Chunk(member.tobuf(tarfile.PAX_FORMAT))
 
 
-def _whole(name: str, content: bytes) -> bytes:
-    return _head(name, len(content)) + content + _padding(len(content))
+def _padding(size: int) -> _Chunk:
+    return _Chunk(bytes(-size % tarfile.BLOCKSIZE))
 
 
 def _seal(told: bytes) -> bytes:
     return f"{hashlib.sha256(told).hexdigest()}  {MANIFEST}\n".encode()
-
-
-def _padding(size: int) -> bytes:
-    return bytes(-size % tarfile.BLOCKSIZE)

@@ -1,8 +1,9 @@
-"""One moment of a running server, held still for as long as it takes to be copied.
+"""One moment of a running server, held still for as long as it takes to be read.
 
-While nothing is moved from the spool into the engine, the parts of all tables are frozen (hard links; a part never
-changes), and the spool and the state database are copied: a batch is in the engine or in the spool, and in no case in
-both. Telemetry is acknowledged meanwhile.
+While nothing is moved from the spool into the engine, a transaction of the state database is begun, the engine's tables
+are cloned (hard links, see `telemetry`), and the spool is copied: a batch is in the engine or in the spool, and in no
+case in both. Telemetry is acknowledged meanwhile. The facts' moment comes first: what they say was read of telemetry is
+in it.
 """
 
 from __future__ import annotations
@@ -12,27 +13,28 @@ import secrets
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from sqlalchemy import Connection
+
 from onejob import __version__
-from onejob.backup.errors import BackupError, NotOursToBackUp
+from onejob.backup import facts, telemetry
+from onejob.backup.errors import BackupError
+from onejob.backup.places import SPOOL
+from onejob.backup.telemetry import PREFIX, Clones
 from onejob.config import Settings
 from onejob.state.codec import iso
-from onejob.store.chdb import ChdbEngine
+from onejob.state.database import Database
 from onejob.store.engine import Engine
-from onejob.store.forgetting import PREFIX
 from onejob.store.hash_key import KEY_FILE
-from onejob.store.sql import quote_name
 
 PAUSE_WAIT_S = 60.0
-_NAME = "backup_"
 _ONE_AT_A_TIME = threading.Lock()
-_VIEW = "MaterializedView"
 
 
 class SpoolPause(Protocol):
@@ -43,103 +45,110 @@ class SpoolPause(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """`files` are names in the archive, and where each is."""
+class Place:
+    """A project of a running server: its facts, its telemetry, and what waits to be stored. `settings` are its own."""
 
-    files: tuple[tuple[str, Path], ...]
-    facts: dict[str, Any]
+    name: str
+    settings: Settings
+    database: Database
+    engine: Engine | None
+    intake: SpoolPause | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """`members` are names in the archive, and what is there or where it is; they can be read once."""
+
+    members: Iterator[tuple[str, bytes | Path]]
+    told: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A place at the moment."""
+
+    name: str
+    reading: ExitStack  # of the facts
+    connection: Connection
+    clones: Clones
+    spool: Path
+    told: dict[str, Any]
+
+    def members(self) -> Iterator[tuple[str, bytes | Path]]:
+        yield f"{self.name}/{self.spool.name}", self.spool
+        for number, (table, piece) in enumerate(facts.pieces(self.connection), 1):
+            yield f"{self.name}/state/{table}/{number:06}.json.zst", piece
+        self.reading.close()  # telemetry may take hours, for which no database should have to keep what it deletes
+        for number, (table, piece) in enumerate(self.clones.pieces(), 1):
+            yield f"{self.name}/telemetry/{table}/{number:06}.native.zst", piece
 
 
 @contextlib.contextmanager
-def snapshot(settings: Settings, engine: Engine | None, intake: SpoolPause | None, now: datetime) -> Iterator[Snapshot]:
-    """Raises BackupError, StoreError."""
-    _refuse_others(settings)
-    if not isinstance(engine, ChdbEngine) or intake is None:
-        raise BackupError("This process keeps no telemetry: ask the server that telemetry is sent to.")
+def snapshot(settings: Settings, places: Sequence[Place], now: datetime) -> Iterator[Snapshot]:
+    """Raises BackupError, StoreError, StateError."""
     if not _ONE_AT_A_TIME.acquire(blocking=False):
         raise BackupError("A backup is being made already: wait until it is.")
+    copies = settings.data_dir.resolve() / f"{PREFIX}{secrets.token_hex(8)}"
     try:
-        sweep(settings)
-        yield _take(settings, engine, intake, now)
+        with ExitStack() as stack:
+            stack.callback(shutil.rmtree, copies, ignore_errors=True)
+            held = [stack.enter_context(_hold(place, copies / place.name)) for place in places]
+            yield Snapshot(_members(settings, held), _told(settings, held, now))
     finally:
-        sweep(settings)
         _ONE_AT_A_TIME.release()
 
 
-def sweep(settings: Settings) -> None:
-    """Delete what a backup that was cut off has left: it keeps the room of parts that are merged since."""
-    for folder in (settings.data_dir, _shadows(settings)):
-        for left in folder.glob(f"{_NAME}*"):
-            shutil.rmtree(left, ignore_errors=True)
+def sweep(settings: Settings, engine: Engine) -> None:
+    """Delete what a backup that was cut off has left."""
+    for left in settings.data_dir.glob(f"{PREFIX}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    telemetry.sweep(engine, settings)
 
 
-def _take(settings: Settings, engine: ChdbEngine, intake: SpoolPause, now: datetime) -> Snapshot:
-    data_dir, name = settings.data_dir.resolve(), f"{_NAME}{secrets.token_hex(8)}"
-    copies, tables = data_dir / name, _tables(engine)
-    databases = ("spool/spool.db", "state.db")
-    try:
-        copies.mkdir(mode=0o700)
-        with intake.paused(PAUSE_WAIT_S) as is_paused:
+@contextlib.contextmanager
+def _hold(place: Place, folder: Path) -> Iterator[_Held]:
+    if place.engine is None or place.intake is None:
+        raise BackupError("This process keeps no telemetry: ask the server that telemetry is sent to.")
+    clones, spool = Clones(place.engine), folder / SPOOL
+    with ExitStack() as stack:
+        stack.callback(clones.drop)
+        clones.make()
+        with place.intake.paused(PAUSE_WAIT_S) as is_paused:
             if not is_paused:
                 raise BackupError(
                     "The engine does not finish what it stores: try again once `onejob doctor` is content."
                 )
-            for table in tables:
-                if table["engine"] != _VIEW:
-                    engine.execute(f"ALTER TABLE {quote_name(table['name'])} FREEZE WITH NAME '{name}'")
-            for database in databases:
-                _copy_database(data_dir / database, copies / Path(database).name)
-    except (OSError, sqlite3.Error) as error:
-        raise BackupError(
-            f"{copies} cannot be written ({error}): make room for copies of {' and '.join(databases)}."
-        ) from error
-    files = [(database, copies / Path(database).name) for database in databases]
-    if (data_dir / KEY_FILE).exists():
-        files.append((KEY_FILE, data_dir / KEY_FILE))
-    files += _parts(_shadows(settings) / name, tables)
-    return Snapshot(tuple(files), _facts(settings, tables, now))
+            reading = stack.enter_context(ExitStack())
+            connection = reading.enter_context(place.database.frozen())
+            state = facts.told_of(connection)
+            clones.fill()
+            _copy(place.settings.data_dir.resolve() / "spool" / "spool.db", spool)
+        told = {"name": place.name, "state": state, "telemetry": clones.told()}
+        yield _Held(place.name, reading, connection, clones, spool, told)
 
 
-def _shadows(settings: Settings) -> Path:
-    return settings.data_dir.resolve() / "engine" / "chdb" / "shadow"
-
-
-def _refuse_others(settings: Settings) -> None:
-    if settings.store_url is not None:
-        raise NotOursToBackUp(
-            "The telemetry is in a ClickHouse (ONEJOB_STORE_URL): back it up with its BACKUP statement."
-        )
-    if settings.state_url is not None:
-        raise NotOursToBackUp("The facts are in a PostgreSQL (ONEJOB_STATE_URL): back it up with pg_dump.")
-
-
-def _tables(engine: ChdbEngine) -> list[dict[str, str]]:
-    """Name, engine, definition and place of each; views last, as they need the tables."""
-    sql = (
-        "SELECT name, engine, create_table_query AS definition, data_paths[1] AS place FROM system.tables "
-        "WHERE database = currentDatabase() AND NOT startsWith(name, {left_out:String}) "
-        "ORDER BY engine = {last:String}, name"
-    )
-    rows: list[dict[str, str]] = engine.query(sql, {"left_out": PREFIX, "last": _VIEW}).to_pylist()
-    return rows
-
-
-def _parts(shadow: Path, tables: list[dict[str, str]]) -> Iterator[tuple[str, Path]]:
-    for table in tables:
-        if table["engine"] == _VIEW:  # what it points to is another table's
-            continue
-        for folder in sorted(shadow.glob(f"store/*/{Path(table['place']).name}/*")):
-            for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-                yield f"engine/{table['name']}/{folder.name}/{file.relative_to(folder)}", file
-
-
-def _copy_database(source: Path, target: Path) -> None:
+def _copy(spool: Path, target: Path) -> None:
     """As it is at one moment, whatever is written meanwhile."""
-    with contextlib.closing(sqlite3.connect(source)) as old, contextlib.closing(sqlite3.connect(target)) as new:
-        old.backup(new)
-    target.chmod(0o600)
+    try:
+        target.parent.mkdir(parents=True, mode=0o700)
+        with contextlib.closing(sqlite3.connect(spool)) as old, contextlib.closing(sqlite3.connect(target)) as new:
+            old.backup(new)
+        target.chmod(0o600)
+    except (OSError, sqlite3.Error) as error:
+        raise BackupError(f"{target} cannot be written ({error}): make room for a copy of {spool}.") from error
 
 
-def _facts(settings: Settings, tables: list[dict[str, str]], now: datetime) -> dict[str, Any]:
-    told = [{key: table[key] for key in ("name", "engine", "definition")} for table in tables]
-    return {"onejob": __version__, "made_at": iso(now), "bin_width_s": settings.bin_width_s, "tables": told}
+def _members(settings: Settings, held: Sequence[_Held]) -> Iterator[tuple[str, bytes | Path]]:
+    if (settings.data_dir / KEY_FILE).exists():
+        yield KEY_FILE, settings.data_dir / KEY_FILE
+    for place in held:
+        yield from place.members()
+
+
+def _told(settings: Settings, held: Sequence[_Held], now: datetime) -> dict[str, Any]:
+    return {
+        "onejob": __version__,
+        "made_at": iso(now),
+        "bin_width_s": settings.bin_width_s,
+        "places": [place.told for place in held],
+    }

@@ -1,10 +1,12 @@
-"""`onejob backup` and `onejob restore`: everything a server keeps as one file, and back."""
+"""`onejob backup` and `onejob restore`: everything a server keeps as one file, and back, on any engine."""
 
 import importlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +17,7 @@ from onejob.cli.output import note
 from onejob.cli.serve import NEEDED, require_extra
 
 _PATIENCE_S = 600.0
+_ERRORS = (("backup", "BackupError"), ("store", "StoreError"), ("state", "StateError"))
 
 
 def backup(
@@ -47,22 +50,47 @@ def backup(
 
 def restore(
     file: Annotated[Path, typer.Argument(help="What `onejob backup` wrote.")],
-    data_dir: Annotated[Path, typer.Option(help="The data directory to make: not there yet, or empty.")],
+    data_dir: Annotated[
+        Path | None, typer.Option(help="The data directory to make, not there yet or empty (ONEJOB_DATA_DIR).")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only look whether the file is whole and undamaged.")] = False,
 ) -> None:
-    """Make a data directory of a backup.
+    """Make an installation of a backup.
 
-    For `onejob serve` of the release that made it. Every file is checked before anything is put in place.
+    On the engines that the environment says, as `onejob serve` reads it: ONEJOB_STORE_URL, ONEJOB_STATE_URL. They need
+    not be those that were backed up. Every byte is checked before anything is made. One that was cut off begins anew
+    when it is run again; until then no server starts on what is there.
     """
-    require_extra("server", NEEDED, "`onejob restore`")
-    backups = importlib.import_module("onejob.backup.restore")
-    errors = importlib.import_module("onejob.backup.errors")
-    stores = importlib.import_module("onejob.store.errors")
+    if not check:
+        require_extra("server", NEEDED, "`onejob restore`")
+    with _told_in_a_sentence(file), file.open("rb") as archive:
+        if check:
+            manifest = importlib.import_module("onejob.backup.archive").check(archive)
+            print(f"{file} is whole: of {manifest.facts['made_at']}, made by onejob {manifest.facts['onejob']}.")
+            return
+        settings = _settings(data_dir)
+        manifest = importlib.import_module("onejob.backup.restore").restore(archive, settings)
+    print(settings.data_dir)
+    note(f"Of {manifest.facts['made_at']}. Start it: onejob serve --data-dir {settings.data_dir}")
+
+
+def _settings(data_dir: Path | None) -> Any:
+    """As `onejob serve` reads them."""
+    if data_dir is not None:
+        os.environ["ONEJOB_DATA_DIR"] = str(data_dir)
+    app = importlib.import_module("onejob.app")
     try:
-        with file.open("rb") as archive:
-            manifest = backups.restore(archive, data_dir)
+        return app.read_settings()
+    except app.CannotStart as error:
+        raise UsageError(str(error)) from error
+
+
+@contextmanager
+def _told_in_a_sentence(file: Path) -> Iterator[None]:
+    expected = tuple(getattr(importlib.import_module(f"onejob.{folder}.errors"), name) for folder, name in _ERRORS)
+    try:
+        yield
     except OSError as error:
         raise CliError(f"{error.filename or file}: {error.strerror or error}.") from error
-    except (errors.BackupError, stores.StoreError) as error:
+    except expected as error:
         raise CliError(str(error)) from error
-    print(data_dir)
-    note(f"Of {manifest.facts['made_at']}. Start it: onejob serve --data-dir {data_dir}")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_KEPT = 1000
+_RESTORED = "Restored from a backup: if the engine had kept a part of it, a replay stores that part twice. "
 REQUESTS: Mapping[Kind, type[Message]] = {
     "traces": ExportTraceServiceRequest,
     "logs": ExportLogsServiceRequest,
@@ -111,6 +112,12 @@ def forget(connection: sqlite3.Connection, attribute: str, value: str) -> int:
     naming = [(letter_id,) for letter_id, kind, payload in rows if _names(kind, payload, attribute, value)]
     connection.executemany("DELETE FROM dead_letters WHERE id = ?", naming)
     return len(naming)
+
+
+def tell_restored(connection: sqlite3.Connection) -> None:
+    """The engine they are in front of now knows none of their tokens: whoever replays one is told what that means."""
+    sql = "UPDATE dead_letters SET error = ? || error WHERE error NOT LIKE ?"
+    connection.execute(sql, (_RESTORED, f"{_RESTORED}%"))
 
 
 def _names(kind: Kind, payload: bytes, attribute: str, value: str) -> bool:

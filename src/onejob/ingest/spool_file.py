@@ -19,7 +19,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from onejob.ingest import spool_log
+from onejob.ingest import dead_letters, spool_log
 from onejob.model.telemetry import Kind
 from onejob.words import plural
 
@@ -72,6 +72,12 @@ def open_spool(path: Path) -> sqlite3.Connection:
 def open_reader(path: Path) -> sqlite3.Connection:
     """A second connection; WAL lets it read while the writer commits."""
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+
+
+def tell_restored(path: Path) -> None:
+    """That it comes out of a backup; of a spool that nobody has open."""
+    with contextlib.closing(_connect(path)) as connection:
+        dead_letters.tell_restored(connection)
 
 
 def _for_its_owner_only(path: Path) -> None:

@@ -16,18 +16,19 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import QueuePool
 
 from onejob.config import Settings
-from onejob.state.errors import SchemaTooNewError, StateError, StateUnavailableError
+from onejob.state.errors import CutOffRestorationError, SchemaTooNewError, StateError, StateUnavailableError
 from onejob.state.trouble import translated
 
 _BUSY_TIMEOUT_S = 15
 _MIGRATION_LOCK = 0x6F6E656A6F62  # "onejob": any number will do, as long as nobody else's advisory lock has it
 _IS_WRITE = "onejob_is_write"
+RESTORING = "onejob_restoring"  # a table that is there while a backup is restored
 
 
 class Database:
@@ -78,16 +79,30 @@ class Database:
             with connection.begin():
                 yield connection
 
-    def migrate(self) -> None:
-        """Bring the tables to this version's; safe to call from several processes at once."""
+    @contextmanager
+    def frozen(self) -> Iterator[Connection]:
+        """As `read`, and also on PostgreSQL all its statements see the moment of the first one."""
+        options = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with translated(self.url), self.engine.connect().execution_options(**options) as connection, connection.begin():
+            yield connection
+
+    def migrate(self, revision: str = "head", *, is_restored: bool = False) -> None:
+        """Bring the tables to this version's, or to an earlier one; safe to call from several processes at once.
+
+        `is_restored`: it is being filled from a backup.
+        """
         with self.write() as connection:
             if not self.is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-            config = Config()
-            config.set_main_option("script_location", "onejob.state:migrations")
+            config = _alembic()
             config.attributes["connection"] = connection
             _refuse_newer(connection, ScriptDirectory.from_config(config))
-            command.upgrade(config, "head")
+            if not is_restored and inspect(connection).has_table(RESTORING):
+                raise CutOffRestorationError(
+                    "A restoration of the state database was cut off: run the same `onejob restore` again, which "
+                    "begins anew."
+                )
+            command.upgrade(config, revision)
 
     def ping(self) -> None:
         """Raise StateUnavailableError unless the database answers."""
@@ -104,6 +119,22 @@ def state_url(settings: Settings) -> str:
     if settings.state_url is not None:
         return settings.state_url.get_secret_value()
     return f"sqlite:///{(settings.data_dir / 'state.db').resolve()}"
+
+
+def revision_of(connection: Connection) -> str | None:
+    """Of the tables that are there; None where there are none."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def known_revisions() -> set[str]:
+    """Those that this version of onejob can migrate from."""
+    return {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "onejob.state:migrations")
+    return config
 
 
 def _parsed(url: str) -> URL:
@@ -123,7 +154,7 @@ _WHICH_URLS = (
 
 
 def _refuse_newer(connection: Connection, scripts: ScriptDirectory) -> None:
-    current = MigrationContext.configure(connection).get_current_revision()
+    current = revision_of(connection)
     if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
         raise SchemaTooNewError(
             f"The state database is at revision {current}, which this version of onejob does not know. "

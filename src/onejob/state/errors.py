@@ -13,6 +13,14 @@ class SchemaTooNewError(StateError):
     """The database was written by a newer onejob than this one."""
 
 
+class CutOffRestorationError(StateError):
+    """What is there is a part of a backup only."""
+
+
+class TargetTakenError(StateError):
+    """Where a backup is to be restored, something is already."""
+
+
 class NotFoundError(StateError):
     """Nothing is stored under that id."""
 

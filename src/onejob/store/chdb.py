@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ from onejob.store import lanes
 from onejob.store.chdb_process import ChdbProcess
 from onejob.store.engine import Scalar
 from onejob.store.redaction import plan_of
-from onejob.store.sql import as_identifier, quote
+from onejob.store.sql import as_identifier, quote, quote_name
 
 if TYPE_CHECKING:
     from onejob.config import Settings
@@ -66,6 +66,17 @@ class ChdbDatabase:
 
     def insert_traces(self, payload: bytes, token: str) -> None:
         self.insert("otel_traces", payload, token)
+
+    def dump(self, sql: str) -> bytes:
+        limited = f"{sql}\nSETTINGS {self._limits(INSERT_TIMEOUT_S)}"
+        head = self._head("query", sql=limited, format="Native", params={})
+        return self._process.ask(head, timeout_s=INSERT_TIMEOUT_S)
+
+    def load(self, table: str, columns: Sequence[str], rows: bytes, token: str) -> None:
+        settings = insert_settings(token) | {"max_memory_usage": self._settings.engine_max_memory_bytes}
+        names = ", ".join(map(quote_name, columns))
+        head = self._head("load", table=quote_name(table), columns=names, settings=_settings_sql(settings))
+        self._process.ask(head, rows, timeout_s=INSERT_TIMEOUT_S)
 
     def is_up(self) -> bool:
         return self._process.is_up()

@@ -140,9 +140,16 @@ def _serve(path: str, lane: Connection, otlp: _Otlp) -> None:
 
 def _answer(connection: Any, otlp: _Otlp, head: lanes.Head, body: bytes) -> bytes:
     if head["do"] == "query":
-        return bytes(connection.query(head["sql"], "ArrowStream", params=head["params"]).bytes())
+        form = head.get("format", "ArrowStream")
+        return bytes(connection.query(head["sql"], form, params=head["params"]).bytes())
     if head["do"] == "execute":
         connection.query(head["sql"], "Null", params=head["params"])
+        return b""
+    if head["do"] == "load":
+        with otlp.payload.holding(body):
+            rows = f"SELECT {head['columns']} FROM file({quote(otlp.payload.path)}, Native)"  # noqa: S608  quoted
+            into = f"INSERT INTO {head['table']} ({head['columns']})"
+            connection.query(f"{into} {rows} SETTINGS {head['settings']}", "Null")
         return b""
     table = otlp.table(head["table"], body)
     with otlp.payload.holding(body):

@@ -101,7 +101,7 @@ class Life:
         self, head: lanes.Head, body: bytes, *, timeout_s: float, wait_s: float, is_hurried: bool
     ) -> tuple[lanes.Head, bytes]:
         """The engine's answer. `wait_s` is for a free lane, `timeout_s` for the answer. Raises EngineUnavailable."""
-        free = self._writers if head["do"] in ("insert", "parse") else self._readers
+        free = self._writers if head["do"] in ("insert", "parse", "load") else self._readers
         lane = self._take(free, wait_s, is_hurried=is_hurried)
         patience = timeout_s + (_HURRIED_GRACE_S if is_hurried else GRACE_S)
         try:

@@ -6,7 +6,7 @@ ClickHouse's Native format under the same deduplication token.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -52,11 +52,7 @@ class ClickHouseDatabase:
     def query(
         self, sql: str, params: Mapping[str, Scalar] | None = None, *, timeout_s: float | None = None
     ) -> pa.Table:
-        limits = {
-            "max_execution_time": timeout_s or self._settings.query_timeout_s,
-            "max_memory_usage": self._settings.engine_max_memory_bytes,
-            "max_threads": self._settings.engine_max_threads,
-        }
+        limits = self._limits(timeout_s or self._settings.query_timeout_s)
         if timeout_s is not None and not self._client.ping(_PING_TIMEOUT_S):
             raise EngineUnavailable("ClickHouse does not answer now; try again in a moment.")
         answer = _ask(lambda: self._client.raw_query(sql, dict(params or {}), limits, fmt="ArrowStream"))
@@ -83,11 +79,27 @@ class ClickHouseDatabase:
     def insert_traces(self, payload: bytes, token: str) -> None:
         self.insert("otel_traces", payload, token)
 
+    def dump(self, sql: str) -> bytes:
+        limits = self._limits(INSERT_TIMEOUT_S)
+        rows: bytes = _ask(lambda: self._client.raw_query(sql, settings=limits, fmt="Native"))
+        return rows
+
+    def load(self, table: str, columns: Sequence[str], rows: bytes, token: str) -> None:
+        settings = insert_settings(token) | {"max_memory_usage": self._settings.engine_max_memory_bytes}
+        _ask(lambda: self._client.raw_insert(quote_name(table), list(columns), rows, settings, fmt="Native"))
+
     def is_up(self) -> bool:
         return self._parser.is_up() and bool(self._client.ping(_PING_TIMEOUT_S))
 
     def close(self) -> None:
         self._client.close()
+
+    def _limits(self, timeout_s: float) -> dict[str, Any]:
+        return {
+            "max_execution_time": timeout_s,
+            "max_memory_usage": self._settings.engine_max_memory_bytes,
+            "max_threads": self._settings.engine_max_threads,
+        }
 
 
 class ClickHouseEngine(ClickHouseDatabase):

@@ -3,7 +3,7 @@ both pass the same acceptance suite (tests/store/test_engine_acceptance.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -46,6 +46,12 @@ class Engine(Reader, Protocol):
     def insert_traces(self, payload: bytes, token: str) -> None:
         """The same, of ExportTraceServiceRequests into `otel_traces`."""
 
+    def dump(self, sql: str) -> bytes:
+        """The rows of a SELECT in the engine's Native format, which keeps every type as it is."""
+
+    def load(self, table: str, columns: Sequence[str], rows: bytes, token: str) -> None:
+        """Stores what `dump` gave, of these columns; the same token once, however often it is sent."""
+
     def database_of(self, project: str) -> str:
         """What a project's database is called in this engine: another for each project."""
 
@@ -65,14 +71,17 @@ def open_engine(settings: Settings) -> Engine:
     """The engine the settings ask for, its schema up to date, the data directory locked until `close`."""
     from onejob.store.lock import lock_data_dir  # noqa: PLC0415  the protocol above is all that most importers need
     from onejob.store.migrate import migrate  # noqa: PLC0415
+    from onejob.store.restoring import refuse_what_was_cut_off  # noqa: PLC0415
 
     lock = lock_data_dir(settings.data_dir)
     try:
-        engine = _start(settings, on_close=lock.release)
+        refuse_what_was_cut_off(settings.data_dir)
+        engine = start_engine(settings, on_close=lock.release)
     except BaseException:
         lock.release()
         raise
     try:
+        refuse_what_was_cut_off(settings.data_dir, engine)
         migrate(engine, settings)
     except BaseException:
         engine.close()
@@ -80,7 +89,8 @@ def open_engine(settings: Settings) -> Engine:
     return engine
 
 
-def _start(settings: Settings, on_close: Callable[[], None]) -> Engine:
+def start_engine(settings: Settings, on_close: Callable[[], None]) -> Engine:
+    """The engine the settings ask for, whatever its tables are. Who calls it holds the lock of the data directory."""
     if settings.store_url is not None:
         from onejob.store.clickhouse import ClickHouseEngine  # noqa: PLC0415
 

@@ -23,3 +23,11 @@ class DataDirLocked(StoreError):  # noqa: N818
 
 class EngineOutOfRoom(EngineUnavailable):
     """As above, for a reason that no statement is to blame for: its disk is full, or it is busy. However often."""
+
+
+class HalfRestored(StoreError):  # noqa: N818
+    """What is there is a part of a backup only."""
+
+
+class TargetTaken(StoreError):  # noqa: N818
+    """Where a backup is to be restored, something is already."""

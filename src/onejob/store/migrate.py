@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MIGRATIONS = "onejob_migrations"
+_MADE = re.compile(r"^CREATE (TABLE|MATERIALIZED VIEW) (\w+)", re.MULTILINE)
+
 
 def migrate(engine: Engine, settings: Settings) -> None:
     """Raises SchemaMismatch when the data is a newer release's, or was binned by another width."""
@@ -62,6 +65,12 @@ def set_retention(engine: Engine, settings: Settings) -> None:
 def newest_schema() -> int:
     """The number of the last script of this release."""
     return max(_scripts())
+
+
+def made_names() -> dict[str, bool]:
+    """Of all that the scripts make, and whether it is a table that has rows of its own (else a view)."""
+    made = [match for _, script in _scripts().values() for match in _MADE.findall(script)]
+    return {name: kind == "TABLE" for kind, name in made}
 
 
 def promoted_column(attribute: str) -> str:

@@ -4,6 +4,10 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
 from string import Template
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from onejob.store.engine import Engine
 
 
 def quote(value: str) -> str:
@@ -24,6 +28,11 @@ def as_identifier(project: str) -> str:
 def array_of_strings(values: Iterable[str]) -> str:
     """An array literal; parameters bind scalars only."""
     return "[" + ", ".join(quote(value) for value in values) + "]"
+
+
+def drop_table(engine: "Engine", name: str) -> None:
+    """A table or a view, at once: else the engine keeps its room for some minutes, and refuses if that is large."""
+    engine.execute(f"DROP TABLE IF EXISTS {quote_name(name)} SYNC SETTINGS max_table_size_to_drop = 0")
 
 
 @cache

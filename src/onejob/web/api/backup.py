@@ -1,5 +1,6 @@
 """Everything that the server keeps, as one file; hashes of passwords and tokens too, so it is for admins."""
 
+import asyncio
 from contextlib import ExitStack
 
 from fastapi import APIRouter, Response
@@ -7,7 +8,8 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from onejob.backup.archive import written
-from onejob.backup.snapshot import Snapshot, snapshot
+from onejob.backup.places import DEFAULT
+from onejob.backup.snapshot import Place, Snapshot, snapshot
 from onejob.web.api.problems import ProblemRoute
 from onejob.web.api.schemas import Problem
 from onejob.web.asked import By, Uses
@@ -20,12 +22,14 @@ class _Sent(StreamingResponse):
     """Lets go of the moment that it holds however it ends: a client that goes away ends it nowhere in particular."""
 
     def __init__(self, held: Snapshot, stack: ExitStack) -> None:
-        super().__init__(written(held.files, held.facts), media_type=_TAR)
+        super().__init__(written(held.members, held.told), media_type=_TAR)
         self._stack = stack
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._stack:
+        try:
             await super().__call__(scope, receive, send)
+        finally:
+            await asyncio.shield(asyncio.to_thread(self._stack.close))  # the engine has to be waited for
 
 
 @router.post(
@@ -36,9 +40,10 @@ class _Sent(StreamingResponse):
 def backup(services: Uses, by: By) -> Response:
     """A tar of one moment: telemetry, facts, the spool, and the key of the hashes, with checksums at its end.
 
-    `onejob restore` makes a data directory of it. What ends without `manifest.json.sha256` was cut off.
+    `onejob restore` makes an installation of it, on any engine. What ends without `manifest.json.sha256` was cut off.
     """
-    stack = ExitStack()
+    stack, settings = ExitStack(), services.settings
+    places = (Place(DEFAULT, settings, services.database, services.engine, services.intake),)
     with by.doing("backup", "everything"):
-        held = stack.enter_context(snapshot(services.settings, services.engine, services.intake, services.clock()))
+        held = stack.enter_context(snapshot(settings, places, services.clock()))
     return _Sent(held, stack)
