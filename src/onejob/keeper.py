@@ -20,6 +20,7 @@ from functools import partial
 
 from starlette.types import ASGIApp
 
+from onejob.backup.telemetry import sweep
 from onejob.ingest.errors import IntakeError
 from onejob.ingest.service import Intake
 from onejob.model.project import Project
@@ -155,6 +156,7 @@ class Keeper:
         with ExitStack() as stack:
             engine = open_database(shared.engine, settings, name)
             stack.callback(engine.close)
+            sweep(engine, settings)
             database = self._open_facts(project, state_url(settings))
             stack.callback(database.close)
             intake = shared.intake.open(name, settings, engine)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from backup.installations import Made, facts_of, telemetry_of
+from backup.installations import Made, kept_by
 from onejob.store.hash_key import hash_key
 from otlp_builders import a_log_request, a_metric_request, a_payload, a_record, a_span
 from servers import running_server
@@ -14,7 +14,6 @@ from store.clickhouse_node import ClickHouseNode
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
 SERVICES = ("before", "after")
-OF_A_CUSTOMER = {"enduser__id": "c-1"}
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +35,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         assert services.recompute is not None
         long_ago = a_span(start_ns=1)
         for service in SERVICES:
-            spans = a_span(**OF_A_CUSTOMER), a_span(duration_s=1.5, error=True), long_ago
+            spans = a_span(enduser__id="c-1"), a_span(duration_s=1.5, error=True), long_ago
             for kind, body in (
                 ("traces", a_payload(*spans, service=service, resource={"service.version": "7"})),
                 ("logs", a_log_request(a_record("\0 it's \\ 'all' ☂"), service=service).SerializeToString()),
@@ -52,6 +51,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         deployment = services.deployments.get(deployment_id)
         assert deployment is not None
         services.verdicts.record(services.recompute(deployment, services.evidences.read(deployment_id)))
+        assert services.projects is not None
+        httpx.post(f"{server.url}/api/v1/projects", json={"name": "shop"}).raise_for_status()
+        services.projects.look()
+        shop = services.projects.running()["shop"]
+        assert shop.engine is not None
+        shop.engine.insert_traces(a_payload(a_span(), service="till"), "t")
+        shop_url = f"{server.url}/p/shop/api/v1/deployments"
+        httpx.post(shop_url, json={"service": "till", "version": "2"}).raise_for_status()
         answer = httpx.post(f"{server.url}/api/v1/backup", timeout=120)
         assert answer.status_code == 200, answer.text
-        yield Made(server, answer.content, telemetry_of(services.engine), facts_of(services.database), deployment_id)
+        yield Made(server, answer.content, kept_by(services), deployment_id)

@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from onejob import tenancy
 from onejob.backup import facts
 from onejob.backup.archive import written
-from onejob.backup.places import DEFAULT
+from onejob.backup.pieces import unpacked
 from onejob.backup.snapshot import Place, snapshot
 from onejob.config import Settings
+from onejob.model.project import DEFAULT_PROJECT
 from onejob.model.telemetry import POINTS
 from onejob.state.database import Database, state_url
 from onejob.store.engine import Engine, open_engine
+from onejob.web.services import Services
 from servers import RunningServer
 from state.builders import NOW
 
@@ -38,8 +41,7 @@ class Made:
 
     server: RunningServer
     backup: bytes
-    telemetry: dict[str, Any]
-    facts: list[tuple[str, Any]]
+    kept: Any
     deployment_id: str
 
 
@@ -51,9 +53,27 @@ class Opened:
     engine: Engine
     database: Database
 
+    @contextmanager
+    def places(self) -> Iterator[list[Place]]:
+        """Of all projects."""
+        with ExitStack() as stack:
+            found = [Place(DEFAULT_PROJECT, self.settings, self.database, self.engine, HeldStill())]
+            for project in tenancy.places(self.settings, self.database):
+                engine = self.engine.upon(self.engine.database_of(project.name))
+                stack.callback(engine.close)
+                database = Database(state_url(project.settings))
+                stack.callback(database.close)
+                found.append(Place(project.name, project.settings, database, engine, HeldStill()))
+            yield found
+
+    @property
+    def kept(self) -> Any:
+        """Telemetry and facts of each project."""
+        with self.places() as places:
+            return kept_in(places)
+
     def backup(self) -> bytes:
-        place = Place(DEFAULT, self.settings, self.database, self.engine, HeldStill())
-        with snapshot(self.settings, (place,), NOW) as held:
+        with self.places() as places, snapshot(self.settings, places, NOW) as held:
             return b"".join(written(held.members, held.told))
 
 
@@ -66,6 +86,17 @@ def opened(settings: Settings) -> Iterator[Opened]:
         stack.callback(database.close)
         database.migrate()
         yield Opened(settings, engine, database)
+
+
+def kept_in(places: list[Place]) -> Any:
+    """By project."""
+    return {place.name: (telemetry_of(place.engine), facts_of(place.database)) for place in places if place.engine}
+
+
+def kept_by(services: Services) -> Any:
+    """The same, of a running server."""
+    found = services.with_projects().items()
+    return kept_in([Place(name, its.settings, its.database, its.engine, None) for name, its in found])
 
 
 def telemetry_of(engine: Engine) -> dict[str, Any]:
@@ -82,7 +113,7 @@ def telemetry_of(engine: Engine) -> dict[str, Any]:
 def facts_of(database: Database) -> list[tuple[str, Any]]:
     """All rows of all tables but of those that a server writes by itself as it starts and runs."""
     with database.frozen() as connection:
-        found = [(table, json.loads(facts.unpacked(piece))) for table, piece in facts.pieces(connection)]
+        found = [(table, json.loads(unpacked(piece))) for table, piece in facts.pieces(connection)]
     return [(table, rows) for table, rows in found if table not in ("leases", "audit", "reading_positions")]
 
 

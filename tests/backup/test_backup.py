@@ -14,12 +14,11 @@ import pytest
 from pydantic import SecretStr
 
 from backup.conftest import PROTOBUF
-from backup.installations import HeldStill, Made, as_file, facts_of, opened, rows_of, telemetry_of
+from backup.installations import HeldStill, Made, as_file, opened, rows_of
 from onejob.backup.archive import MANIFEST, SEAL, check, written
 from onejob.backup.errors import BackupError, BadBackup, TargetInUse
 from onejob.backup.facts import FactsBack
 from onejob.backup.pieces import packed
-from onejob.backup.places import DEFAULT
 from onejob.backup.restore import restore
 from onejob.backup.snapshot import Place, snapshot
 from onejob.config import Settings
@@ -29,12 +28,14 @@ from onejob.state.deployments import Deployments
 from onejob.state.errors import TargetTakenError
 from onejob.web.services import Services
 from otlp_builders import a_payload, a_span
+from state.builders import NOW
 from state_postgres import Postgres
 from waiting import wait_until
 
 
-def place_of(services: Services) -> Place:
-    return Place(DEFAULT, services.settings, services.database, services.engine, HeldStill())
+def places_of(services: Services) -> list[Place]:
+    found = services.with_projects().items()
+    return [Place(name, its.settings, its.database, its.engine, HeldStill()) for name, its in found]
 
 
 def test_what_waits_in_the_spool_is_in_it_and_not_in_the_tables(made: Made, tmp_path: Path) -> None:
@@ -53,7 +54,7 @@ def test_what_waits_in_the_spool_is_in_it_and_not_in_the_tables(made: Made, tmp_
         with closing(sqlite3.connect(services.settings.data_dir / "spool" / "spool.db")) as spool:
             spool.execute(letter)
             spool.commit()
-            with snapshot(services.settings, (place_of(services),), services.clock()) as held:
+            with snapshot(services.settings, places_of(services), services.clock()) as held:
                 engine.execute("INSERT INTO error_counts SELECT 'e', now('UTC') - 60, '7', 5")
                 engine.execute("OPTIMIZE TABLE error_counts FINAL")
                 backup = b"".join(written(held.members, held.told))
@@ -73,8 +74,7 @@ def test_what_waits_in_the_spool_is_in_it_and_not_in_the_tables(made: Made, tmp_
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
     assert (target.data_dir / "hash-key").read_bytes() == (services.settings.data_dir / "hash-key").read_bytes()
     with opened(target) as installation:
-        assert telemetry_of(installation.engine) == made.telemetry
-        assert facts_of(installation.database) == made.facts
+        assert installation.kept == made.kept
 
 
 def test_a_folder_with_something_in_it_is_left_alone(made: Made, tmp_path: Path) -> None:
@@ -195,6 +195,13 @@ def test_facts_of_an_earlier_release_become_those_of_this_one(tmp_path: Path) ->
     database.close()
 
 
+def test_a_project_that_does_not_run_is_not_left_out(made: Made) -> None:
+    services = made.server.services
+    without = places_of(services)[:1]
+    with pytest.raises(BackupError, match="The project shop does not run"), snapshot(services.settings, without, NOW):
+        pass
+
+
 def clones(made: Made) -> list[Any]:
     sql = "SELECT name FROM system.tables WHERE startsWith(name, 'backup_')"
     engine = made.server.services.engine
@@ -205,7 +212,7 @@ def clones(made: Made) -> list[Any]:
 
 def test_one_backup_is_made_at_a_time_and_a_client_that_goes_away_ends_its_own(made: Made) -> None:
     url, services = f"{made.server.url}/api/v1/backup", made.server.services
-    with snapshot(services.settings, (place_of(services),), services.clock()):
+    with snapshot(services.settings, places_of(services), services.clock()):
         assert clones(made)
         refused = httpx.post(url, timeout=60)
         assert (refused.status_code, "being made already" in refused.json()["detail"]) == (409, True)

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from backup.conftest import PROTOBUF
-from backup.installations import Made, as_file, facts_of, opened, telemetry_of
+from backup.installations import Made, as_file, kept_by, opened
 from onejob.backup import telemetry
 from onejob.backup.restore import restore
 from onejob.config import Settings
@@ -39,14 +39,15 @@ def grown(
     with running_server(folder, flush_interval_s=0.1, tick_s=3600, errors_tick_s=3600, **urls) as server:
         services = server.services
         assert services.engine is not None
-        found = telemetry_of(services.engine), facts_of(services.database)
+        kept = kept_by(services)
         backup = httpx.post(f"{server.url}/api/v1/backup", timeout=120).raise_for_status().content
-        yield Grown(server, backup, *found, made.deployment_id)
+        yield Grown(server, backup, kept, made.deployment_id)
 
 
 def test_on_other_engines_everything_is_the_same(made: Made, grown: Grown) -> None:
-    assert grown.telemetry == made.telemetry
-    assert grown.facts == made.facts
+    """Of each project."""
+    assert grown.kept == made.kept
+    assert list(grown.kept) == ["default", "shop"]
     url = f"{grown.server.url}/api/v1/deployments/{made.deployment_id}/recompute"
     assert httpx.post(url, timeout=60).json()["same"] is True
 
@@ -75,12 +76,10 @@ def test_it_goes_on_through_all_engines_and_is_still_the_same(
     half = Settings(data_dir=tmp_path / "half", state_url=SecretStr(postgres.fresh()))
     restore(as_file(grown.backup), half)
     with opened(half) as installation:
-        assert telemetry_of(installation.engine) == grown.telemetry
-        assert facts_of(installation.database) == grown.facts
+        assert installation.kept == grown.kept
         backup = installation.backup()
 
     other_half = Settings(data_dir=tmp_path / "other", store_url=SecretStr(f"{clickhouse.url}/other_half"))
     restore(as_file(backup), other_half)
     with opened(other_half) as installation:
-        assert telemetry_of(installation.engine) == grown.telemetry
-        assert facts_of(installation.database) == grown.facts
+        assert installation.kept == grown.kept

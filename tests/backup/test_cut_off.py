@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from backup.installations import Made, as_file, facts_of, opened, telemetry_of
+from backup.installations import Made, as_file, opened
 from onejob.backup.restore import restore
 from onejob.backup.snapshot import sweep
 from onejob.config import Settings
@@ -32,12 +32,11 @@ with open(sys.argv[1], "rb") as file:
 """
 _BACKING_UP = """
 import os, signal
-from backup.installations import opened, Settings, DEFAULT, HeldStill, Place, snapshot, NOW
+from backup.installations import opened, Settings, snapshot, NOW
 with opened(Settings()) as here:
-    place = Place(DEFAULT, here.settings, here.database, here.engine, HeldStill())
     here.engine.execute("INSERT INTO error_counts SELECT 'e', now('UTC'), '7', 3")
     (here.settings.data_dir / "spool").mkdir()
-    with snapshot(here.settings, (place,), NOW) as held:
+    with here.places() as places, snapshot(here.settings, places, NOW) as held:
         next(held.members), next(held.members)
         os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -71,14 +70,13 @@ def test_a_restoration_that_is_killed_is_refused_by_servers_and_begins_anew(
         database.migrate()
     database.close()
 
-    run(_RESTORING.format(module="restore", name="store_restoring.end"), settings, str(file))  # at its very end
+    run(_RESTORING.format(module="sites", name="store_restoring.end"), settings, str(file))  # at its very end
 
     with pytest.raises(HalfRestored):
         open_engine(settings)
     restore(as_file(made.backup), settings)  # finishes it
     with opened(settings) as installation:
-        assert telemetry_of(installation.engine) == made.telemetry
-        assert facts_of(installation.database) == made.facts
+        assert installation.kept == made.kept
 
 
 def test_a_backup_that_is_killed_leaves_nothing_once_a_server_starts(tmp_path: Path) -> None:

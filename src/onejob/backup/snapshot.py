@@ -25,15 +25,16 @@ from sqlalchemy import Connection
 from onejob import __version__
 from onejob.backup import facts, telemetry
 from onejob.backup.errors import BackupError
-from onejob.backup.places import SPOOL
 from onejob.backup.telemetry import PREFIX, Clones
 from onejob.config import Settings
 from onejob.state.codec import iso
 from onejob.state.database import Database
+from onejob.state.projects import Projects
 from onejob.store.engine import Engine
 from onejob.store.hash_key import KEY_FILE
 
 PAUSE_WAIT_S = 60.0
+SPOOL = "spool.db"
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -85,7 +86,8 @@ class _Held:
 
 @contextlib.contextmanager
 def snapshot(settings: Settings, places: Sequence[Place], now: datetime) -> Iterator[Snapshot]:
-    """Raises BackupError, StoreError, StateError."""
+    """`places` are of all projects, `default` first. Raises BackupError, StoreError, StateError."""
+    _refuse_without_all(places)
     if not _ONE_AT_A_TIME.acquire(blocking=False):
         raise BackupError("A backup is being made already: wait until it is.")
     copies = settings.data_dir.resolve() / f"{PREFIX}{secrets.token_hex(8)}"
@@ -96,6 +98,16 @@ def snapshot(settings: Settings, places: Sequence[Place], now: datetime) -> Iter
             yield Snapshot(_members(settings, held), _told(settings, held, now))
     finally:
         _ONE_AT_A_TIME.release()
+
+
+def _refuse_without_all(places: Sequence[Place]) -> None:
+    running = {place.name for place in places}
+    for project in Projects(places[0].database).all():
+        if project.removed_at is None and project.name not in running:
+            raise BackupError(
+                f"The project {project.name} does not run, and a backup would not be whole without it: `onejob doctor` "
+                "says why."
+            )
 
 
 def sweep(settings: Settings, engine: Engine) -> None:

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 PREFIX = "backup_"
 _PIECE_BYTES = 32 * 2**20  # uncompressed
 _LEFT_OVER_S = 48 * 3600  # another server's backup may still read it
+_LIVE: set[str] = set()  # of this process: a project may be begun again while it is backed up
 _PAUSES_S = (0.5, 2.0, 8.0)
 _PARTS = "FROM system.parts WHERE database = currentDatabase() AND table = {table:String} AND active"
 _NO_MERGES = "max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1"
@@ -50,6 +51,7 @@ class Clones:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._prefix = f"{PREFIX}{secrets.token_hex(8)}_"
+        _LIVE.add(self._prefix)
         self._tables = [name for name in _tables(engine) if made_names().get(name)]
         self._made: set[str] = set()
         self._parts: dict[str, list[_Part]] = {}
@@ -96,6 +98,7 @@ class Clones:
                 self._drop(table)
             except (EngineUnavailable, QueryFailed) as error:
                 log.warning("What a backup left in the engine is deleted at the next start: %s", error)
+        _LIVE.discard(self._prefix)
 
     def _make(self, table: str) -> None:
         if table not in self._made:
@@ -129,7 +132,8 @@ def sweep(engine: Engine, settings: Settings) -> None:
     )
     age_s = 0 if settings.store_url is None else _LEFT_OVER_S
     for row in engine.query(sql, {"prefix": PREFIX, "age_s": age_s}).to_pylist():
-        drop_table(engine, row["name"])
+        if not row["name"].startswith(tuple(_LIVE)):
+            drop_table(engine, row["name"])
 
 
 class TelemetryBack:

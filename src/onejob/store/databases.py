@@ -18,15 +18,20 @@ if TYPE_CHECKING:
     from onejob.store.engine import Engine
 
 
+def make_database(engine: Engine, project: str) -> Engine:
+    """The running engine upon the project's own database, made if it is not there, whatever its tables are."""
+    name = engine.database_of(project)
+    engine.execute(f"CREATE DATABASE IF NOT EXISTS {quote_name(name)} COMMENT {quote(_mark(project))}")
+    _check_it_is_ours(engine, name, project)
+    return engine.upon(name)
+
+
 def open_database(engine: Engine, settings: Settings, project: str) -> Engine:
     """The running engine upon the project's own database, made if it is not there, its schema up to date.
 
     `settings` are the project's: its retention may be another. Raises StoreError.
     """
-    name = engine.database_of(project)
-    engine.execute(f"CREATE DATABASE IF NOT EXISTS {quote_name(name)} COMMENT {quote(_mark(project))}")
-    _check_it_is_ours(engine, name, project)
-    opened = engine.upon(name)
+    opened = make_database(engine, project)
     try:
         migrate(opened, settings)
     except BaseException:

@@ -8,7 +8,6 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from onejob.backup.archive import written
-from onejob.backup.places import DEFAULT
 from onejob.backup.snapshot import Place, Snapshot, snapshot
 from onejob.web.api.problems import ProblemRoute
 from onejob.web.api.schemas import Problem
@@ -38,12 +37,14 @@ class _Sent(StreamingResponse):
     responses={200: {"content": {_TAR: {}}, "description": "A tar."}, 409: {"model": Problem}},
 )
 def backup(services: Uses, by: By) -> Response:
-    """A tar of one moment: telemetry, facts, the spool, and the key of the hashes, with checksums at its end.
+    """A tar of one moment: of each project telemetry, facts and the spool; and the key of the hashes. Checksums at its
+    end.
 
     `onejob restore` makes an installation of it, on any engine. What ends without `manifest.json.sha256` was cut off.
     """
     stack, settings = ExitStack(), services.settings
-    places = (Place(DEFAULT, settings, services.database, services.engine, services.intake),)
+    running = services.with_projects().items()
+    places = [Place(name, its.settings, its.database, its.engine, its.intake) for name, its in running]
     with by.doing("backup", "everything"):
         held = stack.enter_context(snapshot(settings, places, services.clock()))
     return _Sent(held, stack)
