@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from onejob.ingest.flusher import BATCHES_AT_ONCE
 from onejob.ingest.room import Room
-from onejob.ingest.service import Intake
+from onejob.ingest.service import Intake, ProjectIntake
 from onejob.ingest.turns import SharedThreads, Turns
 from onejob.store.databases import open_database
 from onejob.store.engine import Engine
@@ -45,10 +45,11 @@ class Server:
         self.intake = Intake(self.settings, engine, TokensOfProjects({SITE: "blue"}))
         stack.callback(self.intake.stop)
         self.engines = {"default": engine}
+        self.intakes: dict[str, ProjectIntake] = {}
         for name in ("blue", "green"):
             its = self.its_settings(name)
             self.engines[name] = open_database(engine, its, name)
-            self.intake.open(name, its, self.engines[name])
+            self.intakes[name] = self.intake.open(name, its, self.engines[name])
         self.intake.start()
         self.url = f"http://127.0.0.1:{self.intake.http_port}"
 
@@ -203,26 +204,31 @@ def test_a_scraped_target_is_in_the_project_that_the_settings_say(engine: Engine
 
 @contextmanager
 def flooding(server: Server, token: str, service: str) -> Iterator[dict[str, int]]:
-    """As fast as several connections can; how many spans were acknowledged, and how many requests refused."""
+    """As fast as several connections can, much and little in turn, so that it is full to the brim. How many spans were
+    acknowledged, and how many requests refused; of them with little.
+    """
     many = a_payload(*(a_span() for _ in range(500)), service=service)
-    counts, lock, done = {"acknowledged": 0, "refused": 0}, threading.Lock(), threading.Event()
+    counts, lock, done = {"acknowledged": 0, "refused": 0, "little": 0}, threading.Lock(), threading.Event()
     codes: set[Any] = set()
 
     def send() -> None:
         options = [("grpc.use_local_subchannel_pool", 1)]
         with grpc.insecure_channel(f"127.0.0.1:{server.intake.grpc_port}", options=options) as channel:
             export = channel.unary_unary(EXPORT)
+            is_much = False
             while not done.is_set():
-                payload = many + a_payload(a_span(), service=service)  # no two are the same
+                is_much = not is_much
+                payload = a_payload(a_span(), service=service)  # no two are the same
                 try:
-                    export(payload, metadata=(("authorization", f"Bearer {token}"),), timeout=60)
+                    export(many * is_much + payload, metadata=(("authorization", f"Bearer {token}"),), timeout=60)
                 except grpc.RpcError as error:
                     codes.add(error.code())
                     with lock:
                         counts["refused"] += 1
+                        counts["little"] += not is_much
                 else:
                     with lock:
-                        counts["acknowledged"] += 501
+                        counts["acknowledged"] += 501 if is_much else 1
 
     threads = [threading.Thread(target=send) for _ in range(4)]
     for thread in threads:
@@ -252,7 +258,12 @@ def test_a_flood_of_one_project_is_refused_while_another_one_s_trickle_is_taken_
             refusal = server.post(
                 "/v1/traces", a_payload(*(a_span() for _ in range(2000))), authorization="Bearer onejob_blue"
             )
-            wait_until(lambda: stored(server.engines["green"], trickle) == 20, "storing all of the other's")
+            with server.intakes["blue"].paused(60):  # so that its part of the spool stays full
+                full = counts["little"] + 20
+                wait_until(lambda: counts["little"] > full, "filling it to the brim")
+                for _ in range(5):
+                    server.export(a_payload(a_span(), service=trickle), token="onejob_green")
+            wait_until(lambda: stored(server.engines["green"], trickle) == 25, "storing all of the other's")
         if refusal.status_code != 200:  # between two batches there is room
             assert (refusal.status_code, refusal.headers["retry-after"]) == (429, "10")
         wait_until(lambda: stored(server.engines["blue"], flood) == counts["acknowledged"], "storing the flood")
