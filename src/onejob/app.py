@@ -20,6 +20,8 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from onejob import __version__
+from onejob.access.accounts import FIRST_ADMIN
+from onejob.access.errors import AccessError
 from onejob.access.ingest_gate import IngestGate
 from onejob.access.service import Access
 from onejob.backup.snapshot import sweep
@@ -67,7 +69,7 @@ def serve(settings: Settings | None = None, *, new_admin_link: bool = False) -> 
                 run(settings, stack, new_admin_link=new_admin_link)
             stop.wait()
             log.info("stopping")
-    except (CannotStart, StoreError, StateError, IntakeError) as error:
+    except (CannotStart, StoreError, StateError, IntakeError, AccessError) as error:
         print(f"onejob cannot start: {error}", file=sys.stderr)
         return EXIT_FAILED
     return 0
@@ -126,6 +128,9 @@ def run(settings: Settings, stack: ExitStack, *, new_admin_link: bool = False) -
     keeper.start()
     _serve_web(services, keeper, web_socket, stack)
     _tell(settings, intake, web_socket)
+    if new_admin_link:
+        what = {"action": "user.link", "object": FIRST_ADMIN, "detail": "asked for at the start; no second factor"}
+        services.record(actor="onejob", source="this machine", **what)
     tell_login(settings, access, web_socket.getsockname()[1], new_link=new_admin_link)
     return services
 

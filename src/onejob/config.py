@@ -4,6 +4,7 @@ Each field is an environment variable with the prefix `ONEJOB_` (`ONEJOB_DATA_DI
 `docs/configuration.md` is generated from this file.
 """
 
+import base64
 import re
 from collections import Counter
 from dataclasses import fields
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, FilePath, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from onejob.model.access import Role
@@ -27,6 +28,7 @@ Seconds = Annotated[float, Field(gt=0, le=1e9)]
 _MOST_DAYS = 3650
 # Storing 40,000 spans of the usual size takes between 96 and 128 MiB (measured); with less nothing is ever stored.
 _LEAST_ENGINE_MEMORY_BYTES = 256 * 2**20
+_KEY_BYTES = 32  # AES-256
 
 
 _ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9._-]+|\[[0-9a-f:]+\])(?::(?P<port>[0-9]{1,5}))?/?")
@@ -71,6 +73,22 @@ class Settings(BaseSettings):
     session_idle_hours: float = Field(12, gt=0, le=8760, description="Time without a request that ends a session.")
     session_max_hours: float = Field(
         168, gt=0, le=8760, description="Time after which a session ends however much it was used."
+    )
+    require_second_factor: Literal["off", "admins", "all"] = Field(
+        "off",
+        description="Who must have a [second factor](security.md#a-second-factor), if they log in by password; whoever "
+        "has none sets one up before anything else. Everybody may have one.",
+    )
+    secret_key: SecretStr | None = Field(
+        None,
+        description="32 random bytes in base64 (`openssl rand -base64 32`) that encrypt the secrets of second factors "
+        "in the state database; the same for all servers of one. To change it, put the new one before the old one, "
+        "with a comma between.",
+    )
+    breached_passwords: FilePath | None = Field(
+        None,
+        description="File of [passwords that were in a breach](security.md#passwords), which nobody may choose: lines "
+        "`SHA1:COUNT`, sorted, as haveibeenpwned.com offers them.",
     )
     require_ingest_tokens: bool = Field(
         False,
@@ -364,12 +382,31 @@ class Settings(BaseSettings):
             raise ValueError(f"/{first} is an address of onejob's own: show it at another path")
         return f"{parts.scheme}://{parts.netloc}".lower() + parts.path
 
+    @field_validator("secret_key")
+    @classmethod
+    def _keys_of_32_bytes(cls, told: SecretStr | None) -> SecretStr | None:
+        if told is not None and any(len(key) != _KEY_BYTES for key in _keys(told)):
+            raise ValueError("it must be 32 bytes in base64, as `openssl rand -base64 32` prints them")
+        return told
+
+    @property
+    def secret_keys(self) -> tuple[bytes, ...]:
+        """The first one encrypts, all decrypt."""
+        return () if self.secret_key is None else _keys(self.secret_key)
+
     @property
     def requires_login(self) -> bool:
         """Whether whoever asks has to say who they are."""
         if self.login != "auto":
             return self.login == "always"
         return not is_loopback(self.listen_host) or bool(self.allowed_hosts) or self.public_url is not None
+
+
+def _keys(told: SecretStr) -> tuple[bytes, ...]:
+    try:
+        return tuple(base64.b64decode(key.strip(), validate=True) for key in told.get_secret_value().split(","))
+    except ValueError:
+        return (b"",)
 
 
 def is_loopback(host: str) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from onejob.access.token_book import Wanted
 from onejob.config import Settings
 from onejob.model.access import LOCAL, Role, TokenKind
 from onejob.state.database import Database
+from onejob.state.tries import TryCounts
 from onejob.web.rules import RULES, rule_for
 
 from .serving import served
@@ -156,9 +157,8 @@ def test_many_refusals_fill_no_audit_log(site: Site) -> None:
     assert "Too many tries" in refused[10]
 
 
-def test_nobody_is_locked_out_by_tries_from_many_addresses_where_they_were_before() -> None:
-    now = [0.0]
-    tries = Tries(lambda: now[0])
+def test_nobody_is_locked_out_by_tries_from_many_addresses_where_they_were_before(sqlite_database: Database) -> None:
+    tries = Tries(TryCounts(sqlite_database), lambda: datetime(2026, 3, 1, tzinfo=UTC))
     tries.take("ada", "10.0.0.1")
     tries.forget("ada", "10.0.0.1")
     for number in range(99):
@@ -185,7 +185,8 @@ def test_passwords_that_are_sent_all_at_once_do_not_hold_up_everybody_else(site:
 
 def test_logins_at_the_provider_are_not_begun_or_refused_without_end(sqlite_database: Database) -> None:
     site = Site(sqlite_database, oidc_issuer="http://127.0.0.1:9")
-    site.services.access.provider_tries = Tries(most=(3, 100, 100))
+    counts = TryCounts(sqlite_database)
+    site.services.access.provider_tries = Tries(counts, lambda: site.now, "provider", (3, 100, 100))
     browser = site.browser()
     assert [browser.get("/login/provider").status_code for _ in range(5)] == [502] * 3 + [429] * 2
     answers = [browser.get("/login/provider/back?code=x&state=y").status_code for _ in range(6)]

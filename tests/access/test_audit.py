@@ -24,6 +24,7 @@ from onejob.web.rules import RULES
 
 from .site import PASSWORD, Program, Site
 
+SECOND_FACTOR = "/account/second-factor"
 HOOK_SECRET = "several words that sign"
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 TEXT = st.text(max_size=10)
@@ -224,6 +225,17 @@ def test_whatever_acts_writes_an_entry_before_it_does(sqlite_database: Database)
         ("POST", "/logout"): lambda: site.browser("ada").post("/logout"),
         ("POST", "/account/password"): lambda: browser.post("/account/password", old=PASSWORD, **again),
         ("POST", "/account/tokens"): browser.make_token,
+        ("POST", "/login/code"): lambda: site.browser().post("/login/code", code="000000"),
+        ("POST", SECOND_FACTOR): lambda: editor.post(SECOND_FACTOR, password=PASSWORD),
+        **{
+            ("POST", f"{SECOND_FACTOR}/{act}"): lambda act=act: editor.post(  # type: ignore[misc]
+                f"{SECOND_FACTOR}/{act}", password=PASSWORD, code="000000"
+            )
+            for act in ("confirm", "recovery-codes", "off")
+        },
+        ("DELETE", "/api/v1/users/{name}/second-factor"): lambda: program.ask(
+            "DELETE", "/api/v1/users/cy/second-factor"
+        ),
         ("POST", "/account/tokens/{token_id}/revoke"): lambda: browser.post(f"/account/tokens/{tokens[0]}/revoke"),
         ("POST", "/account/logout"): lambda: browser.post("/account/logout"),
         ("POST", "/api/v1/deployments"): lambda: program.start("search"),

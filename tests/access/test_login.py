@@ -1,6 +1,9 @@
 """Passwords, sessions and their cookies, as a browser meets them."""
 
+import hashlib
 import re
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -8,9 +11,11 @@ from onejob.access.errors import TooManyTriesError
 from onejob.access.limits import Tries
 from onejob.model.access import Role
 from onejob.state.database import Database
+from onejob.state.tries import TryCounts
 
 from .site import PASSWORD, Browser, Site
 
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WRONG = "Name or password is wrong."
 
 
@@ -178,9 +183,9 @@ def test_many_wrong_passwords_are_answered_with_when_to_come_back(site: Site) ->
     assert 0 < int(answer.headers["retry-after"]) <= 900
 
 
-def test_tries_are_counted_by_name_and_address_and_forgotten_after_a_while() -> None:
-    now = [0.0]
-    tries = Tries(lambda: now[0])
+def test_tries_are_counted_by_name_and_address_and_forgotten_after_a_while(state_database: Database) -> None:
+    now = [NOON]
+    tries = Tries(TryCounts(state_database), lambda: now[0])
     for number in range(50):
         tries.take(f"user{number}", "10.0.0.1")
     with pytest.raises(TooManyTriesError):
@@ -190,12 +195,38 @@ def test_tries_are_counted_by_name_and_address_and_forgotten_after_a_while() -> 
         tries.take("another", f"10.1.0.{number}")
     with pytest.raises(TooManyTriesError):
         tries.take("another", "10.2.0.1")
-    now[0] = 901.0
+    now[0] += timedelta(seconds=901)
     tries.take("another", "10.2.0.1")
+    with state_database.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM tries").scalar_one() == 3, "the others are forgotten"
 
 
-def test_one_network_of_ipv6_counts_as_one_address() -> None:
-    tries = Tries()
+def test_servers_that_share_a_database_count_tries_together(state_database: Database) -> None:
+    one, other = (Tries(TryCounts(state_database), lambda: NOON) for _ in range(2))
+    refused = []
+
+    def attempt(number: int) -> None:
+        try:
+            (one, other)[number % 2].take("ada", "10.0.0.1")
+        except TooManyTriesError as error:
+            refused.append(error.is_first)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(attempt, range(24)))
+    assert sorted(refused) == [False] * 13 + [True]
+
+
+def test_of_a_name_that_was_tried_hardly_anything_is_kept(site: Site, sqlite_database: Database) -> None:
+    site.browser().log_in("my secret password", "x")
+    with sqlite_database.read() as connection:
+        keys = connection.exec_driver_sql("SELECT key FROM tries ORDER BY key").scalars().all()
+    digits = hashlib.sha256(b"my secret password").hexdigest()[:6]
+    assert {f"password {digits} 10.0.0.9", f"password {digits} "} < set(keys)
+    assert len(keys) == 3
+
+
+def test_one_network_of_ipv6_counts_as_one_address(sqlite_database: Database) -> None:
+    tries = Tries(TryCounts(sqlite_database), lambda: NOON)
     for number in range(10):
         tries.take("ada", f"2001:db8::{number:x}")
     with pytest.raises(TooManyTriesError):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyotp
 import pytest
 
 from access.serving import served
@@ -93,6 +94,20 @@ def test_a_user_is_added_and_chooses_a_password_by_the_printed_link(
     assert unknown.returncode == 4
     assert "There is no user 'cy'" in unknown.stderr
     assert onejob("user", "logout", "../tokens", url=url, token=token).returncode == 4
+
+
+def test_the_second_factor_of_somebody_who_lost_it_is_reset(onejob: Run, url: str, token: str, site: Site) -> None:
+    book = site.services.access.accounts.second_factors
+    user = site.services.access.accounts.users.named("ada")
+    assert user
+    book.begin(user)
+    begun = book.enrolment(user)
+    assert begun
+    book.confirm(user, pyotp.TOTP(begun[0]).at(site.now), "10.0.0.9")
+    assert "ada\tadmin\tpassword and code" in onejob("user", "list", url=url, token=token).stdout
+    reset = onejob("user", "reset-second-factor", "ada", url=url, token=token)
+    assert (reset.returncode, reset.stdout) == (0, "ada\tadmin\tpassword\n"), reset.stderr
+    assert not book.is_on(user.id)
 
 
 def test_a_log_that_is_whole_is_verified_and_its_head_printed(

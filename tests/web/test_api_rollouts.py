@@ -150,6 +150,7 @@ def test_every_route_is_described(api: Api) -> None:
         "/api/v1/projects",
         "/api/v1/projects/{name}",
         "/api/v1/projects/{name}/members/{user}",
+        "/api/v1/users/{name}/second-factor",
         "/api/v1/tokens",
         "/api/v1/tokens/{token_id}",
         "/api/v1/audit",

@@ -18,6 +18,14 @@ class TooManyTriesError(AccessError):
         self.is_first = is_first
 
 
+class WrongCodeError(AccessError):
+    """A code of a second factor that is none, or none any more."""
+
+
+class SealError(AccessError):
+    """A secret that was encrypted with a key that is not here."""
+
+
 class WeakPasswordError(AccessError):
     """A password that is not taken."""
 

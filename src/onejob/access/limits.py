@@ -2,84 +2,80 @@
 
 The first stops guessing; the second trying one password on many names; the third many addresses that share the work.
 Whoever has many addresses could use the third to lock somebody out, so it does not count where that name has logged in
-from before: there only the first two do.
+from before: there only the first two do. Servers that share a state database count together.
 """
 
-import threading
-import time
-from collections import OrderedDict, deque
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from ipaddress import IPv6Address, ip_address
-from typing import Any
+from math import ceil
 
 from onejob.access.errors import TooManyTriesError
+from onejob.state.tries import Tried, TryCounts
 
-WINDOW_S = 900.0
 OF_PASSWORDS = (10, 50, 100)  # of a name from an address, of an address, of a name
+# Three of a million codes are right at a time. Who knows the password, and has many addresses, can try 960 a day: one
+# of them is right with 0.3 %.
+OF_CODES = (5, 50, 10)
 # A company is one address, and each login by the provider is kept until it comes back.
 OF_PROVIDER = (300, 600, 10_000)
-_MOST_KEPT = 10_000  # names and addresses; the one not tried, or proven, for longest is forgotten first
-
-Key = tuple[str, str]
+_CLEAN_EVERY = timedelta(minutes=1)
 
 
 class Tries:
-    """Thread-safe; of this process. `clock` counts seconds; `most` may be tried within a window."""
+    """Thread-safe. `what` is tried; `most` may be within a window."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, most: tuple[int, int, int] = OF_PASSWORDS) -> None:
+    def __init__(
+        self,
+        counts: TryCounts,
+        clock: Callable[[], datetime],
+        what: str = "password",
+        most: tuple[int, int, int] = OF_PASSWORDS,
+    ) -> None:
+        self._counts = counts
         self._clock = clock
+        self._what = what
         self._most = most
-        self._lock = threading.Lock()
-        self._at: OrderedDict[Key, deque[float]] = OrderedDict()
-        self._proven: OrderedDict[Key, None] = OrderedDict()
-        self._told: dict[Key, float] = {}
+        self._cleaned_at: datetime | None = None
 
     def take(self, name: str, address: str) -> None:
-        """Count a try, before the password is looked at; TooManyTriesError if there were too many."""
+        """Count a try, before what is tried is looked at; TooManyTriesError if there were too many."""
         now = self._clock()
-        with self._lock:
-            limits = self._limits(name, address)
-            wait_s, key = max((self._wait_s(key, most, now), key) for key, most in limits)
-            if wait_s > 0:
-                raise TooManyTriesError(int(wait_s) + 1, is_first=self._is_first(key, now))
-            for key, _ in limits:
-                self._at.setdefault(key, deque()).append(now)
-                self._at.move_to_end(key)
-            _forget_oldest(self._at)
+        here, _, of_name = keys = self._keys(name, _network(address))
+        found = self._counts.find(keys, now)
+        limits = dict(zip(keys, self._most, strict=True))
+        if here in found and found[here].is_proven:
+            del limits[of_name]
+        # Asked before it is written, so that a flood of what is refused keeps nobody else from writing.
+        full = _full(found, limits)
+        if full or not self._counts.add(limits, now):
+            raise self._too_many(full or _full(self._counts.find(limits, now), limits), now)
+        if self._cleaned_at is None or now >= self._cleaned_at + _CLEAN_EVERY:
+            self._cleaned_at = now
+            self._counts.clean(now)
 
     def forget(self, name: str, address: str) -> None:
-        """The password was right: what was tried for this name from here is no guessing."""
-        key = (name, _network(address))
-        with self._lock:
-            self._at.pop(key, None)
-            self._proven[key] = None
-            self._proven.move_to_end(key)
-            _forget_oldest(self._proven)
+        """It was right: what was tried for this name from here is no guessing."""
+        self._counts.prove(self._key(name, _network(address)), self._clock())
 
-    def _limits(self, name: str, address: str) -> tuple[tuple[Key, int], ...]:
-        network = _network(address)
-        of_both, of_address, of_name = self._most
-        here: tuple[tuple[Key, int], ...] = (((name, network), of_both), (("", network), of_address))
-        return here if (name, network) in self._proven else (*here, ((name, ""), of_name))
+    def _too_many(self, full: Mapping[str, datetime], now: datetime) -> TooManyTriesError:
+        if not full:  # it was another server's last try, and its window ended a moment ago
+            return TooManyTriesError(1, is_first=False)
+        last = max(full, key=lambda key: full[key])
+        return TooManyTriesError(ceil((full[last] - now).total_seconds()), is_first=self._counts.tell(last))
 
-    def _is_first(self, key: Key, now: float) -> bool:
-        """Whether nobody was told so yet: a flood must not become one of the audit log."""
-        self._told = {known: at for known, at in self._told.items() if at > now - WINDOW_S}
-        is_first = key not in self._told and len(self._told) < _MOST_KEPT
-        if is_first:
-            self._told[key] = now
-        return is_first
+    def _keys(self, name: str, network: str) -> tuple[str, str, str]:
+        return self._key(name, network), self._key("", network), self._key(name, "")
 
-    def _wait_s(self, key: Key, most: int, now: float) -> float:
-        tried = self._at.get(key, deque())
-        while tried and tried[0] <= now - WINDOW_S:
-            tried.popleft()
-        return tried[0] + WINDOW_S - now if len(tried) >= most else 0.0
+    def _key(self, name: str, network: str) -> str:
+        """A name that is typed may be a password, so hardly anything is kept of it: two of 16 million may meet."""
+        return f"{self._what} {hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:6]} {network}"
 
 
-def _forget_oldest(kept: OrderedDict[Key, Any]) -> None:
-    while len(kept) > _MOST_KEPT:
-        kept.popitem(last=False)
+def _full(found: Mapping[str, Tried], limits: Mapping[str, int]) -> Mapping[str, datetime]:
+    """What had its most, and until when."""
+    return {key: found[key].until for key, most in limits.items() if key in found and found[key].count >= most}
 
 
 def _network(address: str) -> str:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from onejob.access import passwords
 from onejob.access.accounts import Accounts
+from onejob.access.breached import BreachedPasswords
 from onejob.access.errors import NotHereError
 from onejob.access.ingest_gate import IngestGate
 from onejob.access.limits import OF_PROVIDER, Tries
+from onejob.access.second_factor import SecondFactorBook
 from onejob.access.token_book import TokenBook
 from onejob.config import Settings
 from onejob.model.access import LOCAL, Principal, Role, Via
@@ -18,8 +20,10 @@ from onejob.model.project import DEFAULT_PROJECT
 from onejob.state.database import Database
 from onejob.state.errors import NotFoundError
 from onejob.state.projects import Memberships, Projects
+from onejob.state.second_factors import SecondFactors
 from onejob.state.sessions import Sessions
 from onejob.state.tokens import Tokens
+from onejob.state.tries import TryCounts
 from onejob.state.users import Users
 
 if TYPE_CHECKING:
@@ -42,10 +46,14 @@ class Access:
         self.project = DEFAULT_PROJECT
         self.projects = Projects(database)
         self.members = Memberships(database)
-        self.accounts = Accounts(users, sessions, timedelta(hours=settings.session_max_hours), clock)
+        counts = TryCounts(database)
+        second_factors = SecondFactorBook(SecondFactors(database), counts, settings, clock)
+        breached = BreachedPasswords(settings.breached_passwords) if settings.breached_passwords else None
+        lasts = timedelta(hours=settings.session_max_hours)
+        self.accounts = Accounts(users, sessions, second_factors, Tries(counts, clock), lasts, clock, breached)
         self.book = TokenBook(tokens, clock)
         self.ingest = IngestGate(tokens, clock)
-        self.provider_tries = Tries(most=OF_PROVIDER)
+        self.provider_tries = Tries(counts, clock, "provider", OF_PROVIDER)
         self.provider = _provider(settings, users, sessions, clock) if settings.oidc_issuer else None
         if self.is_required:
             passwords.prepare()

@@ -71,6 +71,12 @@ def logout(name: Name, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     _print(Api(url).post(f"{PATH}/{name_part(name)}/logout", is_repeatable=True), as_json)
 
 
+@app.command("reset-second-factor")
+def reset_second_factor(name: Name, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+    """Switch off the second factor of a user who lost it. Be sure who asks. Their sessions end."""
+    _print(Api(url).delete(f"{PATH}/{name_part(name)}/second-factor"), as_json)
+
+
 def _print_link(api: Api, document: Document, as_json: bool) -> None:
     if as_json:
         print_json(document)
@@ -89,5 +95,6 @@ def _print(user: Document, as_json: bool) -> None:
 def _how(user: Document) -> str:
     if user["disabled_at"]:
         return "disabled"
-    ways = [word for word in ("password", "provider") if user[f"has_{word}"]]
+    by_password = "password and code" if user["has_second_factor"] else "password"
+    ways = [by_password] * user["has_password"] + ["provider"] * user["has_provider"]
     return " or ".join(ways) or "not yet"

@@ -36,6 +36,14 @@ class Via(StrEnum):
     TOKEN = "token"  # noqa: S105 - a word
 
 
+class Proof(StrEnum):
+    """What a session began with: a password alone, a password and a code, or a provider's word."""
+
+    PASSWORD = "password"  # noqa: S105 - a word
+    CODE = "code"
+    PROVIDER = "provider"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
     """A person. Without a `password_hash` they cannot log in by password; `subject` is who they are at the provider."""
@@ -60,6 +68,7 @@ class Session:
     seen_at: datetime
     expires_at: datetime
     source: str
+    proof: Proof = Proof.PASSWORD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +97,10 @@ class Token:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who a request comes from. `service`, if there is one, is all it may see and touch. `until`: a token's end."""
+    """Who a request comes from. `service`, if there is one, is all it may see and touch. `until`: a token's end.
+
+    Who `must_enrol` has to set up a second factor before anything else.
+    """
 
     name: str
     role: Role
@@ -97,6 +109,7 @@ class Principal:
     session_hash: str | None = None
     service: str | None = None
     until: datetime | None = None
+    must_enrol: bool = False
 
 
 LOCAL = Principal(name="local user", role=Role.ADMIN, via=Via.LOOPBACK)

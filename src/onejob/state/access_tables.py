@@ -31,6 +31,7 @@ sessions = Table(
     Column("seen_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False),
     Column("source", Text, nullable=False),
+    Column("proof", Text, nullable=False, server_default="password"),
 )
 Index("ix_sessions_user", sessions.c.user_id)
 

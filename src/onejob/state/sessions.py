@@ -1,12 +1,13 @@
 """Sessions of browsers, and logins that are under way at a provider."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, delete, insert, or_, select, update
 
-from onejob.model.access import Role, Session, User
+from onejob.model.access import Proof, Role, Session, User
 from onejob.state.database import Database
 from onejob.state.tables import provider_logins, sessions, users
 
@@ -31,7 +32,7 @@ class Sessions:
         """A new one; those that are over are taken away by the way."""
         with self._database.write() as connection:
             connection.execute(delete(sessions).where(self._is_over(session.created_at)))
-            connection.execute(insert(sessions).values(asdict(session)))
+            connection.execute(insert(sessions).values(asdict(session) | {"proof": str(session.proof)}))
 
     def find(self, session_hash: str, now: datetime) -> tuple[Session, User] | None:
         """The session and its user, unless either is over."""
@@ -42,7 +43,7 @@ class Sessions:
             row = connection.execute(query.where(is_it)).mappings().one_or_none()
         if row is None:
             return None
-        session = Session(**{name: row[name] for name in Session.__slots__})
+        session = _session({name: row[name] for name in Session.__slots__})
         user = {name: row[f"user_{name}"] for name in User.__slots__ if name not in ("id", "role")}
         return session, User(id=session.user_id, role=Role(row["user_role"]), **user)
 
@@ -51,7 +52,7 @@ class Sessions:
         query = select(sessions).where(sessions.c.user_id == user_id, ~self._is_over(now))
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(sessions.c.seen_at.desc())).mappings()
-            return [Session(**row) for row in rows]
+            return [_session(row) for row in rows]
 
     def seen(self, session_hash: str, now: datetime) -> None:
         """It is in use."""
@@ -67,6 +68,14 @@ class Sessions:
         """All of a user; how many."""
         with self._database.write() as connection:
             return connection.execute(delete(sessions).where(sessions.c.user_id == user_id)).rowcount
+
+    def keep_only(self, session_hash: str, user_id: str, proof: Proof) -> None:
+        """All others of this user end; this one is proven by this from now on."""
+        with self._database.write() as connection:
+            others = (sessions.c.user_id == user_id) & (sessions.c.hash != session_hash)
+            connection.execute(delete(sessions).where(others))
+            kept = update(sessions).where(sessions.c.hash == session_hash, sessions.c.user_id == user_id)
+            connection.execute(kept.values(proof=str(proof)))
 
     def begin_login(self, state_hash: str, login: ProviderLogin, now: datetime, expires_at: datetime) -> None:
         """A browser leaves for the provider."""
@@ -85,3 +94,7 @@ class Sessions:
 
     def _is_over(self, now: datetime) -> ColumnElement[bool]:
         return or_(sessions.c.expires_at <= now, sessions.c.seen_at <= now - self._idle)
+
+
+def _session(row: Mapping[Any, Any]) -> Session:
+    return Session(**(dict(row) | {"proof": Proof(row["proof"])}))

@@ -1,7 +1,8 @@
 """The tables, for SQLite and PostgreSQL alike.
 
 Documents (verdicts, explanations) are compressed JSON beside the few columns that lists filter and sort by. Those of
-users, projects, tokens and the audit log are in `access_tables`.
+users, projects, tokens and the audit log are in `access_tables`, those of what a login takes beyond a password in
+`login_tables`.
 """
 
 from typing import Any
@@ -30,6 +31,7 @@ from onejob.state.access_tables import (
     tokens,
     users,
 )
+from onejob.state.login_tables import recovery_codes, second_factors, tries, waiting_logins
 from onejob.state.moments import Moment, metadata
 
 __all__ = [
@@ -40,9 +42,13 @@ __all__ = [
     "metadata",
     "projects",
     "provider_logins",
+    "recovery_codes",
+    "second_factors",
     "sessions",
     "tokens",
+    "tries",
     "users",
+    "waiting_logins",
 ]
 
 

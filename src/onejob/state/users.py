@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from onejob.model.access import Role, User
 from onejob.state.database import Database
 from onejob.state.errors import ConflictError, NotFoundError
-from onejob.state.tables import links, sessions, users
+from onejob.state.tables import links, sessions, users, waiting_logins
 
 
 class Users:
@@ -51,8 +51,8 @@ class Users:
             return connection.execute(select(func.count()).select_from(users)).scalar_one()
 
     def change(self, user_id: str, *, log_out: bool = False, keep_an_admin: bool = True, **values: Any) -> User:
-        """Set columns; `log_out` ends all of their sessions and links with it. ConflictError for the last admin, unless
-        it is not for us to keep one.
+        """Set columns; `log_out` ends all of their sessions, begun logins and links with it. ConflictError for the last
+        admin, unless it is not for us to keep one.
         """
         with self._database.write() as connection:
             admins = _admins(connection)
@@ -63,14 +63,13 @@ class Users:
             if keep_an_admin and admins == {user_id} and _admins(connection) == set():
                 raise ConflictError("This is the last admin: make somebody else one first.")
             if log_out:
-                connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
-                connection.execute(delete(links).where(links.c.user_id == user_id))
+                _end(connection, user_id, sessions, waiting_logins, links)
             return _user(row)
 
     def add_link(self, link_hash: str, user_id: str, expires_at: datetime) -> None:
         """A new link; older ones of the same user lead nowhere from now on."""
         with self._database.write() as connection:
-            connection.execute(delete(links).where(links.c.user_id == user_id))
+            _end(connection, user_id, links)
             connection.execute(insert(links).values(hash=link_hash, user_id=user_id, expires_at=expires_at))
 
     def linked(self, link_hash: str, now: datetime) -> User | None:
@@ -87,7 +86,7 @@ class Users:
             user_id = connection.execute(used).scalar_one_or_none()
             if user_id is None:
                 return None
-            connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
+            _end(connection, user_id, sessions, waiting_logins)
             changed = update(users).where(users.c.id == user_id).values(password_hash=password_hash)
             return _user(connection.execute(changed.returning(*users.c)).mappings().one())
 
@@ -95,6 +94,11 @@ class Users:
         with self._database.read() as connection:
             row = connection.execute(select(users).where(condition)).mappings().one_or_none()
         return None if row is None else _user(row)
+
+
+def _end(connection: Connection, user_id: str, *tables: Table) -> None:
+    for table in tables:
+        connection.execute(delete(table).where(table.c.user_id == user_id))
 
 
 def _is_link(link_hash: str, now: datetime) -> ColumnElement[bool]:

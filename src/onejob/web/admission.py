@@ -33,6 +33,7 @@ _CHALLENGE = {"www-authenticate": 'Bearer realm="onejob"'}
 _WRONG_TOKEN = {"www-authenticate": 'Bearer realm="onejob", error="invalid_token"'}
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 _STREAM = "/events"
+_ENROLMENT = "/account/second-factor"
 _PASSED_ON = (
     "This server listens on loopback and wants no login, yet a proxy passes on what others ask. Tell it the proxy's "
     "address, ONEJOB_PUBLIC_URL, and it wants one; or ONEJOB_LOGIN=off, where the proxy has a login itself."
@@ -113,16 +114,13 @@ class Admission:
             return None
         if principal is None:
             return self._log_in_first(request)
+        if principal.must_enrol and not wanted.is_enrolment:
+            return self._enrol_first(request)
         is_allowed = principal.role.covers(wanted.role)
         if (rule is None and not is_allowed) or (wanted.of_server and self._access.project != DEFAULT_PROJECT):
             return self._say(request, 404, *_NOTHING)
-        if not is_allowed:
-            detail = f"This takes the role {wanted.role}, and {principal.name} is {principal.role}."
-            return self._forbid(request, principal, detail)
-        if principal.service is not None and not wanted.by_service:
-            detail = f"This token is for {principal.service} only, and this address is about all services."
-            return self._forbid(request, principal, detail)
-        return None
+        detail = _why_not(principal, wanted)
+        return self._forbid(request, principal, detail) if detail else None
 
     def _forbid(self, request: Request, principal: Principal, detail: str) -> Response:
         """The log says so, once a minute for each who tries: somebody looks for what they may do."""
@@ -135,6 +133,12 @@ class Admission:
             return RedirectResponse(at_server(request, f"/login?{urlencode({'back': here})}"), 303)
         detail = "Send a token: `authorization: Bearer onejob_api_...`; with the command line, set ONEJOB_TOKEN."
         return self._say(request, 401, "Who are you?", detail, _CHALLENGE)
+
+    def _enrol_first(self, request: Request) -> Response:
+        if request.method in _SAFE and wants_page(request):
+            return RedirectResponse(at_server(request, _ENROLMENT), 303)
+        detail = f"This server wants a second factor from you: set it up at {_ENROLMENT}."
+        return self._say(request, 403, "A second factor first", detail)
 
     def _say(
         self, request: Request, status: int, title: str, detail: str, headers: Mapping[str, str] | None = None
@@ -177,6 +181,15 @@ class Admission:
             await send(told)
 
         return sent
+
+
+def _why_not(principal: Principal, wanted: Rule) -> str:
+    """Empty where somebody may."""
+    if wanted.role is not None and not principal.role.covers(wanted.role):
+        return f"This takes the role {wanted.role}, and {principal.name} is {principal.role}."
+    if principal.service is not None and not wanted.by_service:
+        return f"This token is for {principal.service} only, and this address is about all services."
+    return ""
 
 
 def _uncached(pair: tuple[bytes, bytes]) -> tuple[bytes, bytes]:

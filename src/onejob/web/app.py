@@ -17,7 +17,17 @@ from onejob.web.api import router as api_router
 from onejob.web.api.description import DescribedApp
 from onejob.web.head import HeadAsGet
 from onejob.web.messages import message
-from onejob.web.pages import account, audit, customer_routes, error_routes, history, login, outcome_routes, routes
+from onejob.web.pages import (
+    account,
+    audit,
+    customer_routes,
+    error_routes,
+    history,
+    login,
+    outcome_routes,
+    routes,
+    second_factor,
+)
 from onejob.web.pages.data import PageData
 from onejob.web.pages.product import ProductData
 from onejob.web.places import AtPublicUrl, path_in_app
@@ -41,7 +51,7 @@ class Cached(StaticFiles):
 def create_app(services: Services) -> FastAPI:
     """The application over the running product."""
     is_known = known_to(services.settings)
-    own_pages = (login.router, account.router, audit.router, outcome_routes.router)
+    own_pages = (login.router, account.router, second_factor.router, audit.router, outcome_routes.router)
     app = build(ProductData(services), api_router, *own_pages, is_known=is_known, access=services.access)
     app.state.services = services
     return app

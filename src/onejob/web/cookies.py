@@ -5,7 +5,7 @@ set them (RFC 6265bis, section 4.1.3.2).
 from starlette.requests import Request
 from starlette.responses import Response
 
-_SESSION, _LEAVING = "onejob_session", "onejob_login"
+_SESSION, _LEAVING, _WAITING = "onejob_session", "onejob_login", "onejob_code"
 
 
 def is_https(request: Request, public_url: str | None) -> bool:
@@ -23,6 +23,11 @@ def leaving_cookie(request: Request, public_url: str | None) -> str | None:
     return request.cookies.get(_name(_LEAVING, request, public_url))
 
 
+def waiting_cookie(request: Request, public_url: str | None) -> str | None:
+    """What shows that this browser said the right password, and that a code is waited for."""
+    return request.cookies.get(_name(_WAITING, request, public_url))
+
+
 def set_session(response: Response, request: Request, public_url: str | None, value: str, lasts_s: int) -> None:
     """The browser is logged in; an empty value: no more."""
     _set(response, request, public_url, _SESSION, value, lasts_s)
@@ -31,6 +36,11 @@ def set_session(response: Response, request: Request, public_url: str | None, va
 def set_leaving(response: Response, request: Request, public_url: str | None, value: str, lasts_s: int) -> None:
     """The browser leaves for the provider; an empty value: it is back."""
     _set(response, request, public_url, _LEAVING, value, lasts_s)
+
+
+def set_waiting(response: Response, request: Request, public_url: str | None, value: str, lasts_s: int) -> None:
+    """The password was right, and a code is wanted; an empty value: no more."""
+    _set(response, request, public_url, _WAITING, value, lasts_s)
 
 
 def _set(response: Response, request: Request, public_url: str | None, name: str, value: str, lasts_s: int) -> None:

@@ -15,12 +15,15 @@ from onejob.model.access import Role
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """`role` None is everybody, logged in or not. `of_server`: it is about no project, and at no project's address."""
+    """`role` None is everybody, logged in or not. `of_server`: it is about no project, and at no project's address.
+    `is_enrolment` is open to who must set up a second factor first.
+    """
 
     role: Role | None
     by_service: bool = False
     acts: str | None = None
     of_server: bool = False
+    is_enrolment: bool = False
 
 
 PUBLIC = Rule(role=None)
@@ -38,6 +41,10 @@ def _viewer(acts: str) -> Rule:
 
 def _server(acts: str | None = None) -> Rule:
     return Rule(role=Role.ADMIN, acts=acts, of_server=True)
+
+
+def _enrols(acts: str | None) -> Rule:
+    return Rule(role=Role.VIEWER, acts=acts, is_enrolment=True)
 
 
 RULES: dict[tuple[str, str], Rule] = {
@@ -76,6 +83,8 @@ RULES: dict[tuple[str, str], Rule] = {
     # Logging in and out, and one's own account.
     ("GET", "/login"): PUBLIC,
     ("POST", "/login"): Rule(role=None, acts="login"),
+    ("GET", "/login/code"): PUBLIC,
+    ("POST", "/login/code"): Rule(role=None, acts="login"),
     ("GET", "/login/provider"): PUBLIC,
     ("GET", "/login/provider/back"): Rule(role=None, acts="login"),
     ("GET", "/welcome"): PUBLIC,
@@ -83,6 +92,11 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/logout"): Rule(role=None, acts="logout"),
     ("GET", "/account"): VIEW,
     ("POST", "/account/password"): _viewer("password.set"),
+    ("GET", "/account/second-factor"): _enrols(None),
+    ("POST", "/account/second-factor"): _enrols("second-factor.begin"),
+    ("POST", "/account/second-factor/confirm"): _enrols("second-factor.set"),
+    ("POST", "/account/second-factor/recovery-codes"): _viewer("second-factor.recovery-codes"),
+    ("POST", "/account/second-factor/off"): _viewer("second-factor.off"),
     ("POST", "/account/logout"): _viewer("logout.everywhere"),
     ("POST", "/account/tokens"): _viewer("token.create"),
     ("POST", "/account/tokens/{token_id}/revoke"): _viewer("token.revoke"),
@@ -140,6 +154,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/api/v1/users"): _server("user.create"),
     ("PATCH", "/api/v1/users/{name}"): _server("user.change"),
     ("POST", "/api/v1/users/{name}/link"): _server("user.link"),
+    ("DELETE", "/api/v1/users/{name}/second-factor"): _server("second-factor.reset"),
     ("POST", "/api/v1/users/{name}/logout"): _server("logout.everywhere"),
     ("GET", "/api/v1/projects"): _server(),
     ("POST", "/api/v1/projects"): _server("project.create"),

@@ -97,6 +97,7 @@ class UserDocument(BaseModel):
     name: str
     role: Role
     has_password: bool
+    has_second_factor: bool
     has_provider: bool
     created_at: str
     disabled_at: str | None

@@ -24,7 +24,9 @@ _UNKNOWN: Responses = {404: {"model": Problem, "description": "No user has this 
 @router.get("", responses={200: {"model": UsersDocument}})
 def users(services: Uses) -> Response:
     """All users, by name."""
-    return answer({"items": [user_document(user) for user in services.access.accounts.users.all()]})
+    proven = services.access.accounts.second_factors.users()
+    everybody = services.access.accounts.users.all()
+    return answer({"items": [_document(user, has_second_factor=user.id in proven) for user in everybody]})
 
 
 @router.post("", status_code=201, responses={201: {"model": LinkDocument}, 409: {"model": Problem}})
@@ -44,13 +46,13 @@ def change(name: str, body: ChangeUserBody, services: Uses, by: By) -> Response:
     if body.disabled is not None:
         values["disabled_at"] = services.clock() if body.disabled else None
     if not values:
-        return answer(user_document(user))
+        return answer(user_document(services, user))
     detail = ", ".join(
         f"{field}: {getattr(body, field)}" for field in ("role", "disabled") if getattr(body, field) is not None
     )
     with by.doing("user.change", user.name, detail):
         changed = services.access.accounts.users.change(user.id, log_out=True, **values)
-    return answer(user_document(changed))
+    return answer(user_document(services, changed))
 
 
 @router.post("/{name}/link", status_code=201, responses={201: {"model": LinkDocument}, **_UNKNOWN})
@@ -68,16 +70,33 @@ def log_out(name: str, services: Uses, by: By) -> Response:
     user = known_user(services, name)
     with by.doing("logout.everywhere", user.name):
         services.access.accounts.sessions.end_all(user.id)
-    return answer(user_document(user))
+    return answer(user_document(services, user))
 
 
-def user_document(user: User) -> dict[str, Any]:
-    """Nothing about the password but whether there is one."""
+@router.delete("/{name}/second-factor", responses={200: {"model": UserDocument}, **_UNKNOWN})
+def reset_second_factor(name: str, services: Uses, by: By) -> Response:
+    """Switch off the second factor of a user who lost it: all of their sessions end, and the password is enough again.
+
+    Be sure who asks for it. Where second factors are required, they set up a new one at their next login.
+    """
+    user = known_user(services, name)
+    with by.doing("second-factor.reset", user.name):
+        services.access.accounts.reset_second_factor(user)
+    return answer(user_document(services, user))
+
+
+def user_document(services: Services, user: User) -> dict[str, Any]:
+    """Nothing about the password and the second factor but whether there is one."""
+    return _document(user, has_second_factor=services.access.accounts.second_factors.is_on(user.id))
+
+
+def _document(user: User, *, has_second_factor: bool) -> dict[str, Any]:
     times = {name: to_plain(getattr(user, name)) for name in ("created_at", "disabled_at", "last_login_at")}
     return {
         "name": user.name,
         "role": str(user.role),
         "has_password": user.password_hash is not None,
+        "has_second_factor": has_second_factor,
         "has_provider": user.subject is not None,
         **times,
     }
@@ -85,7 +104,7 @@ def user_document(user: User) -> dict[str, Any]:
 
 def _link(services: Services, user: User, code: str) -> dict[str, Any]:
     return {
-        "user": user_document(user),
+        "user": user_document(services, user),
         "code": code,
         "path": f"/welcome#{code}",
         "expires_at": to_plain(services.clock() + LINK_LASTS),

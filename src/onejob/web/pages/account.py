@@ -127,6 +127,7 @@ def _page(
         tokens=[one for one in access.book.tokens.all(user_id) if one.revoked_at is None] if user_id else (),
         roles=_roles(by, len(data.projects(by.principal)) > 1),
         days=DAYS,
+        has_second_factor=user_id is not None and access.accounts.second_factors.is_on(user_id),
         made=made,
         error=error,
     )

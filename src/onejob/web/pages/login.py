@@ -8,15 +8,16 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from onejob.access.accounts import PROVIDER_LOGIN_LASTS, LoggedIn, folded
+from onejob.access.accounts import PROVIDER_LOGIN_LASTS, CodeWanted, LoggedIn, folded
 from onejob.access.errors import AccessError, LoginRefusedError, ProviderError, TooManyTriesError
+from onejob.model.access import Proof
 from onejob.web.asked import By, Uses
 from onejob.web.caller import source_of
-from onejob.web.cookies import leaving_cookie, session_cookie, set_leaving
-from onejob.web.pages.access_parts import logged_in, logged_out
+from onejob.web.cookies import leaving_cookie, session_cookie, set_leaving, set_waiting, waiting_cookie
+from onejob.web.pages.access_parts import code_wanted, logged_in, logged_out
 from onejob.web.pages.forms import back_to, form_of, local
 from onejob.web.pages.routes import Data, show
-from onejob.web.places import see_other, url_of
+from onejob.web.places import at_server, see_other, url_of
 from onejob.web.services import Services
 from onejob.web.who import principal_of
 
@@ -44,10 +45,52 @@ async def log_in(request: Request, data: Data, services: Uses) -> Response:
     back, name = local(request, form.get("back")), form.get("name", "")
     before = session_cookie(request, services.access.public_url)
 
-    def attempt() -> LoggedIn:
+    def attempt() -> LoggedIn | CodeWanted:
         return services.access.accounts.log_in(name, form.get("password", ""), source_of(request), before)
 
-    return await run_in_threadpool(_let_in, request, data, services, attempt, name, back)
+    def refused(error: str, status: int) -> HTMLResponse:
+        return _form(request, data, services, back, error, status)
+
+    return await run_in_threadpool(_let_in, request, services, attempt, refused, name, lambda: back)
+
+
+@router.get("/login/code")
+def code(request: Request, data: Data, services: Uses) -> Response:
+    """The second step, for who said the right password lately."""
+    waiting = waiting_cookie(request, services.access.public_url)
+    if waiting is None or services.access.accounts.waiting(waiting) is None:
+        return RedirectResponse(at_server(request, "/login"), 303, _NO_STORE)
+    return _code_form(request, data, local(request, request.query_params.get("back")))
+
+
+@router.post("/login/code")
+async def log_in_by_code(request: Request, data: Data, services: Uses) -> Response:
+    """A code of the app, or a recovery code."""
+    form = await form_of(request)
+    back, accounts = local(request, form.get("back")), services.access.accounts
+    waiting = waiting_cookie(request, services.access.public_url) or ""
+    before = session_cookie(request, services.access.public_url)
+    how = ""
+
+    def attempt() -> LoggedIn:
+        nonlocal how
+        now, how = accounts.log_in_by_code(waiting, form.get("code", ""), source_of(request), before)
+        return now
+
+    def refused(error: str, status: int) -> HTMLResponse:
+        if accounts.waiting(waiting) is None:
+            return _form(request, data, services, back, error, status)
+        return _code_form(request, data, back, error, status)
+
+    def answer() -> Response:
+        user = accounts.waiting(waiting)
+        name = user.name if user else ""
+        response = _let_in(request, services, attempt, refused, name, lambda: back, lambda: f"with a {how}")
+        if how:
+            set_waiting(response, request, services.access.public_url, "", 0)
+        return response
+
+    return await run_in_threadpool(answer)
 
 
 @router.get("/login/provider")
@@ -82,9 +125,12 @@ def arrive(request: Request, data: Data, services: Uses) -> Response:
         if not state or not hmac.compare_digest(state.encode(), mine.encode()):
             raise ProviderError("This login was begun in another browser: log in again.")
         user, back = _provider(services).arrive(code, state, _redirect_uri(request))
-        return services.access.accounts.begin(user, source_of(request), before)
+        return services.access.accounts.begin(user, source_of(request), before, Proof.PROVIDER)
 
-    response = _let_in(request, data, services, attempt, "", lambda: back)
+    def refused(error: str, status: int) -> HTMLResponse:
+        return _form(request, data, services, local(request, None), error, status)
+
+    response = _let_in(request, services, attempt, refused, "", lambda: back)
     set_leaving(response, request, services.access.public_url, "", 0)
     return response
 
@@ -113,6 +159,8 @@ async def choose_password(request: Request, data: Data, services: Uses, by: By) 
         services.record(
             actor=now.user.name, action="password.set", object=now.user.name, source=by.source, detail="by link"
         )
+        if isinstance(now, CodeWanted):
+            return code_wanted(request, services, now, local(request, None))
         return logged_in(see_other(request, "/"), request, services, now)
 
     return await run_in_threadpool(attempt)
@@ -130,11 +178,12 @@ def log_out(request: Request, services: Uses, by: By) -> Response:
 
 def _let_in(
     request: Request,
-    data: Data,
     services: Services,
-    attempt: Callable[[], LoggedIn],
+    attempt: Callable[[], LoggedIn | CodeWanted],
+    refused: Callable[[str, int], HTMLResponse],
     name: str,
-    back: str | Callable[[], str],
+    back: Callable[[], str],
+    detail: Callable[[], str] = str,
 ) -> Response:
     """The audit log has every login, and every refusal, under the name of a user there is, or under none: what people
     type into the field for names is a password now and then.
@@ -146,13 +195,16 @@ def _let_in(
             known = services.access.accounts.users.named(folded(name)) if name else None
             said = {"actor": known.name if known else "unknown", "object": known.name if known else "unknown"}
             services.record(action="login", source=source_of(request), detail=f"refused: {error}", **said)
-        page = _form(request, data, services, back if isinstance(back, str) else "/", str(error), _status(error))
+        page = refused(str(error), _status(error))
         if isinstance(error, TooManyTriesError):
             page.headers["retry-after"] = str(error.retry_after_s)
         return page
-    services.record(actor=now.user.name, action="login", object=now.user.name, source=source_of(request))
-    response = RedirectResponse(back if isinstance(back, str) else back(), 303, _NO_STORE)
-    return logged_in(response, request, services, now)
+    if isinstance(now, CodeWanted):
+        return code_wanted(request, services, now, back())
+    services.record(
+        actor=now.user.name, action="login", object=now.user.name, source=source_of(request), detail=detail()
+    )
+    return logged_in(RedirectResponse(back(), 303, _NO_STORE), request, services, now)
 
 
 def _status(error: AccessError) -> int:
@@ -164,6 +216,12 @@ def _form(
 ) -> HTMLResponse:
     provider = services.access.provider
     page = show(request, data, "login.html", back=back, error=error, provider=provider.name if provider else "")
+    page.status_code = status
+    return _private(page)
+
+
+def _code_form(request: Request, data: Data, back: str, error: str = "", status: int = 200) -> HTMLResponse:
+    page = show(request, data, "login_code.html", back=back, error=error)
     page.status_code = status
     return _private(page)
 
