@@ -1,6 +1,7 @@
 """`onejob doctor`: what is wrong, and what to do.
 
-Asks the server. Where none answers, it looks at what a server here would find: its data directory and its ports.
+Asks the server. Where none answers, it looks at what a server here would find: its data directory, its ports, and the
+databases that its settings name.
 """
 
 import importlib
@@ -46,6 +47,7 @@ def _here() -> list[dict[str, Any]]:
         return []
     from dataclasses import asdict
 
+    from onejob.doctor.databases import look_at_databases
     from onejob.doctor.places import look_at_places, look_at_ports
 
     server = importlib.import_module("onejob.app")
@@ -53,7 +55,8 @@ def _here() -> list[dict[str, Any]]:
         settings = server.read_settings()
     except server.CannotStart as error:
         return [{"check": "settings", "health": "problem", "says": str(error), "remedy": "correct the variable"}]
-    return [asdict(finding) for finding in (*look_at_places(settings), *look_at_ports(settings))]
+    findings = (*look_at_places(settings), *look_at_ports(settings), *look_at_databases(settings))
+    return [asdict(finding) for finding in findings]
 
 
 def _print(document: Document) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from onejob.config import Settings
+from onejob.doctor.databases import look_at_encryption
 from onejob.doctor.finding import Finding, problem
 from onejob.doctor.parts import look_at_engine, look_at_intake, look_at_routers, look_at_state
 from onejob.doctor.places import look_at_places
@@ -24,6 +25,7 @@ def examine(
 ) -> list[Finding]:
     """What fails is a finding, and keeps nothing else from being looked at."""
     findings = [*look_at_places(settings), *look_at_engine(engine), look_at_state(database)]
+    findings += look_at_encryption(settings)
     findings += look_at_intake(stats) if stats is not None else ()
     if engine is not None:
         findings += _of_telemetry(engine, int(now.timestamp()), database)

@@ -123,6 +123,15 @@ class ClickHouseEngine(ClickHouseDatabase):
         self._on_close()
 
 
+def server_version(settings: Settings) -> str:
+    """Of the ClickHouse that the settings name; nothing is made there. StoreError if none answers in some seconds."""
+    client = _client(settings, _CONNECT_TIMEOUT_S)
+    try:
+        return str(client.server_version)
+    finally:
+        client.close()
+
+
 def _url(settings: Settings) -> SplitResult:
     url = urlsplit(settings.store_url.get_secret_value() if settings.store_url else "")
     if url.scheme not in ("http", "https") or not url.hostname:
@@ -135,7 +144,7 @@ def _named(settings: Settings) -> str:
     return unquote(_url(settings).path.strip("/")) or "default"
 
 
-def _client(settings: Settings, **upon: Any) -> Any:
+def _client(settings: Settings, wait_s: float = INSERT_TIMEOUT_S, **upon: Any) -> Any:
     url = _url(settings)
     port = url.port or (8443 if url.scheme == "https" else 8123)
     try:
@@ -146,7 +155,7 @@ def _client(settings: Settings, **upon: Any) -> Any:
             password=unquote(url.password or ""),
             secure=url.scheme == "https",
             connect_timeout=_CONNECT_TIMEOUT_S,
-            send_receive_timeout=INSERT_TIMEOUT_S,
+            send_receive_timeout=wait_s,
             autogenerate_session_id=False,  # sessions allow one query at a time
             **upon,
         )
