@@ -242,6 +242,17 @@ def test_who_tries_what_they_may_not_is_in_the_log_once_in_a_while(
     assert told == "refused GET '/api/v1/users': This takes the role admin, and token CI is viewer."
 
 
+def test_who_is_not_known_is_in_the_log_once_in_a_while(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        assert Asks(site).ask("GET", "/api/v1/users").status_code == 401
+        assert Program(site, "onejob_api_nothing").get("/users").status_code == 401
+    told = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
+    assert told == [
+        "refused GET '/api/v1/users' from 10.0.0.9: no login",
+        "refused GET '/api/v1/users' from 10.0.0.9: an unknown token",
+    ]
+
+
 def test_each_test_that_the_list_of_requirements_names_is_there() -> None:
     tests = Path(__file__).parents[1]
     named = re.findall(r"`([\w/]+\.py)?(?:::(test_\w+))?`", (tests.parent / "docs" / "security.md").read_text())

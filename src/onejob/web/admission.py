@@ -20,6 +20,7 @@ from onejob.model.access import LOCAL, Principal, Role, Via
 from onejob.model.project import DEFAULT_PROJECT
 from onejob.seldom import Seldom
 from onejob.state.errors import StateError
+from onejob.web.caller import source_of
 from onejob.web.cookies import is_https, session_cookie
 from onejob.web.messages import message, wants_page
 from onejob.web.pages.data import PageData
@@ -87,8 +88,10 @@ class Admission:
             return None if rule == PUBLIC else self._not_known(request, error)
         if bearer is not None and state["principal"] is None:
             detail = "The token is none, or none any more: `onejob token list` shows which are."
+            self._note(request, "an unknown token")
             return self._say(request, 401, "Unknown token", detail, _WRONG_TOKEN)
-        if state["principal"] is LOCAL and not self._access.is_off and passed_on_by(request):
+        is_guarded = rule is None or rule.role is not None
+        if state["principal"] is LOCAL and is_guarded and not self._access.is_off and passed_on_by(request):
             return self._say(request, 403, "Passed on by a proxy", _PASSED_ON)
         if bearer is None and self._needs_proof(request, cookie) and not is_ours(request, self._access.public_url):
             detail = "Open this page at its own address and try again."
@@ -127,11 +130,17 @@ class Admission:
         self._seldom.warning(principal.name, "refused %s %r: %s", request.method, request.scope["path"][:200], detail)
         return self._say(request, 403, "Not allowed", detail)
 
+    def _note(self, request: Request, why: str) -> None:
+        """Once a minute for all of them: whoever is not known has as many addresses as they like."""
+        path, source = request.scope["path"][:200], source_of(request)
+        self._seldom.warning(why, "refused %s %r from %s: %s", request.method, path, source, why)
+
     def _log_in_first(self, request: Request) -> Response:
         if request.method in _SAFE and wants_page(request):
             here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(at_server(request, f"/login?{urlencode({'back': here})}"), 303)
         detail = "Send a token: `authorization: Bearer onejob_api_...`; with the command line, set ONEJOB_TOKEN."
+        self._note(request, "no login")
         return self._say(request, 401, "Who are you?", detail, _CHALLENGE)
 
     def _enrol_first(self, request: Request) -> Response:

@@ -17,8 +17,23 @@ def bearer_of(request: Request) -> str | None:
 
 
 def passed_on_by(request: Request) -> bool:
-    """Whether a proxy says that it passes this on. Not all do: it is a warning to who set it up, not a wall."""
-    return any(name in request.headers for name in _OF_PROXIES)
+    """Whether a proxy passes this on: it says so; or it speaks HTTP/1.0, as nginx does unless told and no browser does;
+    or a page of our own asks under another name than it was asked by. Not all show: it is a warning to who set it up,
+    not a wall.
+    """
+    says_so = any(name in request.headers for name in _OF_PROXIES)
+    return says_so or request.scope.get("http_version") == "1.0" or _has_another_name(request)
+
+
+def _has_another_name(request: Request) -> bool:
+    """No page can set these headers, so no other site can make it look so."""
+    if request.headers.get("sec-fetch-site") != "same-origin":
+        return False
+    try:
+        name = urlsplit(request.headers.get("referer", "")).netloc
+    except ValueError:
+        return False
+    return name not in ("", request.headers.get("host"))
 
 
 def is_ours(request: Request, public_url: str | None) -> bool:
