@@ -5,7 +5,7 @@ Numbers are not looked at one by one; histograms and summaries are, in native co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -35,7 +35,7 @@ def _look(request: ExportMetricsServiceRequest) -> Found:
             found.time_ns = points[0].time_unix_nano
             found.tables |= _BIT_OF[kind]
             if kind in _PROBLEMS:
-                problems = list(filter(None, map(_PROBLEMS[kind], points)))
+                problems = list(filter(None, _PROBLEMS[kind](points)))
                 found.bad += len(problems)
                 if problems and not found.first:
                     found.first = f"A {kind} point of {metric.name[:100]!r} {problems[0]}"
@@ -50,13 +50,22 @@ def _points(request: ExportMetricsServiceRequest) -> Iterator[tuple[str, Metric,
                     yield kind, metric, getattr(metric, kind).data_points
 
 
-def _histogram_problem(point: HistogramDataPoint) -> str:
-    bounds, counts = list(point.explicit_bounds), len(point.bucket_counts)
-    if counts != len(bounds) + 1 and (counts or bounds):
-        return f"has {counts} counts for {len(bounds)} bounds; there must be one more than bounds, or none of both."
-    if bounds != sorted(set(bounds)):
-        return "has bounds that do not rise; each must be larger than the one before."
-    return ""
+def _histogram_problems(points: Iterable[HistogramDataPoint]) -> Iterator[str]:
+    """Of each, empty where there is none. One histogram's points mostly have the same bounds: these are sorted once."""
+    rising: list[float] = []
+    for point in points:
+        bounds, counts = list(point.explicit_bounds), len(point.bucket_counts)
+        if counts != len(bounds) + 1 and (counts or bounds):
+            yield f"has {counts} counts for {len(bounds)} bounds; there must be one more than bounds, or none of both."
+        elif bounds == rising or bounds == sorted(set(bounds)):
+            rising = bounds
+            yield ""
+        else:
+            yield "has bounds that do not rise; each must be larger than the one before."
+
+
+def _summary_problems(points: Iterable[SummaryDataPoint]) -> Iterator[str]:
+    return map(_summary_problem, points)
 
 
 def _summary_problem(point: SummaryDataPoint) -> str:
@@ -66,13 +75,13 @@ def _summary_problem(point: SummaryDataPoint) -> str:
     return ""
 
 
-_PROBLEMS: dict[str, Callable[[Any], str]] = {"histogram": _histogram_problem, "summary": _summary_problem}
+_PROBLEMS: dict[str, Callable[[Any], Iterator[str]]] = {"histogram": _histogram_problems, "summary": _summary_problems}
 
 
 def _drop_bad(request: ExportMetricsServiceRequest) -> None:
     for kind, _, points in _points(request):
-        if problem := _PROBLEMS.get(kind):
-            keep(points, [point for point in points if not problem(point)])
+        if kind in _PROBLEMS:
+            keep(points, [point for point, problem in zip(points, _PROBLEMS[kind](points), strict=True) if not problem])
 
 
 def _hex_to_base64(document: Any) -> None:
