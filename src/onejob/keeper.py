@@ -194,13 +194,17 @@ class Keeper:
         return database
 
     def _remove(self, project: Project) -> None:
-        """Others that share the state database must not store what is left in their spools once it is dropped."""
+        """Others that share a database must not store what is left in their spools once it is dropped; an embedded
+        engine is shared with nobody, so each server drops what its own has.
+        """
         shared, database = self._shared, self._shared.default.database
         self._leave(project.name)
         since = project.removed_at or shared.default.clock()
-        if not database.is_sqlite and shared.default.clock() - since < _ALL_NOTICED_AFTER:
+        have_all_noticed = database.is_sqlite or shared.default.clock() - since >= _ALL_NOTICED_AFTER
+        if have_all_noticed or shared.default.settings.store_url is None:
+            drop_database(shared.engine, project.name)
+        if not have_all_noticed:
             return
-        drop_database(shared.engine, project.name)
         if not database.is_sqlite:
             drop_schema(database, schema_of(project.name))
         self._projects.forget(project.name)

@@ -181,6 +181,11 @@ def _alone(town: Town) -> Browser:
     return town.browser("solo")
 
 
+def test_an_empty_project_says_how_telemetry_finds_it(town: Town) -> None:
+    assert "--ingest --project shop" in town.browser("sho").get(f"{SHOP}/").text
+    assert "--project" not in town.browser("sho").get("/").text
+
+
 def test_a_menu_leads_to_the_projects_that_one_may_see(own_town: Town) -> None:
     page = own_town.browser("sho").get(f"{SHOP}/errors").text
     assert 'href="/errors"' in page
