@@ -215,9 +215,10 @@ class _Otlp:
     def _may_hide_in_some(self, body: bytes) -> bool:
         """A batch of metrics is asked about for each of its tables, one after the other."""
         batch = (len(body), hash(body))
-        if self._found[0] != batch:
-            self._found = (batch, self._search.may_find(body))
-        return self._found[1]
+        found = self._found  # as a whole: another lane may remember another batch meanwhile
+        if found[0] != batch:
+            found = self._found = (batch, self._search.may_find(body))
+        return found[1]
 
 
 if __name__ == "__main__":
