@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +15,9 @@ from pydantic import SecretStr
 
 from onejob.config import Settings
 from onejob.model.project import Project
-from onejob.state.database import Database
-from onejob.state.projects import Projects
 from onejob.state.schemas import schema_of, url_within
 
 FOLDER = "projects"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Of one project. `settings` say where its folder and its state database are."""
-
-    name: str
-    settings: Settings
 
 
 def folder_of(server: Settings, name: str) -> Path:
@@ -52,9 +40,3 @@ def settings_of(server: Settings, project: Project) -> Settings:
 def hook_secret(of_server: str, project: str) -> str:
     """In hexadecimal: the project's name, signed with the server's secret (HMAC-SHA256)."""
     return hmac.new(of_server.encode(), project.encode(), hashlib.sha256).hexdigest()
-
-
-def places(server: Settings, database: Database) -> Iterable[Place]:
-    """Of all projects but `default`, whose place is the server's; those that are being removed are left out."""
-    known = (one for one in Projects(database).all() if one.removed_at is None)
-    return [Place(one.name, settings_of(server, one)) for one in known]

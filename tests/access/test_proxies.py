@@ -1,32 +1,23 @@
 """A server on loopback, which wants no login, behind a proxy that somebody put there without telling it."""
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import httpx
 import pytest
 
+import nginx
 from onejob.state.database import Database
 from ports import free_ports
 from state_sqlite import Template, unsynced
-from waiting import wait_until
 
 from .serving import served
 from .site import Site
 
 # As its documentation begins: nothing is passed on but the request, and under the name of where it goes.
-NGINX = """
-daemon off; worker_processes 1; pid {folder}/pid; error_log stderr;
-events {{}}
-http {{
-  access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  server {{ listen 127.0.0.1:{plain}; location / {{ proxy_pass {url}; }} }}
-  server {{ listen 127.0.0.1:{newer}; location / {{ proxy_pass {url}; proxy_http_version 1.1; }} }}
-}}
+SHOWS = """
+server {{ listen 127.0.0.1:{plain}; location / {{ proxy_pass {url}; }} }}
+server {{ listen 127.0.0.1:{newer}; location / {{ proxy_pass {url}; proxy_http_version 1.1; }} }}
 """
 
 
@@ -43,27 +34,10 @@ def url(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="module")
 def proxies(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """nginx as it comes, and with HTTP/1.1 behind it."""
-    folder: Path = tmp_path_factory.mktemp("nginx")
-    plain, newer = free_ports(2)
-    config = folder / "nginx.conf"
-    config.write_text(NGINX.format(folder=folder, url=url, plain=plain, newer=newer))
-    program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-    if program is None:
-        pytest.skip("no nginx here: `make .venv/.system` installs it")
-    process = subprocess.Popen([program, "-p", str(folder), "-c", str(config)], stderr=subprocess.DEVNULL)
-    try:
-        wait_until(lambda: _answers(plain), "nginx listening")
-        yield f"http://127.0.0.1:{plain}", f"http://127.0.0.1:{newer}"
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _answers(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=2).status_code == 200
-    except httpx.HTTPError:
-        return False
+    ports = free_ports(2)
+    shows = SHOWS.format(url=url, plain=ports[0], newer=ports[1])
+    with nginx.in_front(tmp_path_factory.mktemp("nginx"), shows, ports, lambda status: status in (200, 403)):
+        yield f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}"
 
 
 def test_nginx_as_it_comes_opens_nothing_of_a_server_without_a_login(url: str, proxies: tuple[str, str]) -> None:

@@ -15,7 +15,6 @@ from onejob.state.database import Database
 from onejob.state.projects import Projects
 from onejob.store.engine import Engine
 from onejob.store.hash_key import hash_key
-from onejob.tenancy import places
 from otlp_builders import a_payload, a_span
 from servers import RunningServer, running_server
 from waiting import wait_until
@@ -131,12 +130,10 @@ def made_by_another_server(server: RunningServer, name: str) -> Path:
     projects = server.services.projects
     assert projects is not None
     wait_until(lambda: name in projects.running(), "the project")
-    known = {place.name: place.settings for place in places(server.services.settings, server.services.database)}
-    assert (known[name].data_dir / "state.db").exists()
-    assert hash_key(known[name].data_dir) == hash_key(server.services.settings.data_dir), (
-        "by it customers are forgotten"
-    )
-    return known[name].data_dir
+    data_dir = projects.running()[name].settings.data_dir
+    assert (data_dir / "state.db").exists()
+    assert hash_key(data_dir) == hash_key(server.services.settings.data_dir), "by it customers are forgotten"
+    return data_dir
 
 
 def test_what_is_removed_is_gone_and_what_takes_its_name_is_empty(onejob: Run, server: RunningServer) -> None:

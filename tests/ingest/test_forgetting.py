@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from known.builders import an_occurrence, see
-from onejob.model.explanation import AttributeValue
 from onejob.model.telemetry import POINTS
 from onejob.model.verdict import State
 from onejob.state.deployments import Deployments
@@ -18,7 +17,7 @@ from onejob.state.verdicts import Explanations, Verdicts
 from onejob.store.engine import Engine
 from otlp_builders import a_log_request, a_metric_request, a_payload, a_record, a_span, attributes_of
 from servers import RunningServer, running_server
-from state.builders import NOW, a_deployment, a_verdict, an_explanation
+from state.builders import NOW, a_deployment, a_verdict, an_attribute_value, an_explanation
 
 from .spools import a_spool
 
@@ -115,18 +114,9 @@ def test_explanations_and_the_sentences_that_quote_them_forget_it_too(server: Ru
     database = server.services.database
     deployment = a_deployment()
     Deployments(database).add(deployment)
-    found = {
-        "operation": "o",
-        "signal": "errors",
-        "lift": 2.0,
-        "coverage": 1.0,
-        "rest_share": 0.0,
-        "bad": 1,
-        "total": 1,
-    }
     attributes = (
-        AttributeValue(name="enduser.name & region", value="customer-33 & eu", **found),
-        AttributeValue(name="region", value="eu", **found),
+        an_attribute_value("enduser.name & region", "customer-33 & eu"),
+        an_attribute_value("region", "eu"),
     )
     Explanations(database).save(an_explanation(deployment.id, attributes=attributes))
     sentence = "It is worse: errors rose for enduser.name & region = customer-33 & eu."

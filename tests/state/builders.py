@@ -5,7 +5,7 @@ from typing import Any
 
 from onejob.model.deployment import Deployment, Source, Status, Strategy
 from onejob.model.evidence import Arm, Cell, EvidenceBatch, NoveltyCell, RouterCount, ValueCell
-from onejob.model.explanation import Explanation
+from onejob.model.explanation import AttributeValue, Explanation
 from onejob.model.kpi import Direction, Kpi, KpiKind
 from onejob.model.rollout import Mode, Rollout, RolloutPlan, RolloutState, Step, Transition
 from onejob.model.verdict import ArmSummary, EffectKind, Missing, Reason, SignalResult, State, Verdict
@@ -203,3 +203,11 @@ def a_transition(**said: Any) -> Transition:
         "reason": "started",
     }
     return Transition(**(made_up | said))
+
+
+def an_attribute_value(name: str, value: str) -> AttributeValue:
+    """That carries all of one failed request."""
+    return AttributeValue(
+        operation="o", signal="errors", name=name, value=value,
+        lift=2.0, coverage=1.0, rest_share=0.0, bad=1, total=1,
+    )  # fmt: skip

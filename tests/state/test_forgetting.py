@@ -14,7 +14,7 @@ from onejob.model.backtest import Backtest, BacktestedDeployment
 from onejob.model.complaint import Told
 from onejob.model.deployment import Deployment
 from onejob.model.evidence import EvidenceBatch, NoveltyCell
-from onejob.model.explanation import AttributeValue, ExemplarTrace
+from onejob.model.explanation import ExemplarTrace
 from onejob.model.verdict import State, Verdict
 from onejob.state.backtests import Backtests
 from onejob.state.blanking import Names
@@ -51,6 +51,7 @@ from .builders import (
     a_signal,
     a_transition,
     a_verdict,
+    an_attribute_value,
     an_explanation,
 )
 
@@ -152,18 +153,9 @@ def numbers(verdict: Verdict) -> list[tuple[Any, ...]]:
 def test_a_sentence_says_what_is_left_of_the_explanation(state_database: Database) -> None:
     deployment = a_deployment()
     Deployments(state_database).add(deployment)
-    found = {
-        "operation": "o",
-        "signal": "errors",
-        "lift": 2.0,
-        "coverage": 1.0,
-        "rest_share": 0.0,
-        "bad": 1,
-        "total": 1,
-    }
     attributes = (
-        AttributeValue(name="enduser.id & region", value="Acme-77 & eu", **found),
-        AttributeValue(name="region", value="Acme-77", **found),
+        an_attribute_value("enduser.id & region", "Acme-77 & eu"),
+        an_attribute_value("region", "Acme-77"),
     )
     seen = {"arm": "treatment", "started_at": NOW, "duration_s": 1.0, "is_error": False, "spans": ()}
     traces = tuple(ExemplarTrace(trace_id=trace * 16, **seen) for trace in ("ab", "cd"))

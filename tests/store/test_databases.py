@@ -13,7 +13,7 @@ from onejob.store.chdb import ChdbDatabase
 from onejob.store.databases import drop_database, open_database
 from onejob.store.engine import Engine, open_engine
 from onejob.store.errors import EngineUnavailable, QueryFailed, StoreError
-from onejob.store.migrate import set_retention
+from onejob.store.migrate import migrate
 from onejob.store.rollup import totals
 from otlp_builders import a_payload, a_service, a_span
 
@@ -66,7 +66,7 @@ def test_each_project_keeps_its_telemetry_for_as_long_as_its_own_settings_say(
     assert "toIntervalDay(3)" in definition(shop, "otel_traces")
     assert "toIntervalDay(14)" in definition(web_shop, "otel_traces")
 
-    set_retention(web_shop, plain.model_copy(update={"traces_retention_days": 5}))
+    migrate(web_shop, plain.model_copy(update={"traces_retention_days": 5}))
 
     assert "toIntervalDay(5)" in definition(web_shop, "otel_traces")
     assert "toIntervalDay(3)" in definition(shop, "otel_traces")

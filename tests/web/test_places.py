@@ -2,10 +2,7 @@
 
 import asyncio
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
+import nginx
 from access.serving import served
 from access.site import Site
 from onejob.cli.client import Api
@@ -27,7 +25,7 @@ from onejob.web.pages import outcome_routes
 from onejob.web.projects import OF_SERVER, Projects
 from onejob.web.rules import PUBLIC, RULES
 from ports import free_ports
-from waiting import PATIENT_S, wait_until
+from waiting import PATIENT_S
 
 from .builders import NOW, ErrorLists, Lists, a_backtest, a_detail, a_record, a_row, some_history
 
@@ -57,42 +55,13 @@ class Links(HTMLParser):
                 self.found.append((name, said[name]))
 
 
-@contextmanager
-def _nginx(folder: Path, ports: list[int], backend: str) -> Iterator[None]:
-    """Shows the server at a path, on the first port cutting the path off, on the second passing it on."""
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    temporary = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
+def _at_a_path(ports: list[int], backend: str) -> str:
+    """nginx shows the server at a path, on the first port cutting the path off, on the second passing it on."""
     shows = "".join(
         f"server {{ listen 127.0.0.1:{port}; location {SHOWN_AT}/ {{ proxy_pass {target}; }} }}\n"
         for port, target in zip(ports, (f"{backend}/", backend), strict=True)
     )
-    config = folder / "nginx.conf"
-    config.write_text(f"""
-daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;
-events {{}}
-http {{
-    {temporary}
-    access_log off; proxy_http_version 1.1; proxy_set_header Host $http_host;
-    {shows}
-}}
-""")
-    program = shutil.which("nginx", path="/usr/bin:/usr/sbin:/usr/local/sbin")
-    assert program, "nginx is missing: apt-get install nginx"
-    process = subprocess.Popen([program, "-p", str(folder), "-e", "stderr", "-c", str(config)])
-    try:
-        for port in ports:
-            wait_until(lambda port=port: _answers(port), "nginx listening")  # type: ignore[misc]
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _answers(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/").status_code == 404
-    except httpx.TransportError:
-        return False
+    return f"proxy_http_version 1.1; proxy_set_header Host $http_host;\n{shows}"
 
 
 class Shown:
@@ -121,7 +90,10 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     of_shop.state.services = site.services
     public_url = f"http://127.0.0.1:{ports[0]}{SHOWN_AT}"
     app = Projects(build(Lists(some_history()[:1])), {"shop": of_shop}.get, public_url)
-    with served(app) as backend, _nginx(folder, ports, backend):
+    with (
+        served(app) as backend,
+        nginx.in_front(folder, _at_a_path(ports, backend), ports, lambda status: status == 404),
+    ):
         shown = Shown(ports, shop)
         yield shown
         shown.client.close()

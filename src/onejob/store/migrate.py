@@ -57,11 +57,6 @@ def migrate(engine: Engine, settings: Settings) -> None:
     _name_customers(engine, settings.customer_attributes)
 
 
-def set_retention(engine: Engine, settings: Settings) -> None:
-    """What is older than the settings' retention goes from now on, as the engine merges; what is younger stays."""
-    _set_retention(engine, _definitions(engine), settings)
-
-
 def newest_schema() -> int:
     """The number of the last script of this release."""
     return max(_scripts())
