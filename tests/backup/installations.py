@@ -18,6 +18,7 @@ from onejob.config import Settings
 from onejob.model.project import DEFAULT_PROJECT
 from onejob.model.telemetry import POINTS
 from onejob.state.database import Database, state_url
+from onejob.state.projects import Projects
 from onejob.store.engine import Engine, open_engine
 from onejob.web.services import Services
 from servers import RunningServer
@@ -58,12 +59,13 @@ class Opened:
         """Of all projects."""
         with ExitStack() as stack:
             found = [Place(DEFAULT_PROJECT, self.settings, self.database, self.engine, HeldStill())]
-            for project in tenancy.places(self.settings, self.database):
+            for project in Projects(self.database).all():
+                settings = tenancy.settings_of(self.settings, project)
                 engine = self.engine.upon(self.engine.database_of(project.name))
                 stack.callback(engine.close)
-                database = Database(state_url(project.settings))
+                database = Database(state_url(settings))
                 stack.callback(database.close)
-                found.append(Place(project.name, project.settings, database, engine, HeldStill()))
+                found.append(Place(project.name, settings, database, engine, HeldStill()))
             yield found
 
     @property
