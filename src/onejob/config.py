@@ -90,6 +90,16 @@ class Settings(BaseSettings):
         description="File of [passwords that were in a breach](security.md#passwords), which nobody may choose: lines "
         "`SHA1:COUNT`, sorted, as haveibeenpwned.com offers them.",
     )
+    requests_per_minute: int = Field(
+        1_200,
+        gt=0,
+        le=10**6,
+        description="Requests to pages and API that one user, or one API token, may send a minute, at each server; "
+        "beyond them the answer is 429 with when to come back. Who needs no login is not limited.",
+    )
+    requests_burst: int = Field(
+        300, gt=0, le=10**6, description="How many of them may come at once, after a while without any."
+    )
     require_ingest_tokens: bool = Field(
         False,
         description="Whether telemetry is taken only with an ingest token (`onejob token create --ingest`), sent as "

@@ -18,6 +18,17 @@ class TooManyTriesError(AccessError):
         self.is_first = is_first
 
 
+class TooManyRequestsError(AccessError):
+    """Let in, and asking too often."""
+
+    def __init__(self, per_minute: int, retry_after_s: int) -> None:
+        super().__init__(
+            f"You ask too often: {per_minute:,} requests a minute are the most. Wait {retry_after_s} s, then ask less "
+            "often; ONEJOB_REQUESTS_PER_MINUTE is the server's limit."
+        )
+        self.retry_after_s = retry_after_s
+
+
 class WrongCodeError(AccessError):
     """A code of a second factor that is none, or none any more."""
 

@@ -12,6 +12,7 @@ from onejob.access.breached import BreachedPasswords
 from onejob.access.errors import NotHereError
 from onejob.access.ingest_gate import IngestGate
 from onejob.access.limits import OF_PROVIDER, Tries
+from onejob.access.rates import Rates
 from onejob.access.second_factor import SecondFactorBook
 from onejob.access.token_book import TokenBook
 from onejob.config import Settings
@@ -53,6 +54,7 @@ class Access:
         self.accounts = Accounts(users, sessions, second_factors, Tries(counts, clock), lasts, clock, breached)
         self.book = TokenBook(tokens, clock)
         self.ingest = IngestGate(tokens, clock)
+        self.rates = Rates(settings.requests_per_minute, settings.requests_burst, clock)
         self.provider_tries = Tries(counts, clock, "provider", OF_PROVIDER)
         self.provider = _provider(settings, users, sessions, clock) if settings.oidc_issuer else None
         if self.is_required:

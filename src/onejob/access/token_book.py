@@ -111,6 +111,7 @@ def _principal(found: OwnedToken, role: Role) -> Principal:
         role=allowed,
         via=Via.TOKEN,
         user_id=token.owner_id,
+        token_id=token.id,
         service=token.service,
         until=token.expires_at,
     )

@@ -107,6 +107,7 @@ class Principal:
     via: Via
     user_id: str | None = None
     session_hash: str | None = None
+    token_id: str | None = None
     service: str | None = None
     until: datetime | None = None
     must_enrol: bool = False

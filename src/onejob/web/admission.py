@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from onejob.access.errors import NotHereError
+from onejob.access.errors import NotHereError, TooManyRequestsError
 from onejob.access.service import Access
 from onejob.model.access import LOCAL, Principal, Role, Via
 from onejob.model.project import DEFAULT_PROJECT
@@ -117,6 +117,9 @@ class Admission:
             return None
         if principal is None:
             return self._log_in_first(request)
+        too_often = None if wanted.is_telemetry else self._too_often(request, principal)
+        if too_often is not None:
+            return too_often
         if principal.must_enrol and not wanted.is_enrolment:
             return self._enrol_first(request)
         is_allowed = principal.role.covers(wanted.role)
@@ -124,6 +127,19 @@ class Admission:
             return self._say(request, 404, *_NOTHING)
         detail = _why_not(principal, wanted)
         return self._forbid(request, principal, detail) if detail else None
+
+    def _too_often(self, request: Request, principal: Principal) -> Response | None:
+        """None while somebody may go on asking; the log says the other once a minute."""
+        who = principal.token_id or principal.user_id
+        if who is None:  # the local user
+            return None
+        try:
+            self._access.rates.take(who)
+        except TooManyRequestsError as error:
+            said = (principal.name, request.method, request.scope["path"][:200])
+            self._seldom.warning(f"requests of {who}", "%s asks too often: refused %s %r", *said)
+            return self._say(request, 429, "Too many requests", str(error), {"retry-after": str(error.retry_after_s)})
+        return None
 
     def _forbid(self, request: Request, principal: Principal, detail: str) -> Response:
         """The log says so, once a minute for each who tries: somebody looks for what they may do."""

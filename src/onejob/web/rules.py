@@ -16,7 +16,8 @@ from onejob.model.access import Role
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """`role` None is everybody, logged in or not. `of_server`: it is about no project, and at no project's address.
-    `is_enrolment` is open to who must set up a second factor first.
+    `is_enrolment` is open to who must set up a second factor first. `is_telemetry` has back-pressure of its own, and
+    counts for no limit of requests.
     """
 
     role: Role | None
@@ -24,6 +25,7 @@ class Rule:
     acts: str | None = None
     of_server: bool = False
     is_enrolment: bool = False
+    is_telemetry: bool = False
 
 
 PUBLIC = Rule(role=None)
@@ -143,7 +145,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/api/v1/tolerances"): _does(Role.OPERATOR, "tolerance.create"),
     ("PUT", "/api/v1/tolerances/{tolerance_id}"): _does(Role.OPERATOR, "tolerance.change"),
     ("DELETE", "/api/v1/tolerances/{tolerance_id}"): _does(Role.OPERATOR, "tolerance.delete"),
-    ("POST", "/api/v1/import"): Rule(role=Role.OPERATOR),  # telemetry, as at the doors: thousands of bodies an import
+    ("POST", "/api/v1/import"): Rule(role=Role.OPERATOR, is_telemetry=True),  # thousands of bodies an import
     ("GET", "/api/v1/dead-letters"): Rule(role=Role.OPERATOR),
     ("POST", "/api/v1/dead-letters/replay"): _does(Role.OPERATOR, "dead-letters.replay"),
     ("GET", "/api/v1/doctor"): VIEW,
