@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from customers.jira_events import an_event
 from known.builders import an_occurrence, see
+from onejob.access.secrets import hash_of
 from onejob.model.access import Role
 from onejob.model.audit import START, AuditEntry, BrokenChainError, Head, digest, follow, read_head
 from onejob.model.rollout import RolloutState
@@ -237,7 +238,10 @@ def test_whatever_acts_writes_an_entry_before_it_does(sqlite_database: Database)
             "DELETE", "/api/v1/users/cy/second-factor"
         ),
         ("POST", "/account/tokens/{token_id}/revoke"): lambda: browser.post(f"/account/tokens/{tokens[0]}/revoke"),
-        ("POST", "/account/logout"): lambda: browser.post("/account/logout"),
+        ("POST", "/account/sessions/end"): lambda: browser.post(
+            "/account/sessions/end", session=hash_of(browser.cookie()), password="not mine at all"
+        ),
+        ("POST", "/account/logout"): lambda: browser.post("/account/logout", password=again["password"]),
         ("POST", "/api/v1/deployments"): lambda: program.start("search"),
         ("PATCH", "/api/v1/deployments/{deployment_id}"): lambda: program.ask(
             "PATCH", f"/api/v1/deployments/{deployment}", json={"traffic_share": 0.1}

@@ -157,7 +157,10 @@ def test_a_logout_ends_this_session_and_no_other(site: Site) -> None:
 
 def test_a_logout_everywhere_ends_all(any_site: Site) -> None:
     here, there = any_site.browser("ada"), any_site.browser("ada")
-    here.post("/account/logout")
+    assert here.post("/account/logout", password="not mine at all").status_code == 400
+    assert here.is_in()
+    left = here.post("/account/logout", password=PASSWORD)
+    assert (left.headers["location"], left.headers["clear-site-data"]) == ("/login", '"cache", "storage"')
     assert not here.is_in()
     assert not there.is_in()
     assert ("ada", "logout.everywhere", "ada") in any_site.acts()
@@ -259,7 +262,7 @@ def test_what_is_not_shown_to_come_from_a_page_of_ours_changes_nothing(site: Sit
 def test_a_page_of_ours_is_believed(site: Site) -> None:
     browser = site.browser("ada")
     browser.headers = {"accept": "text/html", "sec-fetch-site": "same-origin"}
-    assert browser.post("/account/logout").status_code == 303
+    assert browser.post("/account/logout", password=PASSWORD).status_code == 303
 
 
 def test_a_link_opens_once_and_is_never_in_an_address(any_site: Site) -> None:

@@ -80,6 +80,15 @@ def test_everything_about_access_works_without_script(browser: Browser, access: 
         expect(page.get_by_role("status")).to_contain_text("onejob_api_")
         page.get_by_role("button", name="revoke").click()
         expect(page.get_by_role("button", name="revoke")).to_have_count(0)
+        accounts = access.services.access.accounts
+        ada = accounts.users.named("ada")
+        assert ada
+        accounts.begin(ada, "10.0.0.9")
+        page.reload()
+        expect(page.get_by_role("cell", name="10.0.0.9")).to_be_visible()
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="End it").click()
+        expect(page.get_by_role("cell", name="10.0.0.9")).to_have_count(0)
         page.get_by_role("link", name="Audit").click()
         expect(page.get_by_role("cell", name="token.revoke")).to_be_visible()
         page.get_by_role("button", name="log out").click()

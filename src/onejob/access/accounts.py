@@ -11,12 +11,14 @@ from onejob.access.limits import Tries
 from onejob.access.second_factor import SecondFactorBook
 from onejob.access.secrets import hash_of, new_secret
 from onejob.model.access import Principal, Proof, Role, Session, User, Via
+from onejob.state.errors import NotFoundError
 from onejob.state.ids import new_id
 from onejob.state.sessions import Sessions
 from onejob.state.users import Users
 
 LINK_LASTS = timedelta(hours=24)
 PROVIDER_LOGIN_LASTS = timedelta(minutes=10)  # from leaving for the provider to coming back
+RECENT = timedelta(minutes=10)  # a login at the provider that says again who somebody is
 FIRST_ADMIN = "admin"
 _SEEN_EVERY = timedelta(minutes=1)
 _MOST_CHARACTERS = 100
@@ -178,6 +180,28 @@ class Accounts:
         self._tries.forget(user.name, source)
         return user
 
+    def prove_again(self, by: Principal, password: str, code: str, source: str) -> None:
+        """Whoever has the session says the password, and a code if there is a second factor; who has no password must
+        have come from the provider lately. BadRequestError, LoginRefusedError, WrongCodeError, TooManyTriesError.
+        """
+        user = self.users.get(by.user_id) if by.user_id and by.session_hash else None
+        if user is None:
+            raise BadRequestError("Only who is logged in can end sessions: open *Account* in a browser.")
+        if user.password_hash is None:
+            self._check_recent(user, by.session_hash or "")
+            return
+        self.prove(user.id, password, source)
+        if self.second_factors.is_on(user.id):
+            self.second_factors.prove(user, code, source)
+
+    def session(self, user_id: str, session_hash: str) -> Session:
+        """One of this user's that goes on; NotFoundError."""
+        found = self.sessions.of_user(user_id, self._clock())
+        session = next((one for one in found if one.hash == session_hash), None)
+        if session is None:
+            raise NotFoundError("This session is over, or none of yours: look at the list again.")
+        return session
+
     def reset_second_factor(self, user: User) -> None:
         """For somebody who lost it: the password alone is enough again, and all sessions end."""
         self.second_factors.remove(user.id)
@@ -204,6 +228,11 @@ class Accounts:
         passwords.check(password, name)
         if self._breached is not None and self._breached.has(password):
             raise WeakPasswordError("The password was in a breach of another site: take one that you use nowhere else.")
+
+    def _check_recent(self, user: User, session_hash: str) -> None:
+        if self._clock() - self.session(user.id, session_hash).created_at > RECENT:
+            minutes = int(RECENT / timedelta(minutes=1))
+            raise LoginRefusedError(f"Log in with your provider again, and do this within {minutes} minutes.")
 
     def _after_password(self, user: User, source: str, before: str | None = None) -> LoggedIn | CodeWanted:
         if self.second_factors.is_on(user.id):

@@ -99,6 +99,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/account/second-factor/confirm"): _enrols("second-factor.set"),
     ("POST", "/account/second-factor/recovery-codes"): _viewer("second-factor.recovery-codes"),
     ("POST", "/account/second-factor/off"): _viewer("second-factor.off"),
+    ("POST", "/account/sessions/end"): _viewer("session.end"),
     ("POST", "/account/logout"): _viewer("logout.everywhere"),
     ("POST", "/account/tokens"): _viewer("token.create"),
     ("POST", "/account/tokens/{token_id}/revoke"): _viewer("token.revoke"),

@@ -11,6 +11,7 @@ from onejob.access.errors import AccessError, BadRequestError
 from onejob.access.token_book import Wanted
 from onejob.model.access import Role, TokenKind
 from onejob.model.project import DEFAULT_PROJECT
+from onejob.state.codec import to_plain
 from onejob.state.errors import NotFoundError
 from onejob.web.asked import By, Uses
 from onejob.web.caller import Caller
@@ -48,12 +49,37 @@ async def change_password(request: Request, data: Data, services: Uses, by: By) 
     return await run_in_threadpool(_or_say, request, data, services, by, attempt)
 
 
+@router.post("/account/sessions/end")
+async def end_session(request: Request, data: Data, services: Uses, by: By) -> Response:
+    """One of one's own, for who proves again who they are; the others go on."""
+    form = await form_of(request)
+    accounts = services.access.accounts
+
+    def attempt() -> Response:
+        ended = accounts.session(by.principal.user_id or "", form.get("session", ""))
+        detail = f"the one from {ended.source}, since {to_plain(ended.created_at)}"
+        with by.doing("session.end", by.principal.name, detail):
+            _prove_again(services, by, form)
+            accounts.sessions.end(ended.hash)
+        if ended.hash == by.principal.session_hash:
+            return logged_out(see_other(request, "/login"), request, services)
+        return see_other(request, "/account")
+
+    return await run_in_threadpool(_or_say, request, data, services, by, attempt)
+
+
 @router.post("/account/logout")
-def log_out_everywhere(request: Request, services: Uses, by: By) -> Response:
-    """All sessions, this one too."""
-    with by.doing("logout.everywhere", by.principal.name):
-        services.access.accounts.sessions.end_all(by.principal.user_id or "")
-    return logged_out(see_other(request, "/login"), request, services)
+async def log_out_everywhere(request: Request, data: Data, services: Uses, by: By) -> Response:
+    """All sessions, this one too, for who proves again who they are."""
+    form = await form_of(request)
+
+    def attempt() -> Response:
+        with by.doing("logout.everywhere", by.principal.name):
+            _prove_again(services, by, form)
+            services.access.accounts.sessions.end_all(by.principal.user_id or "")
+        return logged_out(see_other(request, "/login"), request, services)
+
+    return await run_in_threadpool(_or_say, request, data, services, by, attempt)
 
 
 @router.post("/account/tokens")
@@ -82,6 +108,10 @@ def revoke_token(request: Request, data: Data, services: Uses, by: By, token_id:
         return see_other(request, "/account")
 
     return _or_say(request, data, services, by, attempt)
+
+
+def _prove_again(services: Services, by: Caller, form: dict[str, str]) -> None:
+    services.access.accounts.prove_again(by.principal, form.get("password", ""), form.get("code", ""), by.source)
 
 
 def _wanted(form: dict[str, str]) -> Wanted:
