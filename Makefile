@@ -24,7 +24,7 @@ UNIT := tests/benchmarks tests/stats tests/test_repository.py \
 
 JAVASCRIPT := tests/ingest/javascript/node_modules
 
-.PHONY: help demo serve test test-js chaos check bench-verdict bench-rotel fuzz lock docs doors rum clean
+.PHONY: help demo serve test test-js chaos check bench-verdict bench-rotel fuzz lock sbom docs doors rum clean
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## /\1\t/' | expand -t 15
@@ -75,6 +75,9 @@ fuzz: .venv-bench/.all ## random bytes into every reader, random questions to th
 
 lock: $(UV) ## the exact versions again, from pyproject.toml: ARGS=--upgrade for newer ones
 	scripts/lock.sh $(UV) $(ARGS)
+
+sbom: ## a bill of materials (CycloneDX) of what is installed: ARGS=server without the demo
+	@"$(PYTHON)" scripts/sbom.py $(ARGS)
 
 docs: .venv/.dev ## the generated pages again: docs/configuration.md and docs/cli.md
 	$(BIN)/python scripts/configuration.py

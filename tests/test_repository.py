@@ -97,6 +97,37 @@ def test_the_locks_are_exact_complete_and_name_no_index(lock: str, extras: list[
     assert text.count("--hash=sha256:") >= len(pinned)
 
 
+@pytest.mark.parametrize("lock", ["server", "demo", "dev"])
+def test_the_bill_of_materials_has_what_the_locks_have_and_no_more(lock: str) -> None:
+    made = _run(sys.executable, "scripts/sbom.py", lock).stdout
+    assert made == _run(sys.executable, "scripts/sbom.py", lock).stdout, "the same locks make the same bytes"
+    bill = json.loads(made)
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    assert bill["metadata"]["component"]["purl"] == f"pkg:pypi/onejob@{PROJECT['version']}"
+    listed = [one["purl"] for one in bill["components"]]
+    assert [one["bom-ref"] for one in bill["components"]] == listed
+    lines = (ROOT / f"requirements/{lock}.txt").read_text().splitlines()
+    pinned = [line.split()[0].replace("==", "@") for line in lines if re.match("[a-z]", line)]
+    ours = [f"{one['name']}@{one['version']}" for one in bill["components"] if one["purl"].startswith("pkg:pypi/")]
+    assert ours == pinned
+    built_in = json.loads((ROOT / "browser/package.json").read_text())["dependencies"]
+    font = re.search(r"inter (\S+),", (ROOT / "src/onejob/web/static/vendor/VERSIONS.txt").read_text())
+    assert font
+    assert [one for one in listed if one.startswith("pkg:npm/")] == [
+        *(f"pkg:npm/{name}@{version}" for name, version in built_in.items()),
+        f"pkg:npm/%40fontsource-variable/inter@{font[1]}",
+    ]
+    assert len(set(listed)) == len(listed) > len(pinned)
+    hashes = [
+        one["content"]
+        for part in bill["components"]
+        for way in part["externalReferences"]
+        for one in way.get("hashes", [])
+    ]
+    told = [line.partition("--hash=sha256:")[2].split()[0] for line in lines if "--hash=" in line]
+    assert [one for one in hashes if len(one) == len(told[0])] == told
+
+
 def test_what_the_script_for_browsers_is_built_from_is_exact_named_and_has_no_address() -> None:
     package = json.loads((ROOT / "browser/package.json").read_text())
     lock = (ROOT / "browser/package-lock.json").read_text()
@@ -211,7 +242,7 @@ def test_the_collectors_configuration_is_complete_in_itself() -> None:
 
 
 def test_every_target_of_the_makefile_can_be_planned() -> None:
-    for target in ("demo", "serve", "test", "check", "bench-ingest", "lock", "docs", "doors"):
+    for target in ("demo", "serve", "test", "check", "bench-ingest", "lock", "sbom", "docs", "doors"):
         result = _run("make", "--dry-run", target, "ARGS=--help")
         assert result.returncode == 0, result.stderr
         if target not in ("docs", "doors"):
