@@ -122,6 +122,17 @@ class Settings(BaseSettings):
     oidc_default_role: Role | None = Field(
         None, description="Role of those with none of these values; empty refuses them."
     )
+    oidc_required_acr: tuple[str, ...] = Field(
+        (),
+        description="[How strong](security.md#login-with-your-own-provider) a login at the provider has to be, as a "
+        "JSON list: it is asked for one of these (`acr_values`), and its ID token has to say one as `acr`. Empty takes "
+        "any.",
+    )
+    oidc_required_amr: tuple[str, ...] = Field(
+        (),
+        description="... and by what, as a JSON list: its ID token has to say one of these in `amr`, such as "
+        '`["mfa", "hwk"]`. Empty takes any.',
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged.")
     web_port: int = Field(8320, ge=0, le=65535, description="Pages and API. 0 picks a free port.")
     otlp_grpc_port: int = Field(4317, ge=0, le=65535, description="OTLP over gRPC. 0 picks a free port.")

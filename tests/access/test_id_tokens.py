@@ -42,8 +42,8 @@ class Liar:
         token = jwt.encode({"alg": algorithm, "kid": "one"}, claims, key, algorithms=[algorithm])
         self.documents["/token"] = {"access_token": "at", "id_token": token}
 
-    def claims(self) -> Any:
-        client = ProviderClient(Settings(oidc_issuer=self.url))
+    def claims(self, **told: Any) -> Any:
+        client = ProviderClient(Settings(oidc_issuer=self.url, **told))
         return client.claims("code", "verifier", "n", "http://x/back", datetime.now(UTC))
 
 
@@ -138,3 +138,47 @@ def test_a_provider_that_is_another_is_not_asked(liar: Liar) -> None:
     liar.documents["/.well-known/openid-configuration"]["issuer"] = "https://evil.example"
     with pytest.raises(ProviderError, match="ONEJOB_OIDC_ISSUER"):
         liar.claims()
+
+
+@pytest.mark.parametrize(
+    ("required", "said"),
+    [
+        ({"oidc_required_amr": ("mfa", "hwk")}, {"amr": ["pwd", "mfa"]}),
+        ({"oidc_required_amr": ("mfa", "hwk")}, {"amr": ["hwk"]}),
+        ({"oidc_required_acr": ("urn:two", "urn:three")}, {"acr": "urn:three"}),
+        ({"oidc_required_acr": ("urn:two",), "oidc_required_amr": ("otp",)}, {"acr": "urn:two", "amr": ["pwd", "otp"]}),
+        ({}, {}),
+    ],
+)
+def test_a_login_that_is_as_strong_as_the_settings_want_is_taken(
+    liar: Liar, required: dict[str, Any], said: dict[str, Any]
+) -> None:
+    liar.says(**said)
+    assert liar.claims(**required)["sub"] == "u1"
+
+
+@pytest.mark.parametrize(
+    ("required", "said", "why"),
+    [
+        ({"oidc_required_amr": ("mfa", "hwk")}, {"amr": ["pwd"]}, "by mfa or hwk, and of yours it says pwd"),
+        ({"oidc_required_amr": ("mfa",)}, {"amr": []}, "of yours it says nothing"),
+        ({"oidc_required_amr": ("mfa",)}, {}, "of yours it says nothing"),
+        ({"oidc_required_amr": ("mfa",)}, {"acr": "mfa"}, "of yours it says nothing"),
+        ({"oidc_required_amr": ("mfa",)}, {"amr": [{"mfa": 1}, 7]}, "of yours it says nothing"),
+        ({"oidc_required_acr": ("urn:two",)}, {"acr": "0"}, "by urn:two, and of yours it says 0"),
+        ({"oidc_required_acr": ("urn:two",), "oidc_required_amr": ("otp",)}, {"acr": "urn:two"}, "by otp"),
+    ],
+)
+def test_a_login_that_is_weaker_is_refused_with_what_to_do(
+    liar: Liar, required: dict[str, Any], said: dict[str, Any], why: str
+) -> None:
+    liar.says(**said)
+    with pytest.raises(ProviderError, match=f"{why}.*log out there"):
+        liar.claims(**required)
+
+
+def test_how_strong_a_login_was_is_believed_of_the_signed_token_alone(liar: Liar) -> None:
+    liar.says()
+    liar.documents["/me"] |= {"amr": ["mfa"]}
+    with pytest.raises(ProviderError, match="of yours it says nothing"):
+        liar.claims(oidc_required_amr=("mfa",))

@@ -84,6 +84,22 @@ def test_the_login_uses_pkce_state_and_nonce_and_hides_the_verifier(site: Site) 
     assert len(query["state"][0]) == len(query["nonce"][0]) == len(query["code_challenge"][0]) == 43
     assert "code_verifier" not in query
     assert "openid" in query["scope"][0].split()
+    assert "acr_values" not in query
+
+
+def test_the_provider_is_asked_for_a_login_as_strong_as_the_settings_want(
+    sqlite_database: Database, issuer: str
+) -> None:
+    required = {"oidc_required_acr": ("urn:two", "urn:three"), "oidc_required_amr": ("mfa",)}
+    site = Site(sqlite_database, oidc_issuer=issuer, oidc_roles=ROLES, oidc_client_secret="s3cret", **required)
+    site.now = site.now.now(site.now.tzinfo)
+    query = parse_qs(urlsplit(leave(site.browser())).query)
+    assert query["acr_values"] == ["urn:two urn:three"]
+    browser, answer = log_in(site, issuer, "u9", preferred_username="hal", groups=["engineers"])
+    assert answer.status_code == 403
+    assert "This server wants a login at the provider by urn:two or urn:three" in answer.text
+    assert not browser.is_in()
+    assert site.services.access.accounts.users.all() == []
 
 
 def test_the_role_follows_the_groups_at_every_login(site: Site, issuer: str) -> None:

@@ -50,6 +50,7 @@ class Provider:
     def leave(self, redirect_uri: str, back: str) -> Leaving:
         """Begin a login; ProviderError while the provider does not answer."""
         state, nonce, verifier = new_secret(), new_secret(), new_secret()
+        required = self._settings.oidc_required_acr
         url = prepare_grant_uri(
             self._client.address("authorization_endpoint"),
             self._settings.oidc_client_id,
@@ -60,6 +61,7 @@ class Provider:
             nonce=nonce,
             code_challenge=create_s256_code_challenge(verifier),
             code_challenge_method="S256",
+            **({"acr_values": " ".join(required)} if required else {}),
         )
         now = self._clock()
         login = ProviderLogin(nonce=nonce, verifier=verifier, back=back)

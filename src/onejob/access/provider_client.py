@@ -31,6 +31,7 @@ class ProviderClient:
         secret = settings.oidc_client_secret
         self._secret = secret.get_secret_value() if secret else None
         self._role_claim = settings.oidc_role_claim
+        self._required = {"acr": settings.oidc_required_acr, "amr": settings.oidc_required_amr}
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[float, Any]] = {}
 
@@ -59,6 +60,7 @@ class ProviderClient:
             claims.validate(now=int(now.timestamp()), leeway=_LEEWAY_S)
         except JoseError as error:
             raise ProviderError(f"The provider's ID token is not right ({error}): log in again.") from error
+        self._check_strength(claims)
         return self._with_more(claims, str(answer.get("access_token", "")))
 
     def _redeem(self, code: str, verifier: str, redirect_uri: str) -> Mapping[str, Any]:
@@ -84,6 +86,17 @@ class ProviderClient:
                 with self._lock:
                     self._kept.pop(keys, None)
         raise AssertionError
+
+    def _check_strength(self, claims: Mapping[str, Any]) -> None:
+        """What the ID token does not say is not there: a login of which nothing is told may be a password alone."""
+        for name, wanted in self._required.items():
+            told = claims.get(name)
+            said = [one for one in (told if isinstance(told, list) else [told]) if isinstance(one, str)]
+            if wanted and not set(said).intersection(wanted):
+                raise ProviderError(
+                    f"This server wants a login at the provider by {' or '.join(wanted)}, and of yours it says "
+                    f"{', '.join(said) or 'nothing'} ({name}): log out there, then log in again with a stronger one."
+                )
 
     def _with_more(self, claims: Mapping[str, Any], access_token: str) -> Mapping[str, Any]:
         """Some providers put groups and names into the user's document only."""
