@@ -18,6 +18,7 @@ from onejob.state.database import Database
 from onejob.state.deployments import Deployments
 from onejob.state.errors import StateUnavailableError
 from onejob.state.events import Events
+from onejob.state.forgotten import nothing_older
 from onejob.state.leases import Leases
 from onejob.state.verdicts import Explanations, Verdicts
 from onejob.store.errors import EngineUnavailable
@@ -141,6 +142,7 @@ class Judged:
         self.story: list[str] = []
         self.ill: set[str] = set()
         self.found: tuple[Any, ...] = ()
+        self.meanwhile: Callable[[], object] = lambda: None
         self.verdicts, self.explanations = Verdicts(database), Explanations(database)
         self.looks: list[Look] = []
         self.cycle = Cycle(
@@ -165,6 +167,7 @@ class Judged:
 
     def explain(self, deployment: Deployment, verdict: Verdict, now: datetime) -> Explanation:
         self.story.append(f"explained {deployment.service}")
+        self.meanwhile()
         if deployment.service in self.ill:
             raise EngineUnavailable("it is busy")
         return an_explanation(deployment.id, notes=(str(verdict.judged_at),), attributes=self.found)
@@ -232,6 +235,35 @@ def test_an_explanation_that_fails_keeps_none_waiting_and_is_tried_again(sqlite_
     assert judged.explanations.get(first.deployment.id) is None
     judged.ill = set()
     assert judged.after(later(first), later(second))[2:] == ["explained a"]
+
+
+def test_an_explanation_in_which_a_customer_is_forgotten_is_made_again(sqlite_database: Database) -> None:
+    judged = Judged(sqlite_database, tick_s=60)
+    (look,) = turned_worse(sqlite_database, "a")
+    found = [(an_attribute(),), ()]
+
+    def forget() -> None:
+        judged.found = found.pop(0)
+        if found:
+            nothing_older(sqlite_database, NOW)
+
+    judged.meanwhile = forget
+    assert judged.after(look) == ["judged a", "explained a", "explained a"]
+    kept = judged.explanations.get(look.deployment.id)
+    assert kept is not None
+    assert kept.attributes == ()
+
+
+def test_what_waits_to_be_explained_does_not_bring_back_what_its_verdict_forgot(sqlite_database: Database) -> None:
+    judged = Judged(sqlite_database, tick_s=0)
+    first, second = turned_worse(sqlite_database, "a", "b")
+    judged.after(first, second)
+    forgot = replace(second.verdict, signals=(a_signal(state=State.WORSE, operation="for [forgotten]"),))
+    judged.verdicts.record(forgot)
+    assert judged.after() == ["explained b"]
+    current = judged.verdicts.current(second.deployment.id)
+    assert current is not None
+    assert current.signals == forgot.signals
 
 
 def an_attribute() -> AttributeValue:

@@ -18,7 +18,7 @@ from onejob.model.deployment import Deployment
 from onejob.model.explanation import Explanation
 from onejob.model.verdict import State, Verdict
 from onejob.seldom import Seldom
-from onejob.state.errors import StateUnavailableError
+from onejob.state.errors import ForgottenMeanwhileError, StateUnavailableError
 from onejob.state.events import Events
 from onejob.state.leases import Leases
 from onejob.state.verdicts import Explanations, Verdicts
@@ -174,9 +174,15 @@ class Cycle:
             self._unexplained.clear()
 
     def _explained(self, look: Look, now: datetime) -> None:
-        explanation = self._explain(look.deployment, look.verdict, now)
-        self._explanations.save(replace(explanation, deployment_id=look.deployment.id))
-        self._verdicts.record(explained(look.deployment, look.verdict, explanation))
+        read = self._explanations.as_of()
+        verdict = self._verdicts.current(look.deployment.id) or look.verdict  # which may have been told to forget
+        explanation = self._explain(look.deployment, verdict, now)
+        try:
+            self._explanations.save(replace(explanation, deployment_id=look.deployment.id), read)
+            self._verdicts.record(explained(look.deployment, verdict, explanation), read)
+        except ForgottenMeanwhileError:
+            self._unexplained[look.deployment.id] = look
+            return
         self._events.publish(look.deployment.id, "explanation")
 
     def _judge_forever(self) -> None:

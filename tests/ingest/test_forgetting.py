@@ -3,16 +3,23 @@
 import json
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from known.builders import an_occurrence, see
+from meanwhile import Meanwhile
+from onejob.known.look import NAME, ErrorLook
 from onejob.model.telemetry import POINTS
 from onejob.model.verdict import State
 from onejob.state.deployments import Deployments
-from onejob.state.known_errors import KnownErrors
+from onejob.state.errors import ForgottenMeanwhileError
+from onejob.state.known_errors import KnownErrors, Learnt
+from onejob.state.readings import Reading, Readings
+from onejob.state.tables import known_errors
 from onejob.state.verdicts import Explanations, Verdicts
 from onejob.store.engine import Engine
 from otlp_builders import a_log_request, a_metric_request, a_payload, a_record, a_span, attributes_of
@@ -27,7 +34,7 @@ TABLES = ("otel_traces", "otel_logs", *(f"otel_metrics_{kind}" for kind in POINT
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running_server(tmp_path_factory.mktemp("server"), flush_interval_s=0.1) as server:
+    with running_server(tmp_path_factory.mktemp("server"), flush_interval_s=0.1, errors_tick_s=3600) as server:
         yield server
 
 
@@ -157,6 +164,31 @@ def test_errors_stay_known_and_lose_an_example_of_the_customers(server: RunningS
         (other.title, other.message, other.sample, other.trace_id),
     ]
     assert httpx.get(f"{server.url}/errors/{named.error_id}", headers={"accept": "text/html"}).status_code == 200
+
+
+def test_a_look_that_is_under_way_does_not_bring_it_back(server: RunningServer) -> None:
+    now = datetime.now(UTC)
+    named = attributes_of({"enduser.name": "customer-66"})
+    line = a_record("parcel of customer-66 lost", severity_number=17, attributes=named, trace_id=b"\x66" * 16)
+    line.time_unix_nano = int((now - timedelta(seconds=90)).timestamp() * 1e9)
+    send(server, "logs", a_log_request(line).SerializeToString())
+    services = server.services
+    assert services.intake is not None
+    assert services.intake.settle(60)
+    errors, readings = KnownErrors(services.database), Readings(services.database)
+    read_until = Reading(name=NAME, since=readings.position(NAME), until=now - timedelta(seconds=100))
+    errors.learn(read_until, (), lambda _: Learnt())
+    meanwhile = Meanwhile(engine_of(server))
+    meanwhile.act = lambda: forget(server, "enduser.name", "customer-66")
+
+    look = ErrorLook(meanwhile, errors, readings, services.versions, services.settings)  # type: ignore[arg-type]
+    with pytest.raises(ForgottenMeanwhileError):
+        look.look(now)
+
+    look.look(now)
+    with services.database.read() as connection:
+        known = str(connection.execute(select(known_errors)).all())
+    assert "customer-66" not in known
 
 
 @pytest.mark.parametrize("value", ["customer-1", 4711, True])

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from meanwhile import Meanwhile
 from onejob.known.look import ErrorLook
 from onejob.known.reading import read_begin
 from onejob.known.templates import LogTemplates
 from onejob.model.known_error import ErrorKind, ErrorStatus
 from onejob.state.error_lists import ErrorFilter
-from onejob.state.errors import ConflictError
+from onejob.state.errors import ConflictError, ForgottenMeanwhileError
+from onejob.state.forgotten import nothing_older
 from onejob.state.readings import Readings
 from onejob.state.versions import KnownVersion, KnownVersions
 from onejob.store.errors import QueryFailed
@@ -67,6 +69,23 @@ def test_frames_whose_names_differ_by_a_digit_are_two_errors_and_other_numbers_a
         "KeyError in price_v1 (checkout/pricing.py)": 2,
         "KeyError in price_v2 (checkout/pricing.py)": 1,
     }
+
+
+def test_a_look_in_which_a_customer_is_forgotten_keeps_nothing_and_the_next_one_reads_it_all_again(
+    store: Store,
+) -> None:
+    store.lines(a_line(NOW - 5 * MINUTE, "no parcel for ada", 17))
+    meanwhile = Meanwhile(store.engine)
+    meanwhile.act = lambda: nothing_older(store.database, NOW)
+    store.engine = meanwhile  # type: ignore[assignment]
+    while meanwhile.act is not None:
+        with pytest.raises(ForgottenMeanwhileError):
+            store.watcher().look(NOW)
+    assert store.found() == []
+
+    store.look()
+
+    assert store.only().title == "no parcel for ada"
 
 
 def test_looking_again_counts_nothing_twice_and_late_spans_once(store: Store) -> None:

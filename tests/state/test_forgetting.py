@@ -1,10 +1,13 @@
 """What is stored of verdicts forgets a customer, on both databases, and gives the same verdicts when computed again."""
 
 import json
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +24,7 @@ from onejob.state.blanking import Names
 from onejob.state.complaints import ComplaintFilter, Complaints
 from onejob.state.database import Database
 from onejob.state.deployments import Deployments
+from onejob.state.errors import ForgottenMeanwhileError
 from onejob.state.evidence import Evidences
 from onejob.state.forgetting import (
     FORGOTTEN,
@@ -29,11 +33,13 @@ from onejob.state.forgetting import (
     forget_examples,
     forget_explained,
     forget_in_complaints,
+    forget_quoted,
     forget_templates,
     forget_verdicts,
     traces_told,
 )
 from onejob.state.forgetting_evidence import evidence_traces, forget_evidence
+from onejob.state.forgotten import AsOf, as_of, nothing_older, refuse_if_older
 from onejob.state.known_errors import KnownErrors, Learnt
 from onejob.state.readings import Reading, Readings
 from onejob.state.rollouts import Rollouts
@@ -74,10 +80,9 @@ def test_counts_and_verdict_forget_them_alike(state_database: Database) -> None:
     Verdicts(state_database).record(replace(stored, sentence=sentence))
     Verdicts(state_database).record(stored)
     assert evidence_traces(state_database) == {"ab" * 16, "cd" * 16}
-    assert Evidences(state_database).blanked_at() is None
 
     assert forget_verdicts(state_database, THEIRS) == 1
-    assert forget_evidence(state_database, THEIRS, NOW) == 1
+    assert forget_evidence(state_database, THEIRS) == 1
 
     kept = Verdicts(state_database).current(deployment.id)
     assert kept == again(state_database, deployment)
@@ -87,8 +92,7 @@ def test_counts_and_verdict_forget_them_alike(state_database: Database) -> None:
     assert {one.trace_id for one in shown} == {"", "cd" * 16}
     assert any("████-00" in one.title for one in shown)
     assert numbers(kept) == numbers(stored)
-    assert Evidences(state_database).blanked_at() == NOW
-    assert forget_verdicts(state_database, THEIRS) == forget_evidence(state_database, THEIRS, NOW) == 0
+    assert forget_verdicts(state_database, THEIRS) == forget_evidence(state_database, THEIRS) == 0
 
 
 def batches(deployment: Deployment) -> list[EvidenceBatch]:
@@ -174,7 +178,8 @@ def test_a_sentence_says_what_is_left_of_the_explanation(state_database: Databas
     Rollouts(state_database).add(a_rollout(deployment.id, transitions=(a_transition(reason=verdict.sentence),)))
     assert traces_told(state_database) == {"ab" * 16, "cd" * 16}
 
-    assert forget_explained(state_database, THEIRS) == 1
+    said = forget_explained(state_database, THEIRS)
+    assert list(said) == [deployment.id]
 
     kept = Explanations(state_database).get(deployment.id)
     assert kept is not None
@@ -185,19 +190,27 @@ def test_a_sentence_says_what_is_left_of_the_explanation(state_database: Databas
     assert rollout is not None
     told = [Verdicts(state_database).history(deployment.id)[-1].sentence, rollout.transitions[0].reason]
     assert ["[forgotten] & eu" in text for text in told] == [True, True]
-    assert forget_explained(state_database, THEIRS) == 0
+    assert forget_explained(state_database, THEIRS) == {}
+
+    Verdicts(state_database).record(verdict)  # by who had read the explanation before
+    forget_quoted(state_database, said)
+    assert Verdicts(state_database).current(deployment.id) == explained(deployment, bare, kept)
 
 
-def test_reports_of_backtests_forget_them(state_database: Database) -> None:
+def a_report() -> Backtest:
+    """Of a deployment that shows examples of theirs."""
     deployment = a_deployment()
     verdict = recompute(deployment, batches(deployment))
     assert verdict is not None
     one = BacktestedDeployment(deployment=deployment, verdict=verdict, decided_after_s=None, looks=1, saved=None)
-    report = Backtest(
+    return Backtest(
         id="b1", made_at=NOW, since=NOW, until=NOW, source="here", services=("checkout",), deployments=(one,), notes=(),
         took_s=1.0, engine_version="1",
     )  # fmt: skip
-    Backtests(state_database).add(report)
+
+
+def test_reports_of_backtests_forget_them(state_database: Database) -> None:
+    Backtests(state_database).add(a_report())
     assert "ab" * 16 in traces_told(state_database)
 
     assert forget_backtests(state_database, THEIRS) == 1
@@ -252,6 +265,52 @@ def test_examples_and_what_others_complain_of_forget_them(state_database: Databa
     assert (example.title, example.sample) == ("no cart of [forgotten]", FORGOTTEN)
     kept = [one.summary for one in complaints.page(ComplaintFilter()).items]
     assert kept == ["[forgotten] told us: 100 % slow", "100 % slow", "acme_77% slow"]
+
+
+def test_nothing_is_kept_that_was_read_before_somebody_was_forgotten(state_database: Database) -> None:
+    deployment = a_deployment()
+    Deployments(state_database).add(deployment)
+    batch, verdict = batches(deployment)[0], a_verdict(deployment.id)
+    evidences, verdicts = Evidences(state_database), Verdicts(state_database)
+    errors, reports, report = KnownErrors(state_database), Backtests(state_database), a_report()
+    explanations, explanation = Explanations(state_database), an_explanation(deployment.id)
+    place = ("shop", "production")
+
+    def learn(read: AsOf) -> None:
+        reading = Reading(name="errors", since=None, until=NOW, templates={place: b"x"}, read=read)
+        errors.learn(reading, (), lambda known: Learnt())
+
+    keeping: list[Callable[[AsOf], object]] = [
+        lambda read: evidences.append(batch, read),
+        lambda read: verdicts.record(verdict, read),
+        lambda read: explanations.save(explanation, read),
+        lambda read: reports.add(report, read),
+        learn,
+    ]
+    for when in (NOW, NOW, NOW - timedelta(hours=1)):  # a clock may stand still, or be set back
+        read = as_of(state_database)
+        nothing_older(state_database, when)
+        for keep in keeping:
+            with pytest.raises(ForgottenMeanwhileError, match="read it again"):
+                keep(read)
+    assert (evidences.last_seq(deployment.id), verdicts.current(deployment.id)) == (None, None)
+    assert (explanations.get(deployment.id), reports.latest()) == (None, None)
+    assert Readings(state_database).templates(place) is None
+
+    for keep in keeping:
+        keep(as_of(state_database))
+    assert Readings(state_database).templates(place) == b"x"
+
+
+def test_who_forgets_waits_for_what_is_being_kept_and_sees_it(state_database: Database) -> None:
+    waiting = threading.Thread(target=nothing_older, args=(state_database, NOW))
+    with state_database.write() as connection:
+        refuse_if_older(connection, AsOf(None))
+        waiting.start()
+        waiting.join(0.3)
+        assert waiting.is_alive()
+    waiting.join()
+    assert as_of(state_database) == AsOf(NOW)
 
 
 line = st.lists(

@@ -3,8 +3,8 @@
 import pytest
 
 from onejob.store.engine import Engine
-from onejob.store.forgetting import forget_rows
-from otlp_builders import a_payload, a_span, attributes_of
+from onejob.store.forgetting import forget_rows, traces_of
+from otlp_builders import a_log_request, a_payload, a_record, a_span, attributes_of
 
 ODD = (
     "o'neill", '"quoted"', "100%", "%s %(value)s %d", "back\\slash", "back\\", "a\tb\nc", "{value:String}", "{}", "$1",
@@ -32,6 +32,19 @@ def test_any_value_is_forgotten_and_no_other(engine: Engine) -> None:
     assert left(engine, "odd-values") == sorted(str(n) for n in range(1, len(ODD), 2))
     assert forget_rows(engine, "customer", ODD[1::2], 60)["otel_traces"] == len(ODD[1::2])
     assert left(engine, "odd-values") == []
+
+
+def test_whose_a_trace_was_is_known_when_nothing_is_left_of_it(engine: Engine) -> None:
+    named, other, logged = a_span(customer="acme-9"), a_span(customer="other-9"), a_span()
+    engine.insert_traces(a_payload(named, other, logged, service="whose"), "whose")
+    record = a_record(trace_id=logged.trace_id, attributes=attributes_of({"customer": "acme-9"}))
+    engine.insert("otel_logs", a_log_request(record, service="whose").SerializeToString(), "whose-logs")
+    traces = [one.trace_id.hex() for one in (named, other, logged)]
+    with traces_of(engine, "customer", ["acme-9", "o'neill"]) as theirs_of:
+        forget_rows(engine, "customer", ["acme-9"], 60)
+        assert theirs_of([*traces, "ab" * 16]) == {traces[0], traces[2]}
+        assert theirs_of([]) == set()
+    assert engine.query("SELECT name FROM system.tables WHERE startsWith(name, 'forgetting_')").to_pylist() == []
 
 
 @pytest.mark.parametrize("name", ["o'neill", "100%s", "{value:String}", "back\\slash", "a`b"])

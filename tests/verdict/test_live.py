@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from meanwhile import Meanwhile
 from onejob.config import Settings
 from onejob.model.deployment import Deployment, Status, Strategy
 from onejob.model.explanation import Explanation
@@ -20,6 +21,7 @@ from onejob.state.deployments import Deployments
 from onejob.state.evidence import Evidences
 from onejob.state.forgetting import Theirs, forget_verdicts
 from onejob.state.forgetting_evidence import forget_evidence
+from onejob.state.forgotten import nothing_older
 from onejob.state.outcomes import Stored, StoredOutcomes
 from onejob.state.rollouts import Rollouts
 from onejob.state.verdicts import Explanations, Verdicts
@@ -171,7 +173,8 @@ def test_a_warning_in_logs_that_only_the_new_version_writes_is_told(
     deployment = reported(database)
     store(engine, deployment.service, failing=0.0)
     store_warnings(engine, deployment.service)
-    loop = a_loop(engine, database, settings)
+    meanwhile = Meanwhile(engine)
+    loop = a_loop(meanwhile, database, settings)  # type: ignore[arg-type]
     *_, last = looks(loop, *range(1, 44))
     (row,) = (signal for signal in last.verdict.signals if signal.family == "novelty")
     assert row.novelty is not None
@@ -179,9 +182,18 @@ def test_a_warning_in_logs_that_only_the_new_version_writes_is_told(
     assert "new log message no price of anna" in last.verdict.sentence
     assert last.verdict == recompute(deployment, Evidences(database).read(deployment.id))
 
-    # And a judge that is at work forgets whom everything else has forgotten.
+    # And a judge that is at work forgets whom everything else forgets in the middle of its look.
+    def forget() -> None:
+        nothing_older(database, moment(44))
+        assert forget_evidence(database, theirs) == forget_verdicts(database, theirs) == 1
+        nothing_older(database, moment(44))
+
     theirs = Theirs("enduser.id", ["anna"])
-    assert forget_verdicts(database, theirs) == forget_evidence(database, theirs, moment(44)) == 1
+    meanwhile.act = forget
+    assert looks(loop, 47) == [], "what was read before is not kept"
+    stored = Verdicts(database).current(deployment.id)
+    assert stored == recompute(deployment, Evidences(database).read(deployment.id))
+    assert "anna" not in str(stored)
     *_, last = looks(loop, 50)
     assert "new log message no price of ████" in last.verdict.sentence
     assert last.verdict == recompute(deployment, Evidences(database).read(deployment.id))

@@ -49,7 +49,8 @@ class History:
         Period(since=since, until=end)
         job = Job(id=new_id("bkt", now), kind="backtest", started_at=now)
         request = {"since": iso(since), "until": iso(end), "services": list(services)}
-        return self.jobs.start(job, request, lambda body: self.backtests.add(unpack(Backtest, body)))
+        read = self.backtests.as_of()
+        return self.jobs.start(job, request, lambda body: self.backtests.add(unpack(Backtest, body), read))
 
     def start_calibration(self, service: str, environment: str | None = None) -> Job:
         """Measure a service's false alarms on its last 30 days."""

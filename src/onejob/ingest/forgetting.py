@@ -2,6 +2,10 @@
 
 What waits in the spool is stored first, so that nothing comes after the deletion that was there before it. Requests
 that the engine refused are kept as they were sent, many customers in one: those that name the value go as a whole.
+
+Judges and others look at telemetry meanwhile, and keep what they found when they are done:
+
+    rows are gone -> nothing older is kept -> facts forget -> nothing older is kept -> what is made of facts, again
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -22,11 +26,13 @@ from onejob.state.forgetting import (
     forget_examples,
     forget_explained,
     forget_in_complaints,
+    forget_quoted,
     forget_templates,
     forget_verdicts,
     traces_told,
 )
 from onejob.state.forgetting_evidence import evidence_traces, forget_evidence
+from onejob.state.forgotten import nothing_older
 from onejob.store.engine import Engine
 from onejob.store.expressions import MAX_NAME_CHARS
 from onejob.store.forgetting import forget_rows, traces_of
@@ -69,6 +75,19 @@ class Forgotten:
     is_complete: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """How many forgot something, of what is made of other facts, which somebody at work may have read before."""
+
+    verdicts: int
+    error_examples: int
+    log_templates: int
+
+    def most(self, other: _Made) -> _Made:
+        both = zip(astuple(self), astuple(other), strict=True)
+        return _Made(*(max(pair) for pair in both))
+
+
 def forget(
     engine: Engine,
     database: Database,
@@ -89,25 +108,27 @@ def forget(
     is_customer = attribute in customer_attributes
     is_complete = intake is None or intake.settle(_SETTLE_S)
     values = (value, hashed(key, value))  # what a rule of redaction may have stored in its place
-    # Before their rows go, which tell whose they are.
-    among = sorted(traces_told(database) | evidence_traces(database))
-    theirs = Theirs(attribute, values, traces_of(engine, attribute, values, among, DELETE_TIMEOUT_S))
-    rows = forget_rows(engine, attribute, values, DELETE_TIMEOUT_S, is_customer=is_customer)
-    # In this order: a verdict is what its counts and its explanation give.
-    told = forget_explained(database, theirs)
-    shown = forget_verdicts(database, theirs)
-    of_counts = forget_evidence(database, theirs, datetime.now(UTC))
+    with traces_of(engine, attribute, values) as theirs_of:
+        rows = forget_rows(engine, attribute, values, DELETE_TIMEOUT_S, is_customer=is_customer)
+        nothing_older(database, datetime.now(UTC))
+        theirs = Theirs(attribute, values, theirs_of(sorted(traces_told(database) | evidence_traces(database))))
+    of_counts = forget_evidence(database, theirs)
+    said = forget_explained(database, theirs)
+    made = _forget_made(database, theirs, blank_templates)
+    nothing_older(database, datetime.now(UTC))
+    forget_quoted(database, said)
+    made = made.most(_forget_made(database, theirs, blank_templates))
     forgotten = Forgotten(
         spans=rows.pop("otel_traces"),
         logs=rows.pop("otel_logs"),
         customer_counts=rows.pop("customer_rollup", 0),
         data_points=sum(rows.values()),
         dead_letters=intake.forget_dead_letters(attribute, value) if intake else 0,
-        explanations=told,
-        verdicts=max(shown, of_counts),
+        explanations=len(said),
+        verdicts=max(made.verdicts, of_counts),
         backtests=forget_backtests(database, theirs),
-        error_examples=forget_examples(database, theirs),
-        log_templates=forget_templates(database, theirs, blank_templates),
+        error_examples=made.error_examples,
+        log_templates=made.log_templates,
         complaints=Complaints(database).forget({one[:MAX_NAME_CHARS] for one in values}) if is_customer else 0,
         mentions=forget_in_complaints(database, theirs),
         is_complete=is_complete,
@@ -116,3 +137,11 @@ def forget(
     what = hashlib.blake2b(value.encode(), key=bytes.fromhex(key), digest_size=8).hexdigest()
     log.warning("audit: %s had %s = [hash:%s] forgotten: %s", actor, attribute, what, forgotten)
     return forgotten
+
+
+def _forget_made(database: Database, theirs: Theirs, blank: Callable[[bytes, Names], bytes | None]) -> _Made:
+    return _Made(
+        verdicts=forget_verdicts(database, theirs),
+        error_examples=forget_examples(database, theirs),
+        log_templates=forget_templates(database, theirs, blank),
+    )

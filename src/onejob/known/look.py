@@ -14,6 +14,7 @@ from onejob.known.lifecycle import learnt
 from onejob.known.reading import MINUTE_S, Known, read_begin, read_logged, read_thrown
 from onejob.known.templates import LogTemplate, LogTemplates
 from onejob.seldom import Seldom
+from onejob.state.forgotten import AsOf
 from onejob.state.known_errors import KnownErrors, Learnt
 from onejob.state.readings import Place, Reading, Readings
 from onejob.state.versions import KnownVersion, KnownVersions
@@ -45,7 +46,10 @@ class ErrorLook:
         self._seldom = Seldom(log)
 
     def look(self, now: datetime) -> bool:
-        """Is there more to look at? ConflictError if somebody else was faster: the next look goes on from theirs."""
+        """Is there more to look at? ConflictError if somebody else was faster: the next look goes on from theirs;
+        or if a customer was forgotten meanwhile.
+        """
+        read = self._readings.as_of()
         end = now - timedelta(seconds=self._settings.watermark_s)
         since = self._readings.position(NAME)
         start = self._begin(end) if since is None else since
@@ -53,7 +57,7 @@ class ErrorLook:
         if until <= start:
             return False
         try:
-            self._learn(start, until, since)
+            self._learn(start, until, since, read)
         except QueryFailed:
             if self._longest <= _MINUTE:  # it will not be answered next time either
                 self._skip(until, since)
@@ -71,14 +75,14 @@ class ErrorLook:
         begun = read_begin(self._engine, int((end - _FIRST_LOOK).timestamp()))
         return end if begun is None else begun
 
-    def _learn(self, start: datetime, until: datetime, since: datetime | None) -> None:
+    def _learn(self, start: datetime, until: datetime, since: datetime | None, read: AsOf) -> None:
         known = Known(self._settings.default_environment, _by_place(self._versions.all()))
         templates = _Templates(self._readings, self._settings.log_templates_max)
         window = _whole_minutes(start - _OVERLAP), int(until.timestamp())
         thrown = read_thrown(self._engine, *window, known)
         logged = read_logged(self._engine, *window, known, templates.learn, self._settings.log_lines_per_look)
         found = [*thrown, *logged]
-        reading = Reading(name=NAME, since=since, until=until, templates=templates.packed())
+        reading = Reading(name=NAME, since=since, until=until, templates=templates.packed(), read=read)
         ids = {one.error_id for one in found}
         # Before the position moves on: should that fail, the same is counted again, which changes nothing.
         write_counts(self._engine, found)

@@ -5,6 +5,7 @@ from sqlalchemy import delete, insert, select
 from onejob.model.backtest import Backtest
 from onejob.state.codec import pack, unpack
 from onejob.state.database import Database
+from onejob.state.forgotten import AsOf, as_of, refuse_if_older
 from onejob.state.tables import backtests
 
 _KEPT = 20
@@ -16,10 +17,15 @@ class Backtests:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, report: Backtest) -> None:
-        """Store a new one; the oldest beyond twenty go."""
+    def as_of(self) -> AsOf:
+        """For what is read from now on."""
+        return as_of(self._database)
+
+    def add(self, report: Backtest, read: AsOf | None = None) -> None:
+        """Store a new one; the oldest beyond twenty go. See `forgotten`."""
         newest = select(backtests.c.id).order_by(backtests.c.made_at.desc(), backtests.c.id.desc()).limit(_KEPT)
         with self._database.write() as connection:
+            refuse_if_older(connection, read)
             values = {"id": report.id, "made_at": report.made_at, "document": pack(report)}
             connection.execute(insert(backtests).values(values))
             kept = list(connection.execute(newest).scalars())

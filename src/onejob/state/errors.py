@@ -29,5 +29,9 @@ class ConflictError(StateError):
     """Somebody else wrote first: read again and decide anew."""
 
 
+class ForgottenMeanwhileError(ConflictError):
+    """What was read names a customer, perhaps, who is forgotten by now."""
+
+
 class BadCursorError(StateError):
     """A page cursor this server did not hand out."""

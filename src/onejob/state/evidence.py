@@ -17,10 +17,10 @@ from onejob.model.evidence import Arm, EvidenceBatch, RouterCount
 from onejob.state.counts import pack_counts, unpack_counts
 from onejob.state.database import Database
 from onejob.state.errors import ConflictError
-from onejob.state.tables import evidence, reading_positions, router_counts
+from onejob.state.forgotten import AsOf, as_of, refuse_if_older
+from onejob.state.tables import evidence, router_counts
 
 _READ_AT_ONCE = 100
-BLANKED = "evidence"  # when something in it was forgotten, beside the positions of readers
 _HEADER = ("deployment_id", "seq", "judged_at", "bins_from", "bins_to", "bin_width_s", "finished")
 _SAMPLE = ("arm", "sampled_at", "requests", "errors_5xx", "resets", "timeouts", "share")
 
@@ -31,11 +31,12 @@ class Evidences:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def append(self, batch: EvidenceBatch) -> None:
-        """Store the next batch; ConflictError if another judge has stored that `seq` already."""
+    def append(self, batch: EvidenceBatch, read: AsOf | None = None) -> None:
+        """Store the next batch; ConflictError if another judge has stored that `seq` already. See `forgotten`."""
         header = {name: getattr(batch, name) for name in _HEADER}
         try:
             with self._database.write() as connection:
+                refuse_if_older(connection, read)
                 connection.execute(insert(evidence).values(header | {"counts": pack_counts(batch)}))
                 for sample in batch.router:
                     where = (
@@ -63,11 +64,9 @@ class Evidences:
         """Unix seconds up to which bins have been consumed."""
         return self._newest(deployment_id, evidence.c.bins_to)
 
-    def blanked_at(self) -> datetime | None:
-        """When texts of stored batches were changed last, for a customer to be forgotten; no count ever is."""
-        query = select(reading_positions.c.read_until).where(reading_positions.c.name == BLANKED)
-        with self._database.read() as connection:
-            return connection.execute(query).scalar_one_or_none()
+    def as_of(self) -> AsOf:
+        """For what is read from now on. Another answer than before: texts of stored batches may have changed."""
+        return as_of(self._database)
 
     def append_router(self, deployment_id: str, count: RouterCount) -> None:
         """Keep a sample until a batch takes it; the same arm and moment a second time changes nothing."""

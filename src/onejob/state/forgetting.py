@@ -37,6 +37,7 @@ _AND = " & "  # between attributes that were found together
 _AT_ONCE = 50  # documents
 _ERROR = "error"
 _NOVELTY = b'"novelty":{'
+Said = Mapping[str, Mapping[str, str]]  # by deployment, phrases and what became of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,9 @@ def traces_told(database: Database) -> set[str]:
     return found - {""}
 
 
-def forget_explained(database: Database, theirs: Theirs) -> int:
-    """How many explanations named one of the values, or showed one of the traces."""
-    changed = 0
+def forget_explained(database: Database, theirs: Theirs) -> Said:
+    """Explanations that named one of the values, or showed one of the traces: what became of what sentences quote."""
+    changed: dict[str, dict[str, str]] = {}
     for deployment_id, packed in _pages(database, explanations, explanations.c.deployment_id):
         before = unpack(Explanation, packed["document"])
         attributes = tuple(_forgotten(a, theirs) for a in before.attributes)
@@ -94,8 +95,15 @@ def forget_explained(database: Database, theirs: Theirs) -> int:
             chosen = explanations.c.deployment_id == deployment_id
             connection.execute(update(explanations).where(chosen).values(document=pack(after)))
             _say(connection, deployment_id, said)
-        changed += 1
+        changed[deployment_id] = said
     return changed
+
+
+def forget_quoted(database: Database, changed: Said) -> None:
+    """Once more in all that quotes explanations, for who had read one before it was changed, and quoted it after."""
+    for deployment_id, said in changed.items():
+        with database.write() as connection:
+            _say(connection, deployment_id, said)
 
 
 def forget_verdicts(database: Database, theirs: Theirs) -> int:

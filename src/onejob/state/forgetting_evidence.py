@@ -1,7 +1,7 @@
 """Takes a customer's texts out of the counts that verdicts are computed from: stacks and lines of what was new.
 
 Everything else in them is numbers, and names of operations, versions and instances. A judge that is at work keeps what
-it has consumed in memory: `Evidences.blanked_at` tells it to read again.
+it has consumed in memory: `forgotten` tells it to read again.
 """
 
 from __future__ import annotations
@@ -9,17 +9,13 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert as insert_postgresql
-from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 
 from onejob.state.database import Database
-from onejob.state.evidence import BLANKED
 from onejob.state.forgetting import Theirs
-from onejob.state.tables import evidence, reading_positions
+from onejob.state.tables import evidence
 
 _AT_ONCE = 100  # batches
 _NOVELTIES = b'"novelties":['
@@ -33,7 +29,7 @@ def evidence_traces(database: Database) -> set[str]:
     return found - {""}
 
 
-def forget_evidence(database: Database, theirs: Theirs, now: datetime) -> int:
+def forget_evidence(database: Database, theirs: Theirs) -> int:
     """Of how many deployments the counts showed an example of the customer's."""
     changed: set[str] = set()
     for (deployment_id, seq), document in _with_novelties(database):
@@ -45,12 +41,6 @@ def forget_evidence(database: Database, theirs: Theirs, now: datetime) -> int:
         with database.write() as connection:
             connection.execute(update(evidence).where(*chosen).values(counts=packed))
         changed.add(deployment_id)
-    if changed:
-        make = insert_sqlite if database.is_sqlite else insert_postgresql
-        values = {"name": BLANKED, "read_until": now}
-        with database.write() as connection:
-            statement = make(reading_positions).values(values)
-            connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
     return len(changed)
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 
 from onejob.state.database import Database
 from onejob.state.errors import ConflictError
+from onejob.state.forgotten import AsOf, as_of, refuse_if_older
 from onejob.state.tables import log_templates, reading_positions
 
 Place = tuple[str, str]  # service, environment
@@ -24,13 +25,15 @@ Place = tuple[str, str]  # service, environment
 class Reading:
     """`name` has read to `until`, from `since` on; None if it never had read before.
 
-    `templates` are the log templates of services as they are now, as bytes that only the reader understands.
+    `templates` are the log templates of services as they are now, as bytes that only the reader understands. `read` is
+    from before it began.
     """
 
     name: str
     since: datetime | None
     until: datetime
     templates: Mapping[Place, bytes] = field(default_factory=dict)
+    read: AsOf | None = None
 
 
 class Readings:
@@ -38,6 +41,10 @@ class Readings:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def as_of(self) -> AsOf:
+        """For what is read from now on."""
+        return as_of(self._database)
 
     def position(self, name: str) -> datetime | None:
         """How far it was read."""
@@ -53,7 +60,8 @@ class Readings:
 
 
 def advance(connection: Connection, reading: Reading, is_sqlite: bool) -> None:
-    """ConflictError if somebody else has."""
+    """ConflictError if somebody else has; see also `forgotten`."""
+    refuse_if_older(connection, reading.read)
     insert: Any = insert_sqlite if is_sqlite else insert_postgresql
     positions = reading_positions
     moved: Any

@@ -15,6 +15,7 @@ from onejob.model.explanation import Explanation
 from onejob.model.verdict import Reason, SignalResult, State, Verdict
 from onejob.state.codec import pack, unpack
 from onejob.state.database import Database
+from onejob.state.forgotten import AsOf, as_of, refuse_if_older
 from onejob.state.tables import deployments, explanations, verdict_changes, verdicts
 
 SUMMARY_SIGNALS = 3
@@ -37,9 +38,12 @@ class Verdicts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def record(self, verdict: Verdict) -> None:
-        """Make this the current verdict of its deployment, and remember the change if it says something new."""
+    def record(self, verdict: Verdict, read: AsOf | None = None) -> None:
+        """Make this the current verdict of its deployment, and remember the change if it says something new. See
+        `forgotten`.
+        """
         with self._database.write() as connection:
+            refuse_if_older(connection, read)
             _store_current(connection, self._database.is_sqlite, verdict)
             if _last_change(connection, verdict.deployment_id) != _said(verdict):
                 _append_change(connection, verdict)
@@ -93,8 +97,12 @@ class Explanations:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def save(self, explanation: Explanation) -> None:
-        """Make this the explanation of its deployment."""
+    def as_of(self) -> AsOf:
+        """For what is read from now on."""
+        return as_of(self._database)
+
+    def save(self, explanation: Explanation, read: AsOf | None = None) -> None:
+        """Make this the explanation of its deployment. See `forgotten`."""
         values = {
             "deployment_id": explanation.deployment_id,
             "made_at": explanation.made_at,
@@ -102,6 +110,7 @@ class Explanations:
         }
         make = insert_sqlite if self._database.is_sqlite else insert_postgresql
         with self._database.write() as connection:
+            refuse_if_older(connection, read)
             statement = make(explanations).values(values)
             connection.execute(statement.on_conflict_do_update(index_elements=["deployment_id"], set_=values))
 

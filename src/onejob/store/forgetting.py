@@ -9,18 +9,22 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
 from onejob.model.telemetry import POINTS
 from onejob.store.engine import Engine
 from onejob.store.errors import QueryFailed
 from onejob.store.expressions import MAX_NAME_CHARS
-from onejob.store.sql import quote, quote_name
+from onejob.store.sql import array_of_strings, quote, quote_name
 
 _LOOK_EVERY_S = 0.2
 _MOST_TRACES = 1_000  # in one statement
+_TRACED = ("otel_traces", "otel_logs")
 _LEFT_OVER_S = 3600  # another server's deletion may be about to need its table
 _ONE_AT_A_TIME = threading.Lock()
+_IN_USE: set[str] = set()  # by this process, which the embedded engine is alone with: it knows no age of tables
 PREFIX = "forgetting_"
 _CUSTOMERS = "customer_rollup"
 _POINT_MAPS = ("ResourceAttributes", "ScopeAttributes", "Attributes")
@@ -63,22 +67,35 @@ def _forget_rows(
     return found
 
 
-def traces_of(
-    engine: Engine, attribute: str, values: Sequence[str], among: Sequence[str], timeout_s: float
-) -> set[str]:
-    """Those of the traces that have a span or a log record with one of the values."""
-    found: set[str] = set()
-    names = f"{PREFIX}{secrets.token_hex(8)}"
+@contextmanager
+def traces_of(engine: Engine, attribute: str, values: Sequence[str]) -> Iterator[Callable[[Sequence[str]], set[str]]]:
+    """Tells which of some traces have a span or a log record with one of the values, also once those are deleted.
+
+    A hash of 8 bytes a span is kept meanwhile; one more day of rows in each statement, which may take two minutes.
+    """
+    names, hashes = in_use = [f"{PREFIX}{secrets.token_hex(8)}" for _ in range(2)]
+    _IN_USE.update(in_use)
     try:
         _name(engine, names, values)
-        for start in range(0, len(among), _MOST_TRACES):
-            listed = ", ".join(map(quote, among[start : start + _MOST_TRACES]))
-            for table in ("otel_traces", "otel_logs"):
-                where = f"TraceId IN ({listed}) AND ({_where(table, attribute, names)})"
-                sql = f"SELECT DISTINCT TraceId FROM {table} WHERE {where}"  # noqa: S608  quoted
-                found |= {row["TraceId"] for row in engine.query(sql, timeout_s=timeout_s).to_pylist()}
+        engine.execute(f"CREATE TABLE {hashes} (Hash UInt64) ENGINE = MergeTree ORDER BY Hash")
+        for table in _TRACED:
+            where = f"TraceId != '' AND ({_where(table, attribute, names)})"
+            for day in engine.query(f"SELECT DISTINCT _partition_id AS id FROM {table}").to_pylist():  # noqa: S608
+                chosen = f"_partition_id = {quote(day['id'])} AND {where}"
+                engine.execute(f"INSERT INTO {hashes} SELECT sipHash64(TraceId) FROM {table} WHERE {chosen}")  # noqa: S608
+        yield partial(_hashed_in, engine, hashes)
     finally:
-        engine.execute(f"DROP TABLE IF EXISTS {names}")
+        for table in in_use:
+            engine.execute(f"DROP TABLE IF EXISTS {table}")
+        _IN_USE.difference_update(in_use)
+
+
+def _hashed_in(engine: Engine, hashes: str, traces: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for start in range(0, len(traces), _MOST_TRACES):
+        among = array_of_strings(traces[start : start + _MOST_TRACES])
+        sql = f"SELECT arrayJoin({among}) AS trace WHERE sipHash64(trace) IN (SELECT Hash FROM {hashes})"  # noqa: S608
+        found |= {row["trace"] for row in engine.query(sql).to_pylist()}
     return found
 
 
@@ -139,4 +156,5 @@ def _drop_leftovers(engine: Engine) -> None:
         "AND metadata_modification_time < now() - {age:UInt32}"
     )
     for row in engine.query(sql, {"prefix": PREFIX, "age": _LEFT_OVER_S}).to_pylist():
-        engine.execute(f"DROP TABLE {quote_name(row['name'])}")
+        if row["name"] not in _IN_USE:
+            engine.execute(f"DROP TABLE {quote_name(row['name'])}")

@@ -31,7 +31,7 @@ from onejob.model.verdict import State, Verdict
 from onejob.seldom import Seldom
 from onejob.state.calibrations import Calibrations
 from onejob.state.deployments import Deployments
-from onejob.state.errors import ConflictError, StateUnavailableError
+from onejob.state.errors import ConflictError, ForgottenMeanwhileError, StateUnavailableError
 from onejob.state.evidence import Evidences
 from onejob.state.outcomes import StoredOutcomes
 from onejob.state.rollouts import Rollouts
@@ -95,7 +95,7 @@ class JudgeLoop:
         self._batches = Batches(source, settings)
         self._seldom = Seldom(log)
         self._judges: dict[str, Judge] = {}
-        self._blanked_at = evidences.blanked_at()
+        self._read = evidences.as_of()
         self._quiet: set[str] = set()  # whose new version had no request in the last batch
 
     def tick(self, now: datetime) -> Iterator[Look]:
@@ -108,9 +108,7 @@ class JudgeLoop:
         self._quiet &= ids
         for gone in self._judges.keys() - ids:
             del self._judges[gone]
-        if (blanked_at := self._evidences.blanked_at()) != self._blanked_at:
-            self._judges.clear()  # they know what was forgotten meanwhile
-            self._blanked_at = blanked_at
+        self._forget()
         late_at = self._stopwatch() + self._settings.tick_s
         due, least = self._due(still_open, now)
         for number, deployment in enumerate(due):
@@ -125,12 +123,21 @@ class JudgeLoop:
                 self._seldom.warning(
                     str(error), "cannot look at %s %s now: %s", deployment.service, deployment.version, error
                 )
+            except ForgottenMeanwhileError:
+                self._forget()
             except ConflictError:
                 self._judges.pop(deployment.id, None)  # another server judged meanwhile: fold its batches next time
             except Exception:
                 # One deployment that cannot be judged must not keep the others waiting.
                 self._judges.pop(deployment.id, None)
                 log.exception("could not look at %s %s; it is tried again", deployment.service, deployment.version)
+
+    def _forget(self) -> None:
+        """What judges have consumed, if a customer was forgotten meanwhile: they read what is left of it."""
+        read = self._evidences.as_of()
+        if read != self._read:
+            self._judges.clear()
+            self._read = read
 
     def _due(self, still_open: list[Deployment], now: datetime) -> tuple[list[Deployment], int]:
         """Whose traffic onejob moves first, then those with requests, the newest first, then those never looked at,
@@ -162,9 +169,9 @@ class JudgeLoop:
         judge = self._judge(deployment)
         previous = self._verdicts.current(deployment.id)
         while (batch := self._batches.following(deployment, judge, now)) is not None:
-            self._evidences.append(batch)
+            self._evidences.append(batch, self._read)
             verdict = explained(deployment, judge.consume(batch), self._explanations.get(deployment.id))
-            self._verdicts.record(verdict)
+            self._verdicts.record(verdict, self._read)
             self._note_requests(deployment, batch)
             if batch.finished:
                 self._deployments.close(deployment.id, now)
