@@ -18,6 +18,7 @@ from onejob.model.complaint import Told
 from onejob.model.deployment import Deployment
 from onejob.model.evidence import EvidenceBatch, NoveltyCell
 from onejob.model.explanation import ExemplarTrace
+from onejob.model.known_error import ErrorKind
 from onejob.model.verdict import State, Verdict
 from onejob.state.backtests import Backtests
 from onejob.state.blanking import Names
@@ -245,8 +246,10 @@ def test_a_known_message_stays_known_when_its_template_forgets_a_name(state_data
 
 def test_examples_and_what_others_complain_of_forget_them(state_database: Database) -> None:
     named = an_occurrence(fingerprint="named", trace_id="", title="no cart of Acme-77", sample="KeyError: Acme-77")
-    other = an_occurrence(fingerprint="other", trace_id="ef" * 16)
-    see(state_database, named, other)
+    theirs = an_occurrence(fingerprint="theirs", trace_id="ab" * 16)
+    line = an_occurrence(fingerprint="line", kind=ErrorKind.LOG_TEMPLATE, trace_id="ab" * 16, sample="Acme-77 paid late")
+    other = an_occurrence(fingerprint="other", trace_id="ef" * 16, title="Acme-777 has no cart")
+    see(state_database, named, theirs, line, other)
     complaints = Complaints(state_database)
     for number, said in enumerate(("Acme-77 told us: 100 % slow", "100 % slow", "acme_77% slow")):
         complaints.tell(
@@ -257,12 +260,17 @@ def test_examples_and_what_others_complain_of_forget_them(state_database: Databa
             NOW,
         )  # fmt: skip
 
-    assert forget_examples(state_database, THEIRS) == 1
+    assert forget_examples(state_database, THEIRS) == 3
+    assert forget_examples(state_database, THEIRS) == 0
     assert forget_in_complaints(state_database, THEIRS) == 1
 
-    example = KnownErrors(state_database).get(named.error_id)
-    assert example is not None
-    assert (example.title, example.sample) == ("no cart of [forgotten]", FORGOTTEN)
+    errors = [KnownErrors(state_database).get(one.error_id) for one in (named, theirs, line, other)]
+    assert [one and (one.title, one.message, one.sample, one.trace_id, one.span_id) for one in errors] == [
+        ("no cart of ████-00", named.message, "KeyError: ████-00", "", named.span_id),
+        (theirs.title, "", FORGOTTEN, "", ""),
+        (line.title, "", "████-00 paid late", "", ""),
+        (other.title, other.message, other.sample, other.trace_id, other.span_id),
+    ]
     kept = [one.summary for one in complaints.page(ComplaintFilter()).items]
     assert kept == ["[forgotten] told us: 100 % slow", "100 % slow", "acme_77% slow"]
 

@@ -52,7 +52,7 @@ class Theirs:
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", Names(self.values))
 
-    def forget_example(self, found: Mapping[str, Any]) -> dict[str, Any]:
+    def forget_example(self, found: Mapping[Any, Any]) -> dict[str, Any]:
         """What becomes of the texts of something new: `kind`, `title`, `sample` and `trace_id`.
 
         A stack is not computed with, and goes if it is of one of their traces. A line stays: it is the message.
@@ -140,15 +140,16 @@ def forget_backtests(database: Database, theirs: Theirs) -> int:
 
 
 def forget_examples(database: Database, theirs: Theirs) -> int:
-    """Errors whose example is one of the traces or names a value lose it: they stay known. How many."""
+    """Errors whose example is one of the traces or names a value forget it, and stay known. How many."""
     changed = 0
     for error_id, row in _pages(database, known_errors, known_errors.c.id):
-        said = [row[name] for name in ("title", "message", "sample")]
-        if row["trace_id"] in theirs.traces or any(value and value in t for value in theirs.values for t in said):
-            gone = {"title": _without(row["title"], theirs.values), "message": "", "sample": FORGOTTEN}
-            gone |= {"trace_id": "", "span_id": ""}
+        is_theirs = row["trace_id"] in theirs.traces
+        left = theirs.forget_example(row)
+        left["message"] = "" if is_theirs else theirs.names.blank(row["message"])
+        left["span_id"] = "" if is_theirs else row["span_id"]
+        if any(row[name] != text for name, text in left.items()):
             with database.write() as connection:
-                connection.execute(update(known_errors).where(known_errors.c.id == error_id).values(gone))
+                connection.execute(update(known_errors).where(known_errors.c.id == error_id).values(left))
             changed += 1
     return changed
 
@@ -260,9 +261,3 @@ def _reworded(sentence: str, said: Mapping[str, str]) -> str:
 
 def _packed(plain: object) -> bytes:
     return zlib.compress(json.dumps(plain, separators=(",", ":")).encode())
-
-
-def _without(text: str, values: Collection[str]) -> str:
-    for value in filter(None, values):
-        text = text.replace(value, FORGOTTEN)
-    return text
