@@ -177,6 +177,10 @@ def test_a_sentence_says_what_is_left_of_the_explanation(state_database: Databas
     assert "enduser.id & region = Acme-77 & eu" in verdict.sentence
     Verdicts(state_database).record(verdict)
     Rollouts(state_database).add(a_rollout(deployment.id, transitions=(a_transition(reason=verdict.sentence),)))
+    again, told = a_deployment(version="3"), f"It was judged worse: {verdict.sentence}"
+    Deployments(state_database).add(again)
+    Deployments(state_database).note(again.id, told)
+    Rollouts(state_database).add(a_rollout(again.id, transitions=(a_transition(reason=told),)))
     assert traces_told(state_database) == {"ab" * 16, "cd" * 16}
 
     said = forget_explained(state_database, THEIRS)
@@ -187,10 +191,11 @@ def test_a_sentence_says_what_is_left_of_the_explanation(state_database: Databas
     assert [one.value for one in kept.attributes] == ["[forgotten] & eu", "Acme-77"]
     assert [one.trace_id for one in kept.traces] == ["cd" * 16]
     assert Verdicts(state_database).current(deployment.id) == explained(deployment, bare, kept)
-    (rollout,) = [Rollouts(state_database).by_deployment(deployment.id)]
-    assert rollout is not None
-    told = [Verdicts(state_database).history(deployment.id)[-1].sentence, rollout.transitions[0].reason]
-    assert ["[forgotten] & eu" in text for text in told] == [True, True]
+    rollouts, later = Rollouts(state_database).active(), Deployments(state_database).get(again.id)
+    assert later is not None
+    quoted = [Verdicts(state_database).history(deployment.id)[-1].sentence, *later.notes]
+    quoted += [rollout.transitions[0].reason for rollout in rollouts]
+    assert ["[forgotten] & eu" in text for text in quoted] == [True] * 4
     assert forget_explained(state_database, THEIRS) == {}
 
     Verdicts(state_database).record(verdict)  # by who had read the explanation before
@@ -247,7 +252,9 @@ def test_a_known_message_stays_known_when_its_template_forgets_a_name(state_data
 def test_examples_and_what_others_complain_of_forget_them(state_database: Database) -> None:
     named = an_occurrence(fingerprint="named", trace_id="", title="no cart of Acme-77", sample="KeyError: Acme-77")
     theirs = an_occurrence(fingerprint="theirs", trace_id="ab" * 16)
-    line = an_occurrence(fingerprint="line", kind=ErrorKind.LOG_TEMPLATE, trace_id="ab" * 16, sample="Acme-77 paid late")
+    line = an_occurrence(
+        fingerprint="line", kind=ErrorKind.LOG_TEMPLATE, trace_id="ab" * 16, sample="Acme-77 paid late"
+    )
     other = an_occurrence(fingerprint="other", trace_id="ef" * 16, title="Acme-777 has no cart")
     see(state_database, named, theirs, line, other)
     complaints = Complaints(state_database)

@@ -24,6 +24,7 @@ from onejob.state.database import Database
 from onejob.state.tables import (
     backtests,
     complaints,
+    deployments,
     explanations,
     known_errors,
     log_templates,
@@ -232,7 +233,7 @@ def _forget_in(verdict: dict[str, Any], theirs: Theirs) -> dict[str, str]:
 
 
 def _say(connection: Connection, deployment_id: str, said: Mapping[str, str]) -> None:
-    """In the verdict's sentence, in those it had before, and where a rollout quotes them."""
+    """In the sentence of the verdict, in those before, and where rollouts or notes of later deployments quote them."""
     chosen = verdicts.c.deployment_id == deployment_id
     for packed in connection.execute(select(verdicts.c.document, verdicts.c.summary).where(chosen)).mappings().all():
         plain = {name: json.loads(zlib.decompress(document)) for name, document in packed.items()}
@@ -244,7 +245,15 @@ def _say(connection: Connection, deployment_id: str, said: Mapping[str, str]) ->
     for number, sentence in connection.execute(rows).all():
         said_before = update(verdict_changes).where(changes.id == number)
         connection.execute(said_before.values(sentence=_reworded(sentence, said)))
-    moved = select(rollouts.c.id, rollouts.c.document).where(rollouts.c.deployment_id == deployment_id)
+    judged, other = deployments.alias(), deployments.alias()
+    is_same = (judged.c.service == other.c.service) & (judged.c.environment == other.c.environment)
+    of_service = select(other.c.id).join(judged, is_same).where(judged.c.id == deployment_id)
+    noted = select(deployments.c.id, deployments.c.notes).where(deployments.c.id.in_(of_service))
+    for other_id, notes in connection.execute(noted.where(deployments.c.notes != "[]")).all():
+        left = json.dumps([_reworded(one, said) for one in json.loads(notes)])
+        if left != notes:
+            connection.execute(update(deployments).where(deployments.c.id == other_id).values(notes=left))
+    moved = select(rollouts.c.id, rollouts.c.document).where(rollouts.c.deployment_id.in_(of_service))
     for rollout_id, packed in connection.execute(moved).all():
         rollout = unpack(Rollout, packed)
         transitions = tuple(replace(one, reason=_reworded(one.reason, said)) for one in rollout.transitions)
