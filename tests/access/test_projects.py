@@ -1,5 +1,8 @@
 """Projects see nothing of one another: every route there is, asked by members of another one."""
 
+import hashlib
+import hmac
+import json
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +220,25 @@ def test_names_that_are_none_and_limits_that_make_no_sense_are_refused(town: Tow
         body = {"logs_retention_days": 1} if method == "PATCH" else None
         assert admin.ask(method, f"/api/v1/projects/{path}", json=body).status_code == 404
     assert admin.ask("DELETE", "/api/v1/projects/default").status_code == 422
+
+
+def test_a_webhook_is_signed_with_the_secret_of_its_own_project(template: Template, tmp_path: Path) -> None:
+    town = a_town(template, tmp_path, hook_secret=SECRET)
+    # As docs/projects.md says: printf shop | openssl dgst -sha256 -hmac "$ONEJOB_HOOK_SECRET"
+    secrets = {at: hmac.new(SECRET.encode(), at[3:].encode(), hashlib.sha256).hexdigest() for at in (SHOP, BANK)}
+    secrets[""] = SECRET
+    body = {"customer": "acme", "summary": "Orders fail", "external_id": "T-1", "source": "zendesk"}
+    content = json.dumps(body).encode()
+    for at in secrets:
+        answers = {}
+        for whose, secret in secrets.items():
+            signature = "sha256=" + hmac.new(secret.encode(), content, hashlib.sha256).hexdigest()
+            headers = {"content-type": "application/json", "x-hub-signature": signature}
+            answers[whose] = Asks(town).ask("POST", f"{at}/api/v1/hooks/complaints", content=content, headers=headers)
+        assert {whose for whose, answer in answers.items() if answer.status_code == 200} == {at}
+        assert {answer.status_code for whose, answer in answers.items() if whose != at} == {401}
+        (told,) = town.browser("ada").get(f"{at}/api/v1/complaints").json()["items"]
+        assert told["customer"] == "acme"
 
 
 def test_a_server_without_a_login_has_its_projects_open_to_whoever_is_on_the_machine(

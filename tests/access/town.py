@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from onejob.model.access import Role
 from onejob.model.project import Project
 from onejob.state.database import Database
+from onejob.tenancy import settings_of
 from onejob.web.app import create_app
 from onejob.web.nothing import Nothing
 from onejob.web.projects import Projects
@@ -47,15 +48,15 @@ class Town(Site):
 
     def __init__(self, database: Database, make: Callable[[str], Database], **settings: Any) -> None:
         super().__init__(database, **settings)
-        for name in ("shop", "bank"):
-            self.services.access.projects.add(Project(name=name, created_at=self.now))
-        clock = lambda: self.now  # noqa: E731
-        services = {
-            name: assemble(
-                self.services.settings, make(name), clock=clock, access=self.services.access.of_project(name)
+        projects = [Project(name=name, created_at=self.now) for name in ("shop", "bank")]
+        clock, access = lambda: self.now, self.services.access
+        services = {}
+        for project in projects:
+            access.projects.add(project)
+            its = settings_of(self.services.settings, project)
+            services[project.name] = assemble(
+                its, make(project.name), clock=clock, access=access.of_project(project.name)
             )
-            for name in ("shop", "bank")
-        }
         self.kept = Kept(self.services, services)
         self.services = replace(self.services, projects=self.kept)
         self.app: Any = Projects(create_app(self.services), self.kept.app, None)  # type: ignore[assignment]
