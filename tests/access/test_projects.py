@@ -222,6 +222,16 @@ def test_names_that_are_none_and_limits_that_make_no_sense_are_refused(town: Tow
     assert admin.ask("DELETE", "/api/v1/projects/default").status_code == 422
 
 
+def test_a_project_describes_what_it_has_and_nothing_of_the_servers(town: Town) -> None:
+    admin = town.browser("ada")
+    paths = {at: admin.get(f"{at}/openapi.json").json()["paths"] for at in ("", SHOP)}
+    server, shop = ({(way.upper(), path) for path, ways in paths[at].items() for way in ways} for at in ("", SHOP))
+    assert shop < server
+    of_server = {key for key in server if RULES[key].of_server}
+    assert server - shop == of_server
+    assert {("GET", "/api/v1/users"), ("POST", "/api/v1/backup")} < of_server
+
+
 def test_a_webhook_is_signed_with_the_secret_of_its_own_project(template: Template, tmp_path: Path) -> None:
     town = a_town(template, tmp_path, hook_secret=SECRET)
     # As docs/projects.md says: printf shop | openssl dgst -sha256 -hmac "$ONEJOB_HOOK_SECRET"

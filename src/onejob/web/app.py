@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from onejob import __version__
 from onejob.access.service import Access
+from onejob.model.project import DEFAULT_PROJECT
 from onejob.state.errors import StateError
 from onejob.web.admission import Admission
 from onejob.web.api import router as api_router
@@ -66,6 +67,7 @@ def build(
     """The application over anything that knows what the pages need. Without `access` everybody is let in."""
     # The usual interactive documentation loads scripts from elsewhere; /openapi.json is what tools read.
     app = DescribedApp(title="onejob", version=__version__, docs_url=None, redoc_url=None)
+    app.is_project = access is not None and access.project != DEFAULT_PROJECT
     app.state.page_data = data
     for router in (*routers, routes.router, error_routes.router, customer_routes.router, history.router):
         app.router.routes.extend(router.routes)  # `include_router` makes each route anew: a quarter of a second
