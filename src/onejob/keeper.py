@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 from starlette.types import ASGIApp
 
@@ -77,6 +78,7 @@ class Keeper:
         self._troubles: dict[str, str] = {}
         self._tried_at: dict[str, datetime] = {}
         self._nothing = Nothing(shared.default)
+        self._may_have_missed = True  # that a project was removed
         self._lock = threading.Lock()
         self._seldom = Seldom(log)
         self._stopping = threading.Event()
@@ -118,6 +120,9 @@ class Keeper:
             for name in [*self._running, *self._troubles]:
                 if name not in listed:  # another server was asked to remove it, and has
                     self._attempt(name, partial(self._end, name))
+                    self._may_have_missed = True
+            if self._may_have_missed:
+                self._remove_missed()
             for project in listed.values():
                 if not self._stopping.is_set():
                     self._see_to(project)
@@ -175,7 +180,7 @@ class Keeper:
         folder = folder_of(server, project.name)
         made, when = folder / _MADE, iso(project.created_at)
         if made.exists() and made.read_text() != when:
-            shutil.rmtree(folder)
+            self._delete_here(project.name)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         made.write_text(when)
         key = folder / KEY_FILE  # the one engine hashes with one key, by which a customer is found again
@@ -210,12 +215,32 @@ class Keeper:
         self._projects.forget(project.name)
         log.info("project %s is removed", project.name)
 
+    def _remove_missed(self) -> None:
+        """What others removed while this server did not run, or did not reach the list. The folder says which project
+        of its name it is of: that one is known to be removed, or nothing is touched.
+        """
+        here = [name for name, created_at in self._projects.removed() if self._is_here(name, created_at)]
+        for name in here:
+            self._attempt(name, partial(self._delete_here, name))
+        self._may_have_missed = any(name in self._troubles for name in here)
+
+    def _is_here(self, name: str, created_at: datetime) -> bool:
+        made = folder_of(self._shared.default.settings, name) / _MADE
+        return made.exists() and made.read_text() == iso(created_at)
+
+    def _delete_here(self, name: str) -> None:
+        """A database that servers share is not this server's: who removed the project has dropped it."""
+        self._end(name)
+        if self._shared.default.settings.store_url is None:
+            drop_database(self._shared.engine, name)
+        self._leave(name)
+
     def _leave(self, name: str) -> None:
         self._end(name)
         self._tried_at.pop(name, None)
         folder = folder_of(self._shared.default.settings, name)
         if folder.exists():
-            shutil.rmtree(folder)
+            _delete_folder(folder)
 
     def _end(self, name: str) -> None:
         found = self._running.pop(name, None)
@@ -231,3 +256,13 @@ class Keeper:
             self.look()
         except StateError as error:
             self._seldom.warning("list", "projects stay as they are: %s", error)
+
+
+def _delete_folder(folder: Path) -> None:
+    """What tells whose it is goes last: a deletion that is cut off is made up for."""
+    for inside in folder.iterdir():
+        if inside.is_dir() and not inside.is_symlink():
+            shutil.rmtree(inside)
+        elif inside.name != _MADE:
+            inside.unlink()
+    shutil.rmtree(folder)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
@@ -10,10 +10,13 @@ import httpx
 import pytest
 
 from ingest.conftest import EXPORT
+from onejob.config import Settings
 from onejob.model.project import Project
+from onejob.state.codec import iso
 from onejob.state.database import Database
 from onejob.state.projects import Projects
-from onejob.store.engine import Engine
+from onejob.store.databases import make_database
+from onejob.store.engine import Engine, open_engine
 from onejob.store.hash_key import hash_key
 from otlp_builders import a_payload, a_span
 from servers import RunningServer, running_server
@@ -163,6 +166,52 @@ def test_what_is_removed_is_gone_and_what_takes_its_name_is_empty(onejob: Run, s
     wait_until(lambda: "brief" not in {one.name for one in Projects(server.services.database).all()}, "its end")
     assert not folder.exists()
     assert httpx.get(f"{server.url}/p/brief/").status_code == 404
+
+
+def removed_elsewhere(database: Database, name: str) -> None:
+    """At once, as a server finds it that did not look meanwhile."""
+    Projects(database).remove(name, datetime.now(UTC))
+    Projects(database).forget(name)
+
+
+def test_a_server_that_did_not_see_a_project_removed_deletes_what_it_has_of_it(server: RunningServer) -> None:
+    folder = made_by_another_server(server, "missed")
+    removed_elsewhere(server.services.database, "missed")
+    wait_until(lambda: not folder.exists(), "the end of its folder")
+    assert "missed" not in str(engine_of(server, "default").query("SELECT name FROM system.databases").to_pylist())
+
+
+def test_a_server_that_did_not_run_deletes_at_its_start_what_was_removed_and_nothing_that_only_looks_like_it(
+    tmp_path: Path,
+) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'state.db'}")
+    database.migrate()
+    projects, made = Projects(database), datetime.now(UTC)
+    for name in ("gone", "again", "kept"):
+        projects.add(Project(name=name, created_at=made))
+        removed_elsewhere(database, name)
+    projects.add(Project(name="again", created_at=made + timedelta(days=1)))
+    database.close()
+    folders = {name: tmp_path / "projects" / name for name in ("gone", "again", "kept", "unknown")}
+    for folder in folders.values():
+        (folder / "spool").mkdir(parents=True)
+        (folder / "spool" / "spool.db-old").touch()
+        (folder / "made").write_text(iso(made))
+    (folders["kept"] / "made").write_text(iso(made - timedelta(days=1)))
+    engine = open_engine(Settings(data_dir=tmp_path))
+    for name in folders:
+        opened = make_database(engine, name)
+        opened.execute("CREATE TABLE old (x UInt8) ENGINE = MergeTree ORDER BY x")
+        opened.close()
+    engine.close()
+
+    with running_server(tmp_path, **QUICK) as server:
+        sql = "SELECT database FROM system.tables WHERE name = 'old' ORDER BY database"
+        left = [row["database"] for row in engine_of(server, "default").query(sql).to_pylist()]
+        assert left == ["onejob_kept", "onejob_unknown"]
+        files = {name for name, folder in folders.items() if (folder / "spool" / "spool.db-old").exists()}
+        assert files == {"kept", "unknown"}
+        assert "again" in server.services.with_projects()
 
 
 def test_a_project_that_cannot_be_begun_keeps_no_other_from_it(tmp_path: Path) -> None:

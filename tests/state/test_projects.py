@@ -38,9 +38,11 @@ def test_a_project_comes_back_as_it_was_until_nothing_is_left_of_it(state_databa
     with pytest.raises(ConflictError):
         projects.add(shop)
     projects.forget("bank")
+    assert projects.removed() == []
     projects.forget("shop")
     projects.add(shop)
     assert len(projects.all()) == 2
+    assert projects.removed() == [("shop", NOW)]
 
 
 def test_a_role_holds_in_its_own_project_and_an_admins_everywhere(state_database: Database) -> None:

@@ -89,6 +89,13 @@ projects = Table(
     Column("removed_at", Moment),
 )
 
+removed_projects = Table(
+    "removed_projects",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("created_at", Moment, primary_key=True),
+)
+
 memberships = Table(
     "memberships",
     metadata,

@@ -11,7 +11,7 @@ from onejob.model.access import Role
 from onejob.model.project import DEFAULT_PROJECT, Project
 from onejob.state.database import Database
 from onejob.state.errors import ConflictError, NotFoundError
-from onejob.state.tables import memberships, projects, tokens, users
+from onejob.state.tables import memberships, projects, removed_projects, tokens, users
 
 
 class Projects:
@@ -64,10 +64,17 @@ class Projects:
             connection.execute(delete(memberships).where(memberships.c.project == name))
 
     def forget(self, name: str) -> None:
-        """Nothing is left of one that was removed: its name is free."""
+        """Nothing is left of one that was removed, where a server runs: its name is free. See `removed`."""
         gone = (projects.c.name == name) & projects.c.removed_at.is_not(None)
         with self._database.write() as connection:
-            connection.execute(delete(projects).where(gone))
+            deleted = delete(projects).where(gone).returning(projects.c.name, projects.c.created_at)
+            for row in connection.execute(deleted).mappings().all():
+                connection.execute(insert(removed_projects).values(row))
+
+    def removed(self) -> Sequence[tuple[str, datetime]]:
+        """Name and making of each that there was once, for who did not run when it was removed."""
+        with self._database.read() as connection:
+            return [(name, made) for name, made in connection.execute(select(removed_projects))]
 
 
 class Memberships:
