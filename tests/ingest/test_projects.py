@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onejob.ingest.flusher import BATCHES_AT_ONCE
+from onejob.ingest.flusher import BATCHES_AT_ONCE, Flusher, FlushPolicy
 from onejob.ingest.room import Room
 from onejob.ingest.service import Intake, ProjectIntake
 from onejob.ingest.turns import SharedThreads, Turns
@@ -25,6 +25,7 @@ from otlp_builders import a_log_request, a_metric_request, a_payload, a_record, 
 from .conftest import EXPORT, some_settings
 from .exporters import an_exporter
 from .server_process import TokensOfProjects
+from .spools import a_spool
 from .waiting import stored, wait_until
 from .wire import sample, snappy, write_1
 
@@ -297,8 +298,8 @@ def test_who_had_a_turn_comes_after_those_who_wait() -> None:
 
     def work(name: str, times: int) -> None:
         for _ in range(times):
-            with turns.turn(stop) as is_ours:
-                assert is_ours
+            with turns.turn(stop) as turn:
+                assert turn.is_ours
                 order.append(name)
                 begun[0].set()
                 assert begun[1].wait(60)
@@ -320,11 +321,79 @@ def test_who_gives_up_waiting_loses_nobody_a_turn() -> None:
     turns, gone = Turns(1), threading.Event()
     with turns.turn(threading.Event()):
         gone.set()
-        with turns.turn(gone) as is_ours:
-            assert not is_ours
-    with turns.turn(threading.Event()) as is_ours:
-        assert is_ours
+        with turns.turn(gone) as given_up:
+            assert not given_up.is_ours
+    with turns.turn(threading.Event()) as turn:
+        assert turn.is_ours
     assert BATCHES_AT_ONCE > 1
+
+
+def test_who_cannot_go_on_lets_others_have_the_turn_and_comes_back_to_it() -> None:
+    turns, stop = Turns(1, 10), threading.Event()
+    for size, is_given in ((10, True), (11, False), (10, True)):
+        had = list[bool]()
+
+        def other(had: list[bool] = had) -> None:
+            with turns.turn(threading.Event()):
+                had.append(True)
+
+        with turns.turn(stop) as turn:
+            waiting = threading.Thread(target=other)
+            waiting.start()
+            wait_until(lambda: len(turns._waiting) == 1, "queueing")
+            turn.rest(0.2, size)
+            assert (turn.is_ours, had) == (True, [True] if is_given else [])
+        waiting.join()
+
+
+def test_who_is_told_to_stop_while_others_have_the_turn_takes_it_from_nobody() -> None:
+    turns, stop = Turns(1, 10), threading.Event()
+    with turns.turn(stop) as turn, ExitStack() as others:
+        begun = threading.Event()
+
+        def other() -> None:
+            with turns.turn(threading.Event()):
+                begun.set()
+                assert stop.wait(60)
+                assert done.wait(60)
+
+        done = threading.Event()
+        waiting = threading.Thread(target=other)
+        others.callback(waiting.join)
+        others.callback(done.set)
+        waiting.start()
+        wait_until(lambda: len(turns._waiting) == 1, "queueing")
+        threading.Thread(target=lambda: begun.wait(60) and stop.set()).start()
+        turn.rest(60, 0)
+        assert not turn.is_ours
+    with turns.turn(threading.Event()) as first:
+        assert first.is_ours
+        assert turns._free == 0
+
+
+def test_a_project_whose_database_takes_nothing_keeps_no_other_waiting(engine: Engine, tmp_path: Path) -> None:
+    turns, policy, service = Turns(1, 2**20), FlushPolicy(interval_s=0.05, max_items=100), a_service()
+    stuck_engine = open_database(engine, some_settings(tmp_path), "stuck")
+    stuck_engine.insert_traces(a_payload(a_span(), service=service), "first")
+    stuck_engine.execute("ALTER TABLE otel_traces MODIFY SETTING parts_to_throw_insert = 1")
+    with ExitStack() as stack:
+        flushers = []
+        for name, its_engine in (("stuck", stuck_engine), ("free", engine)):
+            (tmp_path / name).mkdir()
+            spool = stack.enter_context(a_spool(tmp_path / name))
+            flusher = Flusher(spool, its_engine, policy, turns)
+            stack.callback(flusher.stop)
+            flusher.start()
+            spool.append(a_payload(a_span(), service=service), 1).result()
+            flushers.append(flusher)
+            if name == "stuck":
+                wait_until(lambda stuck=flusher: "Too many parts" in stuck.trouble, "its refusal")  # type: ignore[misc]
+        stuck, free = flushers
+        wait_until(lambda: free.stored["traces"] == 1, "storing the other's")
+        assert (stored(engine, service), stuck.stored["traces"]) == (1, 0)
+        stuck_engine.execute("ALTER TABLE otel_traces RESET SETTING parts_to_throw_insert")
+        wait_until(lambda: stuck.stored["traces"] == 1, "storing what waited")
+    assert stored(stuck_engine, service) == 2
 
 
 def test_threads_do_the_work_of_projects_in_turn_and_hand_errors_on() -> None:

@@ -3,9 +3,10 @@
     claim -> insert under the batch's token -> delete from the spool
 
 A crash between any two of these repeats the insert under the same token, which the engine then leaves out. While the
-engine is away the batch waits. A batch the engine refuses is halved until the culprits are alone; they go to the dead
-letters, the rest is stored. A batch that fills several tables is inserted into one after the other, each by itself:
-what one of them refuses, the others have once.
+engine is away the batch waits, and others have their turns: it may be one project's tables alone that take nothing. A
+batch the engine refuses is halved until the culprits are alone; they go to the dead letters, the rest is stored. A
+batch that fills several tables is inserted into one after the other, each by itself: what one of them refuses, the
+others have once.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from onejob.durations import Durations
 from onejob.ingest.dead_letters import Refusal
 from onejob.ingest.errors import IntakeError
 from onejob.ingest.spool import Batch, Spool, SpooledRequest
-from onejob.ingest.turns import Turns
+from onejob.ingest.turns import Turn, Turns
 from onejob.model.telemetry import KINDS, ONE_OF, Kind
 from onejob.store.engine import Engine
 from onejob.store.errors import EngineOutOfRoom, EngineUnavailable, QueryFailed
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 MAX_BATCH_BYTES = 32 * 2**20
 BATCHES_AT_ONCE = 4  # of all projects: each is in memory until it is stored
+RESTING_BYTES = BATCHES_AT_ONCE * MAX_BATCH_BYTES  # as much again of those that wait for a database of theirs
 _LOOK_EVERY_S = 0.05
 _IDLE_LOOK_EVERY_S = 1.0
 _GIVE_WAY_S = 0.001  # to who waits for a moment between two batches: a lock knows no queue
@@ -71,7 +73,7 @@ class Flusher:
     """
 
     def __init__(self, spool: Spool, engine: Engine, policy: FlushPolicy, turns: Turns | None = None) -> None:
-        self._project_turns = turns or Turns(BATCHES_AT_ONCE)
+        self._project_turns = turns or Turns(BATCHES_AT_ONCE, RESTING_BYTES)
         self._spool = spool
         self._engine = engine
         self._policy = policy
@@ -83,6 +85,7 @@ class Flusher:
         self.insert_durations: dict[Kind, Durations] = {kind: Durations() for kind in KINDS}
         self.last_stored_at: float | None = None
         self.trouble = ""
+        self._rest: Callable[[float], None] = lambda _pause_s: None  # how the batch at hand waits
 
     def start(self) -> None:
         if self._thread is None:
@@ -99,9 +102,10 @@ class Flusher:
 
     def _run(self) -> None:
         try:
-            with self._project_turns.turn(self._stop) as is_ours:
-                for batch in self._spool.unfinished_batches() if is_ours else ():
-                    self._store(batch)
+            with self._project_turns.turn(self._stop) as turn:
+                for batch in self._spool.unfinished_batches() if turn.is_ours else ():
+                    if turn.is_ours:
+                        self._store(batch, turn)
         finally:
             self.between_batches.release()
         while not self._stop.is_set():
@@ -120,20 +124,20 @@ class Flusher:
         kind = next(filter(self._is_due, self._turns), None)
         if kind is None:
             return False
-        with self._project_turns.turn(self._stop) as is_ours:
-            batch = self._claim(kind) if is_ours else None
+        with self._project_turns.turn(self._stop) as turn:
+            batch = self._claim(kind, turn) if turn.is_ours else None
             if batch is not None:
-                self._store(batch)
+                self._store(batch, turn)
         return batch is not None
 
-    def _claim(self, kind: Kind) -> Batch | None:
+    def _claim(self, kind: Kind, turn: Turn) -> Batch | None:
         self._turns.remove(kind)
         self._turns.append(kind)
         try:
             return self._spool.claim(kind=kind, max_items=self._policy.max_items, max_bytes=MAX_BATCH_BYTES)
         except IntakeError as error:
             self._note(str(error))
-            self._stop.wait(1.0)
+            turn.rest(1.0, 0)
             return None
 
     def _is_due(self, kind: Kind) -> bool:
@@ -145,8 +149,10 @@ class Flusher:
         waited_s = time.time() - oldest  # negative where the clock was set back since: then it is not waited for
         return not 0 <= waited_s < self._policy.interval_s * _PATIENCE[kind]
 
-    def _store(self, batch: Batch) -> None:
+    def _store(self, batch: Batch, turn: Turn) -> None:
         """Returns when the batch is out of the spool, or the flusher is to stop."""
+        held = sum(len(request.payload) for request in batch.requests)
+        self._rest = lambda pause_s: turn.rest(pause_s, held)
         refused: Refused = defaultdict(list)
         for place, table in enumerate(TABLES_OF[batch.kind]):
             into = _Into(table.name, 1 << place, ONE_OF[batch.kind])
@@ -161,7 +167,7 @@ class Flusher:
                 self._spool.finish(batch, refused)
             except IntakeError as error:
                 self._note(str(error))
-                self._stop.wait(1.0)
+                self._rest(1.0)
             else:
                 break
         self.stored[batch.kind] += batch.items - sum(r.items for r in batch.requests if r.id in refused)
@@ -201,7 +207,8 @@ class Flusher:
             else:
                 self._was_stored = True
                 return None
-            if self._stop.wait(pause):
+            self._rest(pause)
+            if self._stop.is_set():
                 return None
             pause = min(pause * 2, _MAX_PAUSE_S)
         return problem

@@ -23,7 +23,7 @@ from onejob.ingest.dead_letters import DeadLetter
 from onejob.ingest.door import Door
 from onejob.ingest.doors import Doors, Gate
 from onejob.ingest.errors import IntakeError
-from onejob.ingest.flusher import BATCHES_AT_ONCE, Flusher, FlushPolicy
+from onejob.ingest.flusher import BATCHES_AT_ONCE, RESTING_BYTES, Flusher, FlushPolicy
 from onejob.ingest.http_server import HttpServer
 from onejob.ingest.otlp_grpc import GrpcServer
 from onejob.ingest.otlp_http import OtlpHttpApp
@@ -50,7 +50,7 @@ class _Common:
 
     rooms: SharedRooms
     memory: Room = field(default_factory=lambda: Room(_MAX_HELD_BYTES, takes_one_always=True))
-    turns: Turns = field(default_factory=lambda: Turns(BATCHES_AT_ONCE))
+    turns: Turns = field(default_factory=lambda: Turns(BATCHES_AT_ONCE, RESTING_BYTES))
     grpc_port: int = 0
     http_port: int = 0
     failing: Callable[[str], dict[str, str]] = lambda _project: {}

@@ -16,22 +16,38 @@ Result = TypeVar("Result")
 
 
 class Turns:
-    """So many at once, first come, first served. Who has had a turn comes last again."""
+    """So many at once, first come, first served. Who has had a turn comes last again.
 
-    def __init__(self, at_once: int) -> None:
+    Who cannot go on lets others have their turns meanwhile (`Turn.rest`), but not with more than `resting_bytes` in the
+    hands of all that do: what they hold is in memory.
+    """
+
+    def __init__(self, at_once: int, resting_bytes: int = 0) -> None:
         self._free = at_once
+        self._resting_bytes = resting_bytes
         self._waiting: deque[threading.Event] = deque()
         self._lock = threading.Lock()
 
     @contextmanager
-    def turn(self, give_up: threading.Event) -> Iterator[bool]:
-        """False if `give_up` was set before it came."""
-        is_ours = self._take(give_up)
+    def turn(self, give_up: threading.Event) -> Iterator[Turn]:
+        """It is not ours if `give_up` was set before it came."""
+        turn = Turn(self, give_up)
+        turn.is_ours = self._take(give_up)
         try:
-            yield is_ours
+            yield turn
         finally:
-            if is_ours:
+            if turn.is_ours:
                 self._give()
+
+    def _may_rest(self, size: int) -> bool:
+        with self._lock:
+            has_room = size <= self._resting_bytes
+            self._resting_bytes -= size if has_room else 0
+            return has_room
+
+    def _has_rested(self, size: int) -> None:
+        with self._lock:
+            self._resting_bytes += size
 
     def _take(self, give_up: threading.Event) -> bool:
         with self._lock:
@@ -59,6 +75,28 @@ class Turns:
                 self._waiting.popleft().set()
             else:
                 self._free += 1
+
+
+class Turn:
+    """One that was waited for. Its owner's thread alone uses it."""
+
+    def __init__(self, turns: Turns, give_up: threading.Event) -> None:
+        self._turns = turns
+        self._give_up = give_up
+        self.is_ours = False
+
+    def rest(self, seconds: float, size: int) -> None:
+        """Wait so long, with `size` bytes in hand, and then for a turn again, if others could have this one. Afterwards
+        it is not ours if `give_up` was set.
+        """
+        turns, may_rest = self._turns, self.is_ours and self._turns._may_rest(size)
+        if may_rest:
+            self.is_ours = False
+            turns._give()
+        self._give_up.wait(seconds)
+        if may_rest:
+            self.is_ours = turns._take(self._give_up)
+            turns._has_rested(size)
 
 
 class SharedThreads:
