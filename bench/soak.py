@@ -314,6 +314,7 @@ def measure(seconds: float, overload_s: float, say: Callable[[str], None]) -> di
         "ack_p50_ms": round(statistics.median(times), 1),
         "ack_p99_ms": _p99(times),
         "refused_at_usual": sum(one.status != 200 for one in usual),
+        "by_minute": by_minute(usual),
         "readers": dict(seen),
         "rss_growth_mb": round(growth_mb(server.rss_mb, began, ended), 1),
         "rss_peak_mb": round(max(mb for _, mb in server.rss_mb)),
@@ -325,6 +326,17 @@ def measure(seconds: float, overload_s: float, say: Callable[[str], None]) -> di
         "is_alive": is_alive,
         "drained_s": round(drained_s, 1),
     }
+
+
+def by_minute(answers: list[Answer]) -> list[list[float]]:
+    """Of each minute: requests, those refused, and the 99th percentile of the time to an answer in ms."""
+    minutes: dict[int, list[Answer]] = {}
+    for one in answers:
+        minutes.setdefault(int((one.at - answers[0].at) // 60), []).append(one)
+    return [
+        [len(of), sum(one.status != 200 for one in of), _p99([1e3 * one.seconds for one in of])]
+        for _, of in sorted(minutes.items())
+    ]
 
 
 def _p99(times: list[float]) -> float:
