@@ -39,6 +39,7 @@ check: .venv/.dev ## format, lint, types, imports and unit tests, in a minute or
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file tests/mypy.ini
 	$(BIN)/lint-imports
 	$(BIN)/pytest -m "not slow" $(UNIT) $(ARGS)
 

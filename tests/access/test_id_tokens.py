@@ -52,7 +52,7 @@ def liar() -> Iterator[Liar]:
     class Handler(BaseHTTPRequestHandler):
         def _reply(self) -> None:
             self.rfile.read(int(self.headers.get("content-length") or 0))
-            document = liar.documents.get(self.path)
+            document = liar.documents.get(self.path)  # type: ignore[attr-defined]  # the one below
             body = json.dumps(document).encode()
             self.send_response(200 if document is not None else 404)
             self.send_header("content-length", str(len(body)))

@@ -31,7 +31,7 @@ def test_given_the_occurrences_the_expectation_is_one(
     expectation = np.zeros(len(LOG_RATIOS))
     for x in product(range(k[0] + 1), range(k[1] + 1)):
         x1 = np.array(x, dtype=float)
-        expectation += binom.pmf(x1, totals, pi).prod() * np.exp(added_evidence(*sizes, totals - x1, x1))
+        expectation += binom.pmf(x1, totals, pi).prod() * np.exp(added_evidence(sizes[0], sizes[1], totals - x1, x1))
     assert expectation == pytest.approx(np.ones(len(LOG_RATIOS)))
 
 

@@ -93,7 +93,7 @@ def test_a_span_is_kept_as_the_collectors_exporter_keeps_it(engine: Engine) -> N
     assert (row["ScopeName"], row["ScopeVersion"]) == ("tests", "1.0")
     assert dict(row["SpanAttributes"]) == {"http.route": "/cart"}
     assert (row["Duration"], row["StatusCode"], row["StatusMessage"]) == (1_500_000_000, "Error", "it broke")
-    assert row["Timestamp"].timestamp() == start / 1e9
+    assert row["Timestamp"].timestamp() == start / 1e9  # type: ignore[attr-defined]
     assert row["Events.Name"] == ["exception"]
     assert dict(row["Events.Attributes"][0]) == {"exception.type": "E"}
     assert row["Events.Timestamp"][0].value == start + 5
