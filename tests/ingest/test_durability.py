@@ -279,6 +279,47 @@ def test_damage_costs_the_requests_it_hit_and_these_are_told(
     assert list(tmp_path.glob("spool-damaged-*.db"))
 
 
+def test_whatever_frame_of_the_log_is_damaged_what_was_stored_is_not_stored_again(tmp_path: Path) -> None:
+    """Of two batches, one was done with, and the other was with the engine when the server was killed."""
+    engine, payloads, whole = FakeEngine(), some_payloads(12), tmp_path / "whole"
+    with a_spool(tmp_path) as spool:
+        for payload in payloads:
+            spool.append(payload, 1, kind="logs").result()
+        for is_done in (True, False):
+            batch = spool.claim(kind="logs", max_items=4, max_bytes=2**30)
+            assert batch is not None
+            engine.insert("otel_logs", b"".join(request.payload for request in batch.requests), batch.token)
+            if is_done:
+                spool.finish(batch, {})
+        shutil.copytree(tmp_path, whole)
+    frames = ((whole / "spool.db-wal").stat().st_size - 32) // 16408
+
+    for frame in range(frames):
+        folder, again = tmp_path / str(frame), FakeEngine()
+        shutil.copytree(whole, folder)
+        overwrite(folder / "spool.db-wal", 32 + frame * 16408, b"\xff" * 24)
+        again.stored = dict(engine.stored)
+        with a_spool(folder) as spool, flushing(spool, again):
+            wait_until(lambda spool=spool: spool.requests == 0, "flushing")  # type: ignore[misc]
+        stored = b"".join(again.stored.values())
+        assert max(stored.count(payload) for payload in payloads) == 1, f"damage in frame {frame} stored some twice"
+        shutil.rmtree(folder)
+
+
+def test_numbers_are_not_given_out_again_after_the_spool_was_deleted(tmp_path: Path) -> None:
+    engine, payloads = FakeEngine(), some_payloads(3)
+    with a_spool(tmp_path) as spool, flushing(spool, engine):
+        spool.append(payloads[0], 1).result()
+        wait_until(lambda: spool.requests == 0, "flushing")
+    for file in tmp_path.glob("spool.db*"):
+        file.unlink()
+    with a_spool(tmp_path) as spool:
+        spool.append(payloads[1], 1).result()
+    with a_spool(tmp_path) as spool, flushing(spool, engine):
+        wait_until(lambda: spool.requests == 0, "flushing")
+    assert payloads[1] in b"".join(engine.stored.values())
+
+
 def test_what_is_half_written_at_the_end_of_the_log_is_no_damage(tmp_path: Path) -> None:
     payloads = some_payloads()
     cut_off(tmp_path, payloads)

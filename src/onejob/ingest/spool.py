@@ -36,6 +36,7 @@ from onejob.ingest.dead_letters import DeadLetter, Refusals
 from onejob.ingest.errors import TryLater
 from onejob.ingest.room import Part, Room
 from onejob.ingest.spool_file import digest_of, open_reader, open_spool
+from onejob.ingest.spool_progress import SpoolProgress
 from onejob.model.telemetry import KINDS, Kind
 
 log = logging.getLogger(__name__)
@@ -118,6 +119,7 @@ class Spool:
         self._limits = limits
         self._dir = path.parent
         self._writer = open_spool(path)
+        self._progress = SpoolProgress(path.parent)
         self._reader = open_reader(path)
         # Ages of digests are told by no clock that can be set, or a jump of it would forget all of them at once: it
         # goes on from where it was in the last life.
@@ -266,6 +268,7 @@ class Spool:
         token = uuid.uuid4().hex
         batch_id = self._submit(lambda c: c.execute(insert, (kind, first, last, token)).lastrowid).result()
         self._claimed[kind] = last
+        self._progress.begin(kind, first, last, token)
         return self._read_batch(batch_id, kind, first, last, token)
 
     def finish(self, batch: Batch, refused: Refusals) -> None:
@@ -281,6 +284,7 @@ class Spool:
             self._submit(lambda c: c.execute("DELETE FROM batches WHERE id = ?", (batch.id,))).result()
             return
         self._submit(run).result()
+        self._progress.end(batch.kind, batch.requests[-1].id)
         size = sum(len(request.payload) for request in batch.requests)
         self._disk.add(-size)
         with self._lock:

@@ -3,7 +3,8 @@
 Damage is a page that is no page of SQLite's, a request that is not what was acknowledged (its digest says so), or a log
 that SQLite would not read to its end (`spool_log`). The file is then put aside and a new one takes over all that can be
 read, request by request. What cannot is counted and told, and its digest is forgotten: should its client not have been
-told that it was here, it is taken when it is sent again.
+told that it was here, it is taken when it is sent again. What is stored already is not taken over, and what was being
+stored keeps its token (`spool_progress`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from onejob.ingest import dead_letters, spool_log
+from onejob.ingest.spool_progress import NAME as PROGRESS
+from onejob.ingest.spool_progress import SpoolProgress
 from onejob.model.telemetry import Kind
 from onejob.words import plural
 
@@ -66,7 +69,9 @@ def open_spool(path: Path) -> sqlite3.Connection:
     damage = _damage(path)
     if damage:
         _replace(path, rescued, damage)
-    return _connect(path)
+    connection = _connect(path)
+    _go_on_from(connection, SpoolProgress(path.parent))
+    return connection
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
@@ -76,6 +81,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
 def tell_restored(path: Path) -> None:
     """That it comes out of a backup; of a spool that nobody has open."""
+    (path.parent / PROGRESS).unlink(missing_ok=True)  # of another spool
     with contextlib.closing(_connect(path)) as connection:
         dead_letters.tell_restored(connection)
 
@@ -109,6 +115,27 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
     return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+
+
+def _go_on_from(connection: sqlite3.Connection, progress: SpoolProgress) -> None:
+    """Where it was, if the spool is older than that: its log may have lost its end. No number is given out twice."""
+    connection.execute("BEGIN IMMEDIATE")
+    for kind, reached in progress.kinds.items():
+        connection.execute("DELETE FROM requests WHERE kind = ? AND id <= ?", (kind, reached.done))
+        connection.execute("DELETE FROM batches WHERE kind = ? AND last_request <= ?", (kind, reached.done))
+        here = (kind, reached.first, reached.last)
+        waits = "SELECT 1 FROM requests WHERE kind = ? AND id BETWEEN ? AND ? LIMIT 1"
+        if reached.token and connection.execute(waits, here).fetchone():
+            others = "DELETE FROM batches WHERE kind = ? AND last_request >= ? AND first_request <= ?"
+            connection.execute(others, here)
+            batch = "INSERT INTO batches (kind, first_request, last_request, token) VALUES (?, ?, ?, ?)"
+            connection.execute(batch, (*here, reached.token))
+    last = max(max(reached.done, reached.last) for reached in progress.kinds.values())
+    (known,) = connection.execute("SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'requests'").fetchone()
+    if known < last:
+        connection.execute("DELETE FROM sqlite_sequence WHERE name = 'requests'")
+        connection.execute("INSERT INTO sqlite_sequence VALUES ('requests', ?)", (last + _ID_GAP,))
+    connection.execute("COMMIT")
 
 
 def _damage(path: Path) -> str:
@@ -152,7 +179,7 @@ def _replace(path: Path, rescued: Path, damage: str) -> None:
     if spool_log.is_damaged(_log_of(path)):
         spool_log.mend(_log_of(path))
     with contextlib.closing(_connect(rescued)) as into, contextlib.closing(sqlite3.connect(path)) as damaged:
-        count, lost = _rescue(damaged, into)
+        count, lost = _rescue(damaged, into, SpoolProgress(path.parent))
     aside = path.with_name(f"{path.stem}-damaged-{time.time_ns()}{path.suffix}")
     path.rename(aside)
     if _log_of(path).exists():
@@ -165,7 +192,7 @@ def _replace(path: Path, rescued: Path, damage: str) -> None:
     )  # fmt: skip
 
 
-def _rescue(damaged: sqlite3.Connection, into: sqlite3.Connection) -> tuple[int, int]:
+def _rescue(damaged: sqlite3.Connection, into: sqlite3.Connection, progress: SpoolProgress) -> tuple[int, int]:
     """How many requests could be read, and how many could not."""
     damaged.text_factory = lambda data: data.decode(errors="replace")
     into.execute("BEGIN")
@@ -175,7 +202,7 @@ def _rescue(damaged: sqlite3.Connection, into: sqlite3.Connection) -> tuple[int,
                 if row.get("kind", "traces") in _PERSON:
                     _insert(into, table, row)
     into.execute("UPDATE digests SET seen_at = 0")  # now, on the new file's clock
-    found = _requests(damaged)
+    found = _requests(damaged, progress)
     lost = [digest for request_id, digest in sorted(found.items()) if not _copy_request(damaged, into, request_id)]
     for table in ("digests", "imported"):
         into.executemany(f"DELETE FROM {table} WHERE digest = ?", [(digest,) for digest in lost])  # noqa: S608
@@ -187,18 +214,26 @@ def _rescue(damaged: sqlite3.Connection, into: sqlite3.Connection) -> tuple[int,
     return len(found) - len(lost), len(lost)
 
 
-def _requests(damaged: sqlite3.Connection) -> dict[int, Any]:
-    """The digests of all there were, by id: of the table and of its index, each as far as it can be read from either
-    end.
+def _requests(damaged: sqlite3.Connection, progress: SpoolProgress) -> dict[int, Any]:
+    """The digests of all that are not stored, by id: of the table and of its index, each as far as it can be read from
+    either end.
     """
     found: dict[int, Any] = {}
+    stored = set[int]()
     for source in ("INDEXED BY requests_by_kind ORDER BY kind {0}, id {0}", "NOT INDEXED ORDER BY id {0}"):
         for order in ("ASC", "DESC"):
-            for row in _rows(damaged, f"requests {source.format(order)}", "id, digest"):
+            for row in _rows(damaged, f"requests {source.format(order)}", "id, kind, digest"):
                 found.setdefault(row["id"], row["digest"])
+                if _is_stored(row, progress):
+                    stored.add(row["id"])
     for row in _rows(damaged, "requests ORDER BY id", "id") if not found else ():  # of an earlier release
         found[row["id"]] = None
-    return {request_id: digest for request_id, digest in found.items() if isinstance(request_id, int)}
+    return {one: digest for one, digest in found.items() if isinstance(one, int) and one not in stored}
+
+
+def _is_stored(row: Row, progress: SpoolProgress) -> bool:
+    kind = row["kind"]
+    return kind in _PERSON and isinstance(row["id"], int) and row["id"] <= progress.kinds[kind].done
 
 
 def _copy_request(damaged: sqlite3.Connection, into: sqlite3.Connection, request_id: int) -> bool:
