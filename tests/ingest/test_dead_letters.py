@@ -121,6 +121,7 @@ def test_the_spool_of_an_earlier_release_is_taken_over(tmp_path: Path) -> None:
             for column in columns:
                 file.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     file.close()
+    (tmp_path / "progress.json").unlink()
     engine.poison = NOTHING
     with a_spool(tmp_path) as spool, flushing(spool, engine):
         assert spool.replay() == 1
