@@ -43,7 +43,7 @@ SERVE = "from onejob.cli import main; main()"
 PER_REQUEST = 500
 SENDERS, READERS = 12, 4
 SPOOL_BYTES = 256 * 2**20
-CAPACITY_S = 120.0  # long enough for merges of what was stored, which then take a fifth of the core
+CAPACITY_S = 120.0  # long enough for merges of what was stored to take their share
 USUAL, TOO_MUCH = 0.7, 3.0
 # Of ten requests six are spans, three log records and one data points.
 MIX = ("traces",) * 6 + ("logs",) * 3 + ("metrics",)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import traceback
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from sentry_sdk.sessions import track_session
 
 from doors import Said
 from onejob.config import Settings
+from onejob.ingest.bodies import DECOMPRESS, inflate, unbrotli
 from onejob.ingest.errors import BadRequest
 from onejob.ingest.sentry.envelope import parse
 from onejob.ingest.sentry.http import SHOWN_PATH, accept
@@ -444,6 +446,19 @@ def test_every_encoding_that_sdks_use_is_read_and_bounded(post: Post, engine: En
     if encoding not in ("", "identity"):
         for broken in (COMPRESS[encoding](body)[:-9], b"no such thing"):
             assert post(broken, content_encoding=encoding).status_code == 400
+
+
+@pytest.mark.parametrize("encoding", [name for name in COMPRESS if name not in ("", "identity")])
+def test_a_body_that_cannot_be_decompressed_leaves_nothing_in_memory(encoding: str) -> None:
+    decompress = {**DECOMPRESS, "deflate": inflate, "br": unbrotli}[encoding]
+    tracemalloc.start()
+    try:
+        for number in range(30):
+            with pytest.raises(BadRequest):
+                decompress(b"no such thing %d" % number, 2**20)
+        assert tracemalloc.get_traced_memory()[0] < 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_one_envelope_with_all_kinds_is_stored_whole_and_once(post: Post, engine: Engine) -> None:

@@ -87,13 +87,17 @@ def inflate(data: bytes, limit: int) -> bytes:
 
 def unbrotli(data: bytes, limit: int) -> bytes:
     """At most `limit` bytes. Raises BadRequest."""
+    pieces: list[bytes] = []
+    room, buffer = limit, memoryview(bytearray(min(limit + 1, _CHUNK)))
     try:
         with pa.CompressedInputStream(pa.BufferReader(data), "brotli") as stream:
-            body = bytes(stream.read(limit + 1))
+            while size := stream.readinto(buffer):  # `read` never gives back the memory of a body that is none
+                piece = bytes(buffer[:size])
+                room = _room_after(piece, room, limit)
+                pieces.append(piece)
     except (pa.ArrowException, OSError) as error:
         raise BadRequest(f"The body says it is brotli, but it cannot be read as such: {error}") from error
-    _room_after(body, limit, limit)
-    return body
+    return b"".join(pieces)
 
 
 DECOMPRESS: dict[str, Callable[[bytes, int], bytes]] = {"gzip": gunzip, "zstd": unzstd}

@@ -118,8 +118,8 @@ class Spool:
         rooms = rooms or SharedRooms.of(limits.max_bytes)
         self._limits = limits
         self._dir = path.parent
-        self._writer = open_spool(path)
         self._progress = SpoolProgress(path.parent)
+        self._writer = open_spool(path, self._progress)
         self._reader = open_reader(path)
         # Ages of digests are told by no clock that can be set, or a jump of it would forget all of them at once: it
         # goes on from where it was in the last life.

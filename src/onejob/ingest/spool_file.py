@@ -58,7 +58,7 @@ def digest_of(payload: bytes, kind: Kind) -> bytes:
     return hashlib.blake2b(payload, digest_size=16, person=_PERSON[kind]).digest()
 
 
-def open_spool(path: Path) -> sqlite3.Connection:
+def open_spool(path: Path, progress: SpoolProgress) -> sqlite3.Connection:
     """A connection for the one writer. A damaged file is put aside, and what it still tells is taken over."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     rescued = path.with_name(f"{path.stem}-rescued{path.suffix}")
@@ -68,9 +68,9 @@ def open_spool(path: Path) -> sqlite3.Connection:
         rescued.rename(path)
     damage = _damage(path)
     if damage:
-        _replace(path, rescued, damage)
+        _replace(path, rescued, damage, progress)
     connection = _connect(path)
-    _go_on_from(connection, SpoolProgress(path.parent))
+    _go_on_from(connection, progress)
     return connection
 
 
@@ -174,12 +174,12 @@ def _delete(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _replace(path: Path, rescued: Path, damage: str) -> None:
+def _replace(path: Path, rescued: Path, damage: str, progress: SpoolProgress) -> None:
     """Whenever this ends midway, the next start finds either the damaged file or all that was rescued."""
     if spool_log.is_damaged(_log_of(path)):
         spool_log.mend(_log_of(path))
     with contextlib.closing(_connect(rescued)) as into, contextlib.closing(sqlite3.connect(path)) as damaged:
-        count, lost = _rescue(damaged, into, SpoolProgress(path.parent))
+        count, lost = _rescue(damaged, into, progress)
     aside = path.with_name(f"{path.stem}-damaged-{time.time_ns()}{path.suffix}")
     path.rename(aside)
     if _log_of(path).exists():
