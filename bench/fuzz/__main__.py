@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from fuzz.targets import TARGETS
 
 HERE = Path(__file__).resolve().parent
 CORPUS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "onejob-fuzz"
+_API = "api"
 _API_SHARE = 0.25  # of the time of one core
 _SLOW_S, _MEMORY_MB = 20, 2048  # one body that takes longer, or more, breaks something
 _MOST_BYTES = 2**16
@@ -68,24 +70,29 @@ def _error_in(said: str) -> str:
     return str(found[0]) if found else "ended badly:"
 
 
-def run(minutes: float, corpus: Path) -> list[Outcome]:
+def run(minutes: float, corpus: Path, names: Collection[str]) -> list[Outcome]:
+    """`names` are some of the targets, or the API."""
     cores = os.cpu_count() or 1
-    seconds = 60 * minutes * cores
-    each = seconds * (1 - _API_SHARE / cores) / len(TARGETS)
+    targets = [name for name in TARGETS if name in names]
+    api_share = _API_SHARE if _API in names else 0.0
+    each = 60 * minutes * (cores - api_share) / max(1, len(targets))
     corpus.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(cores) as threads:
-        api = threads.submit(ask, 60 * minutes * _API_SHARE, corpus)
-        outcomes = list(threads.map(lambda name: drive(name, each, corpus), TARGETS))
+        api = threads.submit(ask, 60 * minutes * api_share, corpus) if api_share else None
+        outcomes = list(threads.map(lambda name: drive(name, each, corpus), targets))
+        if api is None:
+            return outcomes
         rounds, broken = api.result()
-    return [*outcomes, Outcome("api (rounds)", rounds, 0, broken)]
+    return [*outcomes, Outcome(f"{_API} (rounds)", rounds, 0, broken)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--only", action="append", choices=[*TARGETS, _API], help="once for each; all otherwise")
     parser.add_argument("--corpus", type=Path, default=CORPUS)
     options = parser.parse_args()
-    outcomes = run(options.minutes, options.corpus.resolve())
+    outcomes = run(options.minutes, options.corpus.resolve(), options.only or [*TARGETS, _API])
     for one in outcomes:
         print(f"{one.name:20} {one.tried:>12,} tried {one.kept:>8,} kept   {one.broken or 'nothing broken'}")
     broken = sum(bool(one.broken) for one in outcomes)

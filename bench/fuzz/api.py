@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,7 @@ def server(folder: Path) -> Iterator[str]:
     environment = os.environ | {
         "ONEJOB_DATA_DIR": str(folder / "data"), "ONEJOB_WEB_PORT": str(web),
         "ONEJOB_OTLP_GRPC_PORT": str(grpc), "ONEJOB_OTLP_HTTP_PORT": str(http),
+        "ONEJOB_HOOK_SECRET": secrets.token_hex(16),
     }  # fmt: skip
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-c", SERVE, "serve"], env=environment, stdout=log, stderr=log)

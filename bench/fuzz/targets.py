@@ -11,6 +11,8 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -19,6 +21,8 @@ from backports import zstd
 from google.protobuf import json_format
 
 import spans
+from onejob.changes.errors import InvalidReportError
+from onejob.customers import jira
 from onejob.ingest.bodies import gunzip, inflate, unbrotli, unzstd
 from onejob.ingest.errors import IntakeError
 from onejob.ingest.loki import read as loki
@@ -30,8 +34,10 @@ from onejob.ingest.sentry.sender import Sender
 from onejob.ingest.snappy import unsnappy
 from onejob.ingest.validate import JSON_CHECKS, PROTOBUF_CHECKS, RULES, Accepted
 from onejob.model.scrape import ScrapeTarget
+from onejob.tail.errors import FormatError
 from onejob.tail.formats import reader_of
 from onejob.tail.kind import Format
+from onejob.verdict.fingerprints import fingerprint
 
 LIMIT = 2**20
 Reader = Callable[[bytes], Any]
@@ -66,6 +72,31 @@ _EVENT = json.dumps(
 ).encode()  # fmt: skip
 _SESSION = b'{"sid": "7c7b6585-f901-4351-bf8d-02711b721929", "started": "2026-03-01T12:00:00Z", "status": "exited"}'
 _ENVELOPE = b'{"dsn": "http://k@h/1"}\n{"type": "event"}\n' + _EVENT + b'\n{"type": "session"}\n' + _SESSION + b"\n"
+_HAPROXY = (
+    b"192.0.2.7:33317 [26/Nov/2026:23:36:35.052] edge~ app/web1 0/0/1/5/7 200 512 - - ---- 1/1/0/0/0 0/0 "
+    b'{curl|v7} "GET /cart?id=1 HTTP/1.1"'
+)
+_ENVOY = (
+    b'{"start_time": "2026-11-26T23:36:35.052Z", "method": "GET", "path": "/cart", "response_code": 200, "duration": 7}'
+)
+_FORMAT = b'$remote_addr [$time_local] "$request" $status $body_bytes_sent $request_time "$http_user_agent"'
+_STACK = b"""Traceback (most recent call last):
+  File "/app/shop/pricing.py", line 7, in total
+    raise ValueError("no price")
+ValueError: no price
+\tat com.shop.Pricing.total(Pricing.java:42)
+    at total (webpack:///./src/pricing.js:7:12)
+main.total(...)
+\t/app/pricing.go:7 +0x1d
+"""
+_ISSUE = json.dumps(
+    {
+        "webhookEvent": "jira:issue_created", "timestamp": 1_772_366_400_500,
+        "issue": {"id": "7", "key": "SUP-7", "self": "https://jira.shop.example/rest/api/2/issue/7", "fields": {
+            "summary": "cannot pay", "created": "2026-03-01T12:00:00.000+0000", "labels": ["customer-c1"],
+            "status": {"statusCategory": {"key": "new"}}, "customfield_10010": {"value": "c1"}}},
+    }
+).encode()  # fmt: skip
 _LINE = b'127.0.0.1 - - [01/Mar/2026:12:00:00 +0000] "GET /cart HTTP/1.1" 200 612 "-" "curl/8.0"'
 
 
@@ -98,6 +129,38 @@ def _page(media: str) -> Reader:
 _LOG = reader_of(Format.AUTO, None, "")
 
 
+def _lines(kind: Format) -> Reader:
+    reader = reader_of(kind, None, "v")
+    return lambda data: [reader.read(line) for line in data.decode(errors="replace").split("\n")]
+
+
+def _format(kind: Format) -> Reader:
+    """A format that somebody says their server writes, and a line of something else."""
+
+    def read(data: bytes) -> None:
+        try:
+            reader = reader_of(kind, data.decode(errors="replace"), "v")
+        except FormatError:
+            return
+        reader.read(_LINE.decode())
+
+    return read
+
+
+def _stack(data: bytes) -> None:
+    kind, _, stack = data.decode(errors="replace").partition("\n")
+    fingerprint(kind, kind, stack)
+
+
+def _issue(data: bytes) -> None:
+    try:
+        payload = json.loads(data)
+    except (ValueError, RecursionError):
+        return
+    with suppress(InvalidReportError):
+        jira.read(payload, ("labels:customer-", "customfield_10010"), datetime(2026, 3, 1, tzinfo=UTC))
+
+
 def _snappy(data: bytes) -> bytes:
     return bytes(pa.Codec("snappy").compress(data, asbytes=True))
 
@@ -120,6 +183,11 @@ TARGETS: dict[str, tuple[Reader, bytes]] = {
     "sentry envelope": (partial(sentry.accept, Sender("", "1"), LIMIT, True), _ENVELOPE),
     "sentry event": (partial(sentry.accept, Sender("", "1"), LIMIT, False), _EVENT),
     "access log": (lambda data: _LOG.read(data.decode(errors="replace")), _LINE),
+    "access log haproxy": (_lines(Format.HAPROXY), _HAPROXY),
+    "access log envoy": (_lines(Format.ENVOY), _ENVOY),
+    "log format": (_format(Format.NGINX), _FORMAT),
+    "stack trace": (_stack, _STACK),
+    "jira": (_issue, _ISSUE),
 }
 
 

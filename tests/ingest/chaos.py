@@ -2,9 +2,10 @@
 
     make chaos ARGS="--seed 7 --events 50"
 
-Everything that was acknowledged has to be there, once. One thing can cost acknowledged requests: damage to the disk
-they waited on. Then each that is missing must have been told of in the log. It needs root, to mount a small disk of its
-own. The clock is that of the process that takes telemetry in, as Python reads it.
+The server is the whole one, with two projects, and somebody looks at its pages. Everything that was acknowledged has to
+be there, once. One thing can cost acknowledged requests: damage to the disk they waited on. Then each that is missing
+must have been told of in the log. It needs root, to mount a small disk of its own. The clock is the server's; the
+engine is a process of its own, and keeps its clock.
 """
 
 import argparse
@@ -15,11 +16,15 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import cycle
 from pathlib import Path
+
+import httpx
 
 from ports import free_ports
 
@@ -30,6 +35,8 @@ from .waiting import wait_until
 DISK = "384m"
 PAGE_BYTES = 16384
 CLIENT_TIMEOUT_S = 2.0
+PROJECT = "shop"
+PAGES = ("/deployments", "/errors", "/customers", "/api/v1/status", f"/p/{PROJECT}/deployments", "/metrics")
 _LOST = re.compile(r"and (\d+) requests? could not")
 
 
@@ -50,13 +57,21 @@ class Storm:
     def __init__(self, log: Path, disk: Path, seed: int) -> None:
         self._log, self._disk = log, disk
         self._dice = random.Random(seed)
-        self._ports = dict(zip(("otlp_grpc_port", "otlp_http_port"), free_ports(2), strict=True))
+        self._ports = dict(zip(("otlp_grpc_port", "otlp_http_port", "web_port"), free_ports(3), strict=True))
         self._server = self._start()
-        self.clients = Clients(*self._ports.values(), timeout_s=CLIENT_TIMEOUT_S, pause_s=0.02)
+        grpc_port, http_port, _ = self._ports.values()
+        self.clients = [
+            Clients(grpc_port, http_port, timeout_s=CLIENT_TIMEOUT_S, pause_s=0.04, project=project, token=token)
+            for project, token in {"default": "", **self._server.tokens}.items()
+        ]
         self.seen: Counter[str] = Counter()
+        self.answers: Counter[int] = Counter()
 
     def pass_over(self, events: list[str], say: Callable[[str], None]) -> None:
-        with self.clients.sending():
+        with ExitStack() as stack:
+            for clients in self.clients:
+                stack.enter_context(clients.sending())
+            stack.enter_context(self._looking())
             for number, name in enumerate(events, 1):
                 time.sleep(self._dice.uniform(0.3, 1.5))
                 told = EVENTS[name](self)
@@ -67,9 +82,32 @@ class Storm:
     def count(self) -> tuple[int, int]:
         """Acknowledged requests that are missing, and how many the log tells of. All others are stored once."""
         self._engine_pid()
-        missing = lost_requests(self._server, self.clients)
+        missing = sum(lost_requests(self._server, clients) for clients in self.clients)
         assert self._server.stop() == 0
         return missing, self.told_lost()
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Somebody looks at pages, of whom nothing is asked but that no page breaks the count; see `answers`."""
+        done = threading.Event()
+
+        def look() -> None:
+            for page in cycle(PAGES):
+                if done.wait(0.2):
+                    return
+                try:
+                    found = httpx.get(f"http://127.0.0.1:{self._ports['web_port']}{page}", timeout=CLIENT_TIMEOUT_S)
+                except httpx.HTTPError:
+                    continue
+                self.answers[found.status_code] += 1
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
     def told_lost(self) -> int:
         return sum(map(int, _LOST.findall(self._log.read_text())))
@@ -122,7 +160,7 @@ class Storm:
 
     def _start(self) -> ServerProcess:
         settings = {"data_dir": str(self._disk / "data"), "flush_interval_s": 0.2, "min_free_disk_bytes": 0}
-        return ServerProcess(log=self._log, **settings, **self._ports)
+        return ServerProcess(log=self._log, projects=(PROJECT,), whole=True, **settings, **self._ports)
 
     def _engine_pid(self) -> int:
         wait_until(lambda: self._server.ask("engine_pid") is not None, "restarting the engine")
@@ -138,11 +176,10 @@ class Storm:
     def _overwrite(self) -> str:
         """Where a request lies, in the file or in its log; but not at the log's end, which a crash may cut off too."""
         places = []
-        for name in ("spool.db", "spool.db-wal"):
-            file = self._disk / "data/spool" / name
-            data = file.read_bytes() if file.exists() else b""
+        for file in (self._disk / "data").glob("**/spool.db*"):
+            data = file.read_bytes()
             found = [match.start() for match in re.finditer(SERVICE.encode(), data)]
-            places += [(file, at) for at in found if name == "spool.db" or at < len(data) * 3 // 4]
+            places += [(file, at) for at in found if file.suffix == ".db" or at < len(data) * 3 // 4]
         if not places:
             return "nothing waited in it"
         file, at = self._dice.choice(places)
@@ -152,7 +189,7 @@ class Storm:
             old = opened.read(length)
             opened.seek(at)
             opened.write(bytes(byte ^ 0xFF for byte in old))
-        return f"{length} bytes of {file.name}"
+        return f"{length} bytes of {file.relative_to(self._disk / 'data')}"
 
 
 EVENTS: dict[str, Callable[[Storm], str]] = {
@@ -188,12 +225,14 @@ def main() -> None:
         storm = Storm(Path(name) / "server.log", disk, options.seed)
         storm.pass_over(some_events(options.seed, options.events), lambda line: print(line, flush=True))
         missing, told = storm.count()
-        clients = storm.clients
-    sent = (
-        f"{len(clients.sent_ids)} spans, {len(clients.sent_logs)} log records, {len(clients.sent_metrics)} x 5 points"
+    sent = " and ".join(
+        f"{len(its.sent_ids)} spans, {len(its.sent_logs)} log records, {len(its.sent_metrics)} x 5 points "
+        f"({its.project}, after {its.failures} tries that failed)"
+        for its in storm.clients
     )
-    print(f"Acknowledged: {sent}, after {clients.failures} tries that failed. None is stored twice.")
+    print(f"Acknowledged: {sent}. None is stored twice.")
     print(f"Missing: {missing} requests; the log tells of {told} that damage to the disk cost.")
+    print(f"Pages looked at meanwhile, by status: {dict(sorted(storm.answers.items()))}.")
     raise SystemExit(missing > told)
 
 

@@ -27,14 +27,21 @@ COUNTED = "SELECT sum(Count) AS n, sum(Zeros) + arraySum(mapValues(sumMap(Bucket
 
 class Clients:
     """Threads that send new telemetry until told to stop. `pause_s` is between two requests of one of them. Those of
-    another `project` send its token.
+    another `project` send its `token`.
     """
 
     def __init__(
-        self, grpc_port: int, http_port: int, *, timeout_s: float = 10.0, pause_s: float = 0.0, project: str = "default"
+        self,
+        grpc_port: int,
+        http_port: int,
+        *,
+        timeout_s: float = 10.0,
+        pause_s: float = 0.0,
+        project: str = "default",
+        token: str = "",
     ) -> None:
         self.project = project
-        self._headers = {} if project == "default" else {"authorization": f"Bearer onejob_{project}"}
+        self._headers = {"authorization": f"Bearer {token}"} if token else {}
         self._ports = (grpc_port, http_port)
         self._timeout_s, self._pause_s = timeout_s, pause_s
         self._stop = threading.Event()

@@ -32,7 +32,10 @@ def test_killing_the_server_loses_and_doubles_nothing(tmp_path: Path) -> None:
     ports = dict(zip(("otlp_grpc_port", "otlp_http_port"), free_ports(2), strict=True))
     start = partial(ServerProcess, data_dir=str(tmp_path), flush_interval_s=0.2, projects=("shop",), **ports)
     server, draw = start(), random.Random(1)
-    of_projects = [Clients(server.grpc_port, server.http_port, project=name) for name in ("default", "shop")]
+    tokens = {"default": "", **server.tokens}
+    of_projects = [
+        Clients(server.grpc_port, server.http_port, project=name, token=token) for name, token in tokens.items()
+    ]
 
     with of_projects[0].sending(), of_projects[1].sending():
         for _ in range(KILLS):
