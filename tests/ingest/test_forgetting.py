@@ -22,6 +22,7 @@ from onejob.state.readings import Reading, Readings
 from onejob.state.tables import known_errors
 from onejob.state.verdicts import Explanations, Verdicts
 from onejob.store.engine import Engine
+from onejob.store.errors import QueryFailed
 from otlp_builders import a_log_request, a_metric_request, a_payload, a_record, a_span, attributes_of
 from servers import RunningServer, running_server
 from state.builders import NOW, a_deployment, a_verdict, an_attribute_value, an_explanation
@@ -101,6 +102,32 @@ def test_all_telemetry_of_one_customer_is_gone_and_no_others(
     (said, *_) = [record.getMessage() for record in caplog.records if "audit" in record.getMessage()]
     assert "the officer had enduser.name = [hash:" in said
     assert "customer-77" not in said
+
+
+def test_a_deletion_that_breaks_off_leaves_no_example_whose_trace_nobody_knows_any_more(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows say whose a trace is. Breaks off where they are gone, and nothing else was to be asked of them."""
+    span = a_span()
+    span.attributes.extend(attributes_of({"enduser.name": "customer-55"}))
+    send(server, "traces", a_payload(span))
+    assert server.services.intake is not None
+    assert server.services.intake.settle(30)
+    occurrence = an_occurrence(service="breaks-off", trace_id=span.trace_id.hex())
+    see(server.services.database, occurrence)
+
+    def broken(*_: object, **__: object) -> None:
+        raise QueryFailed("the engine was killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("onejob.store.forgetting._wait", broken)
+        body = {"attribute": "enduser.name", "value": "customer-55", "actor": "the officer"}
+        assert httpx.post(f"{server.url}/api/v1/forget", json=body, timeout=120).status_code >= 500
+
+    assert forget(server, "enduser.name", "customer-55")["is_complete"]
+    with server.services.database.read() as connection:
+        query = select(known_errors.c.trace_id).where(known_errors.c.id == occurrence.error_id)
+        assert connection.execute(query).scalar_one() == ""
 
 
 def test_the_value_is_in_no_statement_that_the_engine_keeps(server: RunningServer) -> None:

@@ -6,6 +6,9 @@ that the engine refused are kept as they were sent, many customers in one: those
 Judges and others look at telemetry meanwhile, and keep what they found when they are done:
 
     rows are gone -> nothing older is kept -> facts forget -> nothing older is kept -> what is made of facts, again
+
+Facts forget once more before: it is the rows that tell whose a trace is, and who asks again, because a deletion broke
+off, must not find facts about traces of nobody.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Collection
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -75,17 +78,27 @@ class Forgotten:
     is_complete: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """How many forgot something, of what is made of other facts, which somebody at work may have read before."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """How many forgot something, of each kind; `explanations` by their deployments."""
 
-    verdicts: int
-    error_examples: int
-    log_templates: int
+    explanations: frozenset[str] = frozenset()
+    verdicts: int = 0
+    backtests: int = 0
+    error_examples: int = 0
+    log_templates: int = 0
+    mentions: int = 0
 
-    def most(self, other: _Made) -> _Made:
-        both = zip(astuple(self), astuple(other), strict=True)
-        return _Made(*(max(pair) for pair in both))
+    def with_(self, other: _Facts) -> _Facts:
+        """Of both. Somebody at work may have kept again what was forgotten: it counts once."""
+        return _Facts(
+            explanations=self.explanations | other.explanations,
+            verdicts=max(self.verdicts, other.verdicts),
+            backtests=max(self.backtests, other.backtests),
+            error_examples=max(self.error_examples, other.error_examples),
+            log_templates=max(self.log_templates, other.log_templates),
+            mentions=max(self.mentions, other.mentions),
+        )
 
 
 def forget(
@@ -109,28 +122,27 @@ def forget(
     is_complete = intake is None or intake.settle(_SETTLE_S)
     values = (value, hashed(key, value))  # what a rule of redaction may have stored in its place
     with traces_of(engine, attribute, values) as theirs_of:
+
+        def theirs() -> Theirs:
+            return Theirs(attribute, values, theirs_of(sorted(traces_told(database) | evidence_traces(database))))
+
+        first = _forget_facts(database, theirs(), blank_templates)
         rows = forget_rows(engine, attribute, values, DELETE_TIMEOUT_S, is_customer=is_customer)
         nothing_older(database, datetime.now(UTC))
-        theirs = Theirs(attribute, values, theirs_of(sorted(traces_told(database) | evidence_traces(database))))
-    of_counts = forget_evidence(database, theirs)
-    said = forget_explained(database, theirs)
-    made = _forget_made(database, theirs, blank_templates)
-    nothing_older(database, datetime.now(UTC))
-    forget_quoted(database, said)
-    made = made.most(_forget_made(database, theirs, blank_templates))
+        facts = first.with_(_forget_facts(database, theirs(), blank_templates))
     forgotten = Forgotten(
         spans=rows.pop("otel_traces"),
         logs=rows.pop("otel_logs"),
         customer_counts=rows.pop("customer_rollup", 0),
         data_points=sum(rows.values()),
         dead_letters=intake.forget_dead_letters(attribute, value) if intake else 0,
-        explanations=len(said),
-        verdicts=max(made.verdicts, of_counts),
-        backtests=forget_backtests(database, theirs),
-        error_examples=made.error_examples,
-        log_templates=made.log_templates,
+        explanations=len(facts.explanations),
+        verdicts=facts.verdicts,
+        backtests=facts.backtests,
+        error_examples=facts.error_examples,
+        log_templates=facts.log_templates,
         complaints=Complaints(database).forget({one[:MAX_NAME_CHARS] for one in values}) if is_customer else 0,
-        mentions=forget_in_complaints(database, theirs),
+        mentions=facts.mentions,
         is_complete=is_complete,
     )
     # Without the value: a log outlives what it is about.
@@ -139,9 +151,22 @@ def forget(
     return forgotten
 
 
-def _forget_made(database: Database, theirs: Theirs, blank: Callable[[bytes, Names], bytes | None]) -> _Made:
-    return _Made(
+def _forget_facts(database: Database, theirs: Theirs, blank: Callable[[bytes, Names], bytes | None]) -> _Facts:
+    of_counts = forget_evidence(database, theirs)
+    said = forget_explained(database, theirs)
+    first = _forget_made(database, theirs, blank)
+    nothing_older(database, datetime.now(UTC))
+    forget_quoted(database, said)
+    told = _Facts(explanations=frozenset(said), verdicts=of_counts)
+    return told.with_(first).with_(_forget_made(database, theirs, blank))
+
+
+def _forget_made(database: Database, theirs: Theirs, blank: Callable[[bytes, Names], bytes | None]) -> _Facts:
+    """What is made of other facts, which somebody at work may have read before."""
+    return _Facts(
         verdicts=forget_verdicts(database, theirs),
+        backtests=forget_backtests(database, theirs),
         error_examples=forget_examples(database, theirs),
         log_templates=forget_templates(database, theirs, blank),
+        mentions=forget_in_complaints(database, theirs),
     )
