@@ -197,6 +197,7 @@ STARTS: dict[str, Callable[[Node, int, Path], tuple[list[str], dict[str, str]]]]
     "rotel_plain": start_rotel,
 }
 KILLED = ("onejob", "rotel")
+OTHERS = ("rotel", "rotel_plain", "floor")
 
 
 def serve(data_dir: str, port: int) -> None:
@@ -349,6 +350,19 @@ def worked_out(node: Node, table: str) -> list[str]:
     ).split()[::-1]
 
 
+def ratios(rows: list[Row]) -> list[dict[str, object]]:
+    """onejob's items per CPU-second as a multiple of each other's; of a kind at so many a request."""
+    found = {(row.kind, row.per_request, row.who): row.per_cpu_s for row in rows}
+    return [
+        {"kind": kind, "per_request": per_request}
+        | {
+            who: round(found[kind, per_request, "onejob"] / found[kind, per_request, who], 2)
+            for who in (*STARTS, "floor")
+        }
+        for per_request, kind in itertools.product(PER_REQUEST, KINDS)
+    ]
+
+
 def table(rows: list[Row], killed: list[Killed]) -> str:
     """Items per second of processor time; `/` is onejob's as a multiple of it."""
     lines = [f"{'':20} {'onejob':>8} {'rotel':>8} {'/':>5} {'rotel, plain':>13} {'/':>5} {'floor':>10}   memory, MB"]
@@ -386,6 +400,7 @@ def main() -> None:
     document = {
         "machine": machine | {"rotel": metadata.version("rotel")},
         "items_per_cpu_s": [asdict(row) for row in rows],
+        "onejob_as_a_multiple": ratios(rows),
         "killed": [asdict(one) for one in killed],
     }
     options.json.parent.mkdir(parents=True, exist_ok=True)

@@ -4,8 +4,8 @@
 
 The server and its engine have one core, clients the other. What it can take is measured first: items a second up to a
 stored row, of the same mix, for two minutes, from clients that never pause. Then 70 % of that for ten minutes, with
-four readers; then 300 %; then 70 % again. In the end it is counted what was acknowledged and what is stored: each item
-once, nothing else.
+four readers, and after three of them a new version, which is judged; then 300 %; then 70 % again. In the end it is
+counted what was acknowledged and what is stored: each item once, nothing else.
 Refused cleanly is 429 or 503 with Retry-After; anything else is an error. Limits stand beside the figures. The spool
 has an eighth of its default size, or a minute of too much would fit into it and nothing would be refused.
 """
@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 from rich.console import Console
@@ -52,6 +53,9 @@ TABLES = {
     "logs": ("otel_logs",),
     "metrics": ("otel_metrics_gauge", "otel_metrics_sum", "otel_metrics_histogram"),
 }
+PAGES = ("/deployments", "/errors", "/customers", "/api/v1/deployments", "/api/v1/status", "/healthz")
+_VERSIONS = b"1.2.3", b"1.2.4"
+_NEW_AFTER = 0.3  # of the usual load
 _MARK = b"soak-0000000000"  # in every request; made unlike in each, as equal ones are stored once
 _CLEANLY = (429, 503)
 _SETTLED_S = 3  # so long in a row without a slow answer
@@ -77,6 +81,10 @@ class Payloads:
         with patch.dict(spans.RESOURCE, {"host.name": _MARK.decode()}):
             self._templates = {kind: make[kind](4 * PER_REQUEST, PER_REQUEST) for kind in make}
         self._numbers = itertools.count()
+
+    def deploy(self) -> None:
+        """From now on all are of a new version."""
+        self._templates = {kind: [one.replace(*_VERSIONS) for one in of] for kind, of in self._templates.items()}
 
     def next(self) -> tuple[str, bytes]:
         number = next(self._numbers)
@@ -178,11 +186,19 @@ class Server:
 
     def waits(self) -> int:
         """Requests in the spool."""
+        return int(self._json("/api/v1/status")["intake"]["spooled_requests"])
+
+    def deployments(self) -> list[str]:
+        """Versions that were seen to be deployed, and what is said of them."""
+        found = self._json("/api/v1/deployments")["items"]
+        return [f"{one['version']}: {(one['verdict'] or {}).get('state')}" for one in found]
+
+    def _json(self, path: str) -> Any:
         connection = http.client.HTTPConnection("127.0.0.1", self.web_port, timeout=30)
-        connection.request("GET", "/api/v1/status")
-        status = json.loads(connection.getresponse().read())
+        connection.request("GET", path)
+        found = json.loads(connection.getresponse().read())
         connection.close()
-        return int(status["intake"]["spooled_requests"])
+        return found
 
     def is_alive(self) -> bool:
         return self._process.poll() is None
@@ -206,7 +222,7 @@ def readers(server: Server) -> Iterator[Counter[int]]:
     seen, done = Counter[int](), threading.Event()
 
     def read() -> None:
-        for path in itertools.cycle(("/deployments", "/api/v1/deployments", "/api/v1/status", "/healthz")):
+        for path in itertools.cycle(PAGES):
             if done.wait(0.25):
                 return
             seen[server.get(path)] += 1
@@ -290,13 +306,17 @@ def measure(seconds: float, overload_s: float, say: Callable[[str], None]) -> di
         server = Server(Path(folder))
         try:
             server.wait_ready()
-            clients = Clients(server.http_port, Payloads())
+            payloads = Payloads()
+            clients = Clients(server.http_port, payloads)
             most = capacity(server, clients)
             say(f"It takes {most * PER_REQUEST:,.0f} items a second. {USUAL:.0%} of that for {seconds:.0f} s ...")
             began = time.monotonic()
+            deploy = threading.Timer(_NEW_AFTER * seconds, payloads.deploy)
+            deploy.start()
             with readers(server) as seen:
                 usual = clients.send(USUAL * most, seconds)
             ended = time.monotonic()
+            deployments = server.deployments()
             say(f"{TOO_MUCH:.0%} for {overload_s:.0f} s ...")
             overload = clients.send(TOO_MUCH * most, overload_s)
             after = clients.send(USUAL * most, 30.0)
@@ -315,7 +335,8 @@ def measure(seconds: float, overload_s: float, say: Callable[[str], None]) -> di
         "ack_p50_ms": round(statistics.median(times), 1),
         "ack_p99_ms": _p99(times),
         "refused_at_usual": sum(one.status != 200 for one in usual),
-        "by_minute": by_minute(usual),
+        "by_minute": by_minute(usual, server.rss_mb),
+        "deployments": deployments,
         "readers": dict(seen),
         "rss_growth_mb": round(growth_mb(server.rss_mb, began, ended), 1),
         "rss_peak_mb": round(max(mb for _, mb in server.rss_mb)),
@@ -329,15 +350,20 @@ def measure(seconds: float, overload_s: float, say: Callable[[str], None]) -> di
     }
 
 
-def by_minute(answers: list[Answer]) -> list[list[float]]:
-    """Of each minute: requests, those refused, and the 99th percentile of the time to an answer in ms."""
-    minutes: dict[int, list[Answer]] = {}
+def by_minute(answers: list[Answer], rss_mb: list[tuple[float, float]]) -> list[list[float]]:
+    """Of each minute: requests, those refused, the 99th percentile of the time to an answer in ms, memory in MB."""
+    first, minutes = answers[0].at, dict[int, list[Answer]]()
     for one in answers:
-        minutes.setdefault(int((one.at - answers[0].at) // 60), []).append(one)
+        minutes.setdefault(int((one.at - first) // 60), []).append(one)
     return [
-        [len(of), sum(one.status != 200 for one in of), _p99([1e3 * one.seconds for one in of])]
-        for _, of in sorted(minutes.items())
+        [len(of), sum(one.status != 200 for one in of), _p99([1e3 * one.seconds for one in of]), _mb(rss_mb, first, n)]
+        for n, of in sorted(minutes.items())
     ]
+
+
+def _mb(rss_mb: list[tuple[float, float]], first: float, minute: int) -> float:
+    found = [mb for at, mb in rss_mb if minute * 60 <= at - first < (minute + 1) * 60]
+    return round(statistics.median(found)) if found else float("nan")
 
 
 def _p99(times: list[float]) -> float:
