@@ -71,6 +71,27 @@ def test_frames_whose_names_differ_by_a_digit_are_two_errors_and_other_numbers_a
     }
 
 
+def test_a_service_that_writes_very_much_hides_no_error_of_its_own_or_of_another(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("onejob.known.reading._MOST_READ", 20)
+    at = NOW - 5 * MINUTE
+    chatty = Store(store.engine, store.database, f"{store.service}-chatty")
+    chatty.lines(*(a_line(at, "took a parcel") for _ in range(200)))
+    chatty.lines(a_line(at, "lost a parcel", 17))
+    store.lines(*(a_line(at, "no room left", 17) for _ in range(7)), a_line(at, "took a letter"))
+
+    store.look()
+
+    assert {error.title: store.count(error)["1"] for error in store.found()} == {"no room left": 7, "took a letter": 1}
+    assert {error.title: store.count(error)["1"] for error in chatty.found()} == {
+        "lost a parcel": 1,
+        "took a parcel": 20,
+    }
+    said = [record.getMessage() for record in caplog.records if "more log records" in record.getMessage()]
+    assert [one.split()[0] for one in said] == [chatty.service]
+
+
 def test_a_look_in_which_a_customer_is_forgotten_keeps_nothing_and_the_next_one_reads_it_all_again(
     store: Store,
 ) -> None:

@@ -81,7 +81,15 @@ class ErrorLook:
         window = _whole_minutes(start - _OVERLAP), int(until.timestamp())
         thrown = read_thrown(self._engine, *window, known)
         logged = read_logged(self._engine, *window, known, templates.learn, self._settings.log_lines_per_look)
-        found = [*thrown, *logged]
+        for service in logged.cut:
+            self._seldom.warning(
+                f"cut {service}",
+                "%s wrote more log records from %s to %s than one look reads: some messages are counted too low",
+                service,
+                start.astimezone(UTC),
+                until.astimezone(UTC),
+            )
+        found = [*thrown, *logged.found]
         reading = Reading(name=NAME, since=since, until=until, templates=templates.packed(), read=read)
         ids = {one.error_id for one in found}
         # Before the position moves on: should that fail, the same is counted again, which changes nothing.

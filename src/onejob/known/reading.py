@@ -22,7 +22,7 @@ from onejob.verdict.said import LONGEST_SPAN_S
 
 _QUERIES = resources.files("onejob.known").joinpath("queries")
 _MOST_STACKS = 200  # distinct ones of a service in a minute; one that throws more than this has other worries
-_MOST_READ = 500_000  # log records of one look
+_MOST_READ = 500_000  # log records of a service in one look, and as many warnings and errors
 MINUTE_S = 60
 
 Learn = Callable[[Place, str], LogTemplate | None]
@@ -69,7 +69,15 @@ def read_thrown(engine: Reader, since: int, until: int, known: Known) -> list[Oc
     return merged(_thrown(row, known) for row in rows)
 
 
-def read_logged(engine: Reader, since: int, until: int, known: Known, learn: Learn, most: int) -> list[Occurrence]:
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """Log messages, and the services that had too many records to read all of them."""
+
+    found: list[Occurrence]
+    cut: list[str]
+
+
+def read_logged(engine: Reader, since: int, until: int, known: Known, learn: Learn, most: int) -> Logged:
     """Log messages of [since, until), from at most so many distinct lines; `learn` finds the template of a line."""
     params: dict[str, Scalar] = {
         "since": since,
@@ -79,7 +87,8 @@ def read_logged(engine: Reader, since: int, until: int, known: Known, learn: Lea
         "most_rows": most,
     }
     rows = engine.query(read_query("logged", same_line=SAME_LINE, severity=SEVERITY), params).to_pylist()
-    return merged(_logged(rows, known, learn))
+    cut = sorted({known.place(row)[0] for row in rows if row["IsCut"]})
+    return Logged(merged(_logged(rows, known, learn)), cut)
 
 
 def _thrown(row: Mapping[str, Any], known: Known) -> Occurrence:

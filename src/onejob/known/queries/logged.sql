@@ -1,5 +1,6 @@
 -- Log records of [since, until) that carry no exception: distinct lines (but for numbers) per version and minute, warnings
--- and errors first, else drawn by their hash; with how often they came, and the first of them.
+-- and errors first, else drawn by their hash; with how often they came, and the first of them. Of each service so many
+-- records are read, and as many warnings and errors: what one says at length hides nothing of another's.
 SELECT
     Service,
     Place,
@@ -13,7 +14,8 @@ SELECT
     max(At) AS LastNs,
     argMin(Line, Order) AS Sample,
     argMin(TraceId, Order) AS SampleTrace,
-    argMin(SpanId, Order) AS SampleSpan
+    argMin(SpanId, Order) AS SampleSpan,
+    sum(count()) OVER (PARTITION BY Service, max(Level) >= 13) >= {most_read:UInt64} AS IsCut
 FROM
 (
     SELECT
@@ -33,7 +35,7 @@ FROM
         AND Body != ''
         AND LogAttributes['exception.type'] = ''
         AND LogAttributes['exception.stacktrace'] = ''
-    LIMIT {most_read:UInt64}
+    LIMIT {most_read:UInt64} BY Service, Level >= 13
 )
 GROUP BY Service, Place, Version, Build, BinStart, Same
 ORDER BY Severity >= 13 DESC, cityHash64(Same, BinStart), Version, Build
