@@ -338,3 +338,9 @@ def test_the_target_s_own_media_type_decides_how_it_is_read() -> None:
     with pytest.raises(Exception, match="Missing # EOF"):
         as_otlp("depth 1\n", OPENMETRICS.partition(";")[0])
     assert as_otlp("depth 1\n", TEXT.partition(";")[0])[0]["depth"].gauge.data_points[0].as_double == 1.0
+
+
+def test_times_that_the_library_cannot_compare_make_a_page_that_cannot_be_read() -> None:
+    """With and without a fraction, of one series."""
+    with pytest.raises(BadRequest, match="cannot be read"):
+        as_otlp("# TYPE depth gauge\ndepth 1 7.5\ndepth 2 8e0\n# EOF\n", OPENMETRICS.partition(";")[0])

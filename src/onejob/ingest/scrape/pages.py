@@ -108,7 +108,7 @@ def read(target: ScrapeTarget, text: str, media: str, metrics: Metrics, at_ns: i
         parse = openmetrics.text_string_to_metric_families
     try:
         families = list(parse(text))
-    except (ValueError, LookupError, TypeError, ArithmeticError) as error:
+    except (ValueError, LookupError, TypeError, ArithmeticError, AttributeError) as error:
         raise BadRequest(f"its page cannot be read: {str(error)[:200] or type(error).__name__}") from error
     told = [sample.labels for family in families for sample in family.samples if sample.name == _TARGET_INFO]
     page = Page(metrics, resource_with(target, told[0] if told else {}), at_ns)
