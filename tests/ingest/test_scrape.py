@@ -19,6 +19,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from pydantic import ValidationError
 
 from onejob.config import Settings
+from onejob.ingest.errors import BadRequest
 from onejob.ingest.scrape.fetch import Fetched
 from onejob.ingest.scrape.scraper import accepted
 from onejob.ingest.service import Intake
