@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote_plus
 
 import httpx
 from authlib.oidc.core import CodeIDToken
@@ -71,7 +72,8 @@ class ProviderClient:
             "code_verifier": verifier,
             "client_id": self._id,
         }
-        auth = httpx.BasicAuth(self._id, self._secret) if self._secret else None
+        # Both are sent as a form has them (RFC 6749, section 2.3.1): a provider reads `+` in a secret as a space.
+        auth = httpx.BasicAuth(quote_plus(self._id), quote_plus(self._secret)) if self._secret else None
         return _ask("POST", self.address("token_endpoint"), data=form, auth=auth)
 
     def _decoded(self, id_token: str) -> jwt.Token:

@@ -18,6 +18,7 @@ from onejob.web.api import router as api_router
 from onejob.web.api.description import DescribedApp
 from onejob.web.head import HeadAsGet
 from onejob.web.messages import message
+from onejob.web.mishaps import Mishaps
 from onejob.web.pages import (
     account,
     audit,
@@ -77,6 +78,7 @@ def build(
     app.add_middleware(HeadAsGet)
     if access is not None:
         app.add_middleware(Admission, access=access, page_data=data)
+    app.add_middleware(Mishaps, data=data)
     public_url = access.public_url if access else None
     app.add_middleware(Guard, is_known=is_known, public_url=public_url)
     app.add_middleware(AtPublicUrl, public_url=public_url)

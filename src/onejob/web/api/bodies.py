@@ -1,7 +1,14 @@
 """Request bodies: JSON, small, and said to be JSON.
 
-Asking for the content type is more than tidiness: a page of another origin can send a form or text, never JSON.
+Asking for the content type is more than tidiness: a page of another origin can send a form or text, never JSON. So is
+refusing what is said twice: a proxy that checks the one and a server that acts by the other would both be right.
 """
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
 
 from fastapi import Request
 from starlette.types import Receive, Scope
@@ -38,6 +45,12 @@ class BoundedRequest(Request):
             self._body = b"".join(chunks)
         return self._body
 
+    async def json(self) -> Any:
+        """BodyError for a field that is there twice."""
+        if not hasattr(self, "_json"):
+            self._json = json.loads(await self.body(), object_pairs_hook=_each_once)
+        return self._json
+
 
 async def check_body(request: BoundedRequest) -> None:
     """Refuse a body that is too large, compressed, or not said to be JSON."""
@@ -46,6 +59,22 @@ async def check_body(request: BoundedRequest) -> None:
     media_type = plain_media_type(request)
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise BodyError(415, "Not JSON", f"The body is {media_type or 'unnamed'}: send Content-Type: application/json.")
+    with suppress(ValueError, RecursionError):  # what is no JSON the route says in its own words
+        await request.json()
+
+
+def check_query(request: Request) -> None:
+    """Refuse a parameter that is there twice."""
+    _each_once(request.query_params.multi_items())
+
+
+def _each_once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    pairs = list(pairs)
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise BodyError(422, "A field cannot be right", f"{name[:100]!r} is sent twice: send it once.")
+    return found
 
 
 def plain_media_type(request: Request) -> str:

@@ -21,7 +21,7 @@ from onejob.outcomes.errors import ConfiguredError, ContradictionError, NoTeleme
 from onejob.state.errors import BadCursorError, ConflictError, NotFoundError, StateError, StateUnavailableError
 from onejob.store.errors import StoreError
 from onejob.web.api.answers import answer
-from onejob.web.api.bodies import BodyError, BoundedRequest, check_body
+from onejob.web.api.bodies import BodyError, BoundedRequest, check_body, check_query
 
 _HANDLED = (
     *(AccessError, ActError, BackupError, ChangesError, HistoryError),
@@ -64,6 +64,7 @@ class ProblemRoute(APIRoute):
     async def read(self, request: Request) -> Request:
         """The request, once its body is read and turned out to be one that this route takes."""
         bounded = BoundedRequest(request.scope, request.receive)
+        check_query(bounded)
         await check_body(bounded)
         return bounded
 
