@@ -32,7 +32,7 @@ def _run(*command: object) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([str(word) for word in command], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("script", ["configuration.py", "cli_reference.py"])
+@pytest.mark.parametrize("script", ["configuration.py", "cli_reference.py", "roles.py"])
 def test_the_generated_pages_are_not_stale(script: str) -> None:
     result = _run(sys.executable, f"scripts/{script}", "--check")
     assert result.returncode == 0, result.stderr
