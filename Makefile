@@ -23,6 +23,7 @@ UNIT := tests/benchmarks tests/stats tests/test_repository.py \
 	$(addprefix tests/act/test_,$(addsuffix .py,gate limits plan rollout))
 
 JAVASCRIPT := tests/ingest/javascript/node_modules
+PROVIDER := tests/access/javascript/node_modules
 
 .PHONY: help demo serve test test-js chaos check bench-verdict bench-rotel fuzz lock sbom docs doors rum clean
 
@@ -55,8 +56,8 @@ else
 	$(BIN)/pytest $(BESIDE) -m "not alone and not covering"
 endif
 
-test-js: .venv/.dev $(JAVASCRIPT)/.package-lock.json ## clients from npm send to onejob (OpenTelemetry, Winston); needs Node.js
-	$(BIN)/pytest tests/ingest/exporters_of_javascript.py $(ARGS)
+test-js: .venv/.dev $(JAVASCRIPT)/.package-lock.json $(PROVIDER)/.package-lock.json ## with what npm has: clients (OpenTelemetry, Winston), a certified OpenID provider; needs Node.js
+	$(BIN)/pytest tests/ingest/exporters_of_javascript.py tests/access/provider_of_javascript.py $(ARGS)
 
 chaos: .venv/.dev ## kill, freeze, fill the disk, damage it, set the clock, 50 times under load; then count. Needs root
 	cd tests && ../$(BIN)/python -m ingest.chaos $(ARGS)
@@ -122,7 +123,7 @@ $(UV): requirements/tools.txt
 	@scripts/system.sh
 	@touch $@
 
-$(JAVASCRIPT)/.package-lock.json: tests/ingest/javascript/package-lock.json
+$(JAVASCRIPT)/.package-lock.json $(PROVIDER)/.package-lock.json: %/node_modules/.package-lock.json: %/package-lock.json
 	@npm ci --prefix $(@D)/.. --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from base64 import b64decode
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,10 +21,11 @@ KEY, OTHER = (RSAKey.generate_key(2048, {"kid": name}) for name in ("one", "two"
 
 
 class Liar:
-    """`documents` are its answers by path."""
+    """`documents` are its answers by path, `secrets` what clients said to be known by."""
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.secrets: list[str] = []
         self.documents: dict[str, Any] = {
             "/.well-known/openid-configuration": {
                 "issuer": url,
@@ -52,6 +54,8 @@ def liar() -> Iterator[Liar]:
     class Handler(BaseHTTPRequestHandler):
         def _reply(self) -> None:
             self.rfile.read(int(self.headers.get("content-length") or 0))
+            if (said := self.headers.get("authorization", "")).startswith("Basic "):
+                liar.secrets.append(b64decode(said.removeprefix("Basic ")).decode())
             document = liar.documents.get(self.path)  # type: ignore[attr-defined]  # the one below
             body = json.dumps(document).encode()
             self.send_response(200 if document is not None else 404)
@@ -77,6 +81,12 @@ def test_a_token_that_is_right_is_believed_and_the_user_document_adds_to_it(liar
     claims = liar.claims()
     assert (claims["sub"], claims["preferred_username"]) == ("u1", "ada")
     assert claims["groups"] == ["told by userinfo"]
+
+
+def test_the_secret_is_sent_as_a_form_has_it_so_that_no_letter_of_it_means_another(liar: Liar) -> None:
+    liar.says(preferred_username="ada")
+    liar.claims(oidc_client_secret="a+b c%:d", oidc_client_id="onejob")
+    assert liar.secrets == ["onejob:a%2Bb+c%25%3Ad"]
 
 
 @pytest.mark.parametrize(
