@@ -55,7 +55,8 @@ def liar() -> Iterator[Liar]:
         def _reply(self) -> None:
             self.rfile.read(int(self.headers.get("content-length") or 0))
             if (said := self.headers.get("authorization", "")).startswith("Basic "):
-                liar.secrets.append(b64decode(said.removeprefix("Basic ")).decode())
+                secret = b64decode(said.removeprefix("Basic ")).decode()
+                liar.secrets.append(secret)  # type: ignore[attr-defined]  # the one below
             document = liar.documents.get(self.path)  # type: ignore[attr-defined]  # the one below
             body = json.dumps(document).encode()
             self.send_response(200 if document is not None else 404)
