@@ -226,6 +226,7 @@ def test_whatever_acts_writes_an_entry_before_it_does(sqlite_database: Database)
         ("POST", "/logout"): lambda: site.browser("ada").post("/logout"),
         ("POST", "/account/password"): lambda: browser.post("/account/password", old=PASSWORD, **again),
         ("POST", "/account/tokens"): browser.make_token,
+        ("POST", "/account/ingest-tokens"): lambda: browser.post("/account/ingest-tokens", name="shop", days="7"),
         ("POST", "/login/code"): lambda: site.browser().post("/login/code", code="000000"),
         ("POST", SECOND_FACTOR): lambda: editor.post(SECOND_FACTOR, password=PASSWORD),
         **{

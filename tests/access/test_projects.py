@@ -3,9 +3,11 @@
 import hashlib
 import hmac
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from onejob.model.access import Role
@@ -179,6 +181,33 @@ def test_people_make_tokens_for_their_projects_on_their_account_page(own_town: T
     assert "<option>default</option>" not in _alone(own_town).get("/account").text
 
 
+def test_operators_look_after_the_ingest_tokens_of_their_projects_on_their_account_page(own_town: Town) -> None:
+    site, gate = "https://shop.example", own_town.services.access.ingest
+    sho, ban = own_town.browser("sho"), own_town.browser("ban")
+
+    def make(project: str = "shop", **form: str) -> httpx.Response:
+        return sho.post("/account/ingest-tokens", **({"name": "web", "days": "30", "project": project} | form))
+
+    made = make(origins=f"{site}  https://m.shop.example")
+    (text,) = set(re.findall(r"onejob_ingest_\w{40,}", made.text))
+    assert [gate.admits(f"Bearer {text}", origin) for origin in (site, None, "https://evil.example")] == [
+        *("shop", "shop", None)
+    ]
+    assert own_town.log()[-1].detail == "ingest of shop"
+    assert {answer.status_code for answer in (make("bank"), make("default"), make(origins="shop"), make(days="9"))} == {
+        400
+    }
+    (token,) = own_town.services.access.book.tokens.all(project="shop")
+    assert (token.role, token.owner_id, token.made_by) == (None, None, "sho")
+    for who, is_shown in ((sho, True), (own_town.browser("ada"), True), (ban, False), (_alone(own_town), False)):
+        page = who.get("/account").text
+        assert (f"{site} https://m.shop.example" in page, text in page) == (is_shown, False)
+    assert "Make an ingest token" not in own_town.browser("solo").get("/account").text
+    revoke = f"/account/tokens/{token.id}/revoke"
+    assert (ban.post(revoke).status_code, gate.admits(f"Bearer {text}", None)) == (400, "shop")
+    assert (sho.post(revoke).status_code, gate.admits(f"Bearer {text}", None)) == (303, None)
+
+
 def _alone(town: Town) -> Browser:
     town.add_user("solo", Role.VIEWER)
     return town.browser("solo")
@@ -186,6 +215,7 @@ def _alone(town: Town) -> Browser:
 
 def test_an_empty_project_says_how_telemetry_finds_it(town: Town) -> None:
     assert "--ingest --project shop" in town.browser("sho").get(f"{SHOP}/").text
+    assert 'make one in <a href="/account">your account</a>' in town.browser("sho").get(f"{SHOP}/").text
     assert "--project" not in town.browser("sho").get("/").text
 
 

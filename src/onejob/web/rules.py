@@ -102,6 +102,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/account/sessions/end"): _viewer("session.end"),
     ("POST", "/account/logout"): _viewer("logout.everywhere"),
     ("POST", "/account/tokens"): _viewer("token.create"),
+    ("POST", "/account/ingest-tokens"): _viewer("token.create"),  # as an operator of its project
     ("POST", "/account/tokens/{token_id}/revoke"): _viewer("token.revoke"),
     ("GET", "/audit"): Rule(role=Role.ADMIN),
     # The API.

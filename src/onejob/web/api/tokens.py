@@ -1,6 +1,5 @@
 """Tokens of programs: made, listed, revoked. The text of one is in the answer to its making, and nowhere else."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +15,7 @@ from onejob.web.api.answers import answer
 from onejob.web.api.problems import ProblemRoute, Responses
 from onejob.web.api.schemas import Problem
 from onejob.web.asked import By, Uses
+from onejob.web.token_making import make_token
 
 router = APIRouter(
     prefix="/api/v1/tokens", tags=["access"], route_class=ProblemRoute, responses={422: {"model": Problem}}
@@ -49,14 +49,7 @@ def make(body: TokenBody, services: Uses, by: By) -> Response:
         origins=tuple(body.origins),
         project=body.project or services.access.project,
     )
-    by = replace(by, principal=services.access.elsewhere(by.principal, wanted.project))
-    if wanted.kind is TokenKind.INGEST:
-        by.check_role(Role.OPERATOR)
-    what = [str(wanted.kind), *([str(wanted.role)] if wanted.role else [])]
-    what += [f"of {wanted.project}"] if wanted.project != services.access.project else []
-    with by.doing("token.create", wanted.name, ", ".join(what)):
-        token, text = services.access.book.make(wanted, by.principal)
-    services.access.ingest.refresh()
+    token, text = make_token(services, by, wanted)
     return answer({**token_document(token), "token": text}, 201)
 
 

@@ -9,10 +9,11 @@ from starlette.concurrency import run_in_threadpool
 
 from onejob.access.errors import AccessError, BadRequestError
 from onejob.access.token_book import Wanted
-from onejob.model.access import Role, TokenKind
+from onejob.model.access import Principal, Role, Token, TokenKind
 from onejob.model.project import DEFAULT_PROJECT
 from onejob.state.codec import to_plain
 from onejob.state.errors import NotFoundError
+from onejob.web import token_making
 from onejob.web.asked import By, Uses
 from onejob.web.caller import Caller
 from onejob.web.pages.access_parts import logged_in, logged_out
@@ -88,11 +89,19 @@ async def make_token(request: Request, data: Data, services: Uses, by: By) -> Re
     form = await form_of(request)
 
     def attempt() -> Response:
-        wanted = _wanted(form)
-        principal = services.access.elsewhere(by.principal, wanted.project)
-        of = f" of {wanted.project}" if wanted.project != DEFAULT_PROJECT else ""
-        with by.doing("token.create", wanted.name, f"api, {wanted.role}{of}"):
-            _, text = services.access.book.make(wanted, principal)
+        _, text = token_making.make_token(services, by, _wanted(form))
+        return _page(request, data, services, by, made=text)
+
+    return await run_in_threadpool(_or_say, request, data, services, by, attempt)
+
+
+@router.post("/account/ingest-tokens")
+async def make_ingest_token(request: Request, data: Data, services: Uses, by: By) -> Response:
+    """A token for services, or for a site's pages, to send telemetry with; shown in this answer only."""
+    form = await form_of(request)
+
+    def attempt() -> Response:
+        _, text = token_making.make_token(services, by, _wanted_for_telemetry(form))
         return _page(request, data, services, by, made=text)
 
     return await run_in_threadpool(_or_say, request, data, services, by, attempt)
@@ -103,8 +112,13 @@ def revoke_token(request: Request, data: Data, services: Uses, by: By, token_id:
     """It opens nothing from now on."""
 
     def attempt() -> Response:
+        principal, book = by.principal, services.access.book
+        token = book.tokens.get(token_id)
+        if token.kind is TokenKind.INGEST and token.project in _for_telemetry(services, data, principal):
+            principal, book = services.access.elsewhere(principal, token.project), book.of_project(token.project)
         with by.doing("token.revoke", token_id):
-            services.access.book.revoke(token_id, by.principal)
+            book.revoke(token_id, principal)
+        services.access.ingest.refresh()
         return see_other(request, "/account")
 
     return _or_say(request, data, services, by, attempt)
@@ -115,22 +129,49 @@ def _prove_again(services: Services, by: Caller, form: dict[str, str]) -> None:
 
 
 def _wanted(form: dict[str, str]) -> Wanted:
-    days, role = form.get("days", ""), form.get("role", "")
-    if days not in DAYS or role not in list(Role):
-        raise BadRequestError("Choose one of the times and one of the roles on the page.")
+    role = form.get("role", "")
+    if role not in list(Role):
+        raise BadRequestError("Choose one of the roles on the page.")
     return Wanted(
         name=form.get("name", "").strip(),
         kind=TokenKind.API,
-        lasts=timedelta(days=int(days)),
+        lasts=_lasts(form),
         role=Role(role),
         service=form.get("service", "").strip() or None,
         project=form.get("project") or DEFAULT_PROJECT,
     )
 
 
+def _wanted_for_telemetry(form: dict[str, str]) -> Wanted:
+    return Wanted(
+        name=form.get("name", "").strip(),
+        kind=TokenKind.INGEST,
+        lasts=_lasts(form),
+        origins=tuple(form.get("origins", "").split()),
+        project=form.get("project") or DEFAULT_PROJECT,
+    )
+
+
+def _lasts(form: dict[str, str]) -> timedelta:
+    days = form.get("days", "")
+    if days not in DAYS:
+        raise BadRequestError("Choose one of the times on the page.")
+    return timedelta(days=int(days))
+
+
+def _for_telemetry(services: Services, data: Data, principal: Principal) -> list[str]:
+    """The projects whose ingest tokens somebody looks after."""
+    names = [one.name for one in data.projects(principal)]
+    return [name for name in names if services.access.elsewhere(principal, name).role.covers(Role.OPERATOR)]
+
+
 def _roles(by: Caller, is_elsewhere_too: bool) -> list[Role]:
     """Somebody may be more elsewhere than here; too much is refused in words."""
     return [role for role in Role if is_elsewhere_too or by.principal.role.covers(role)]
+
+
+def _is_for_telemetry(token: Token) -> bool:
+    return token.kind is TokenKind.INGEST and token.revoked_at is None
 
 
 def _or_say(request: Request, data: Data, services: Services, by: Caller, attempt: Callable[[], Response]) -> Response:
@@ -146,6 +187,8 @@ def _page(
     request: Request, data: Data, services: Services, by: Caller, *, made: str = "", error: str = ""
 ) -> HTMLResponse:
     user_id, access = by.principal.user_id, services.access
+    for_telemetry = _for_telemetry(services, data, by.principal) if user_id else []
+    ingest = [one for name in for_telemetry for one in access.book.tokens.all(project=name) if _is_for_telemetry(one)]
     user = access.accounts.users.get(user_id) if user_id else None
     page = show(
         request,
@@ -155,6 +198,8 @@ def _page(
         principal=by.principal,
         sessions=access.accounts.sessions.of_user(user_id, data.now()) if user_id else (),
         tokens=[one for one in access.book.tokens.all(user_id) if one.revoked_at is None] if user_id else (),
+        for_telemetry=for_telemetry,
+        ingest_tokens=ingest,
         roles=_roles(by, len(data.projects(by.principal)) > 1),
         days=DAYS,
         has_second_factor=user_id is not None and access.accounts.second_factors.is_on(user_id),
