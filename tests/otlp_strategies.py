@@ -25,6 +25,7 @@ attributes = st.dictionaries(words, values, max_size=4)
 counts = st.integers(0, 2**64 - 1)
 moments = st.integers(0, 5 * DAY_NS).map(lambda back: time.time_ns() - back)
 ids = st.sampled_from([0, 16, 8, 3, 1]).map(os.urandom) | st.sampled_from([bytes(16), bytes(8)])
+parents = st.sampled_from([0, 8]).map(os.urandom) | st.just(bytes(8))
 
 
 def draw_resource(draw: st.DrawFn, of_resource: Any, service: str) -> None:
@@ -57,15 +58,18 @@ def trace_requests(draw: st.DrawFn, service: str) -> ExportTraceServiceRequest:
 
 def draw_span(draw: st.DrawFn, span: Any, number: int) -> None:
     span.trace_id, span.span_id, span.name = os.urandom(16), os.urandom(8), draw(names)
-    span.trace_state, span.kind = draw(words), draw(st.integers(0, 5))
+    span.parent_span_id = draw(parents)
+    span.trace_state, span.kind = draw(words), draw(st.integers(0, 6))
     span.start_time_unix_nano = draw(moments)
     span.end_time_unix_nano = span.start_time_unix_nano + number
     span.attributes.extend(attributes_of(draw(attributes)))
-    span.status.message, span.status.code = draw(words), draw(st.integers(0, 2))
+    span.status.message, span.status.code = draw(words), draw(st.integers(0, 3))
     for _ in range(draw(st.integers(0, 2))):
         span.events.add(time_unix_nano=draw(moments), name=draw(words), attributes=attributes_of(draw(attributes)))
     for _ in range(draw(st.integers(0, 2))):
-        link = span.links.add(trace_id=os.urandom(16), span_id=os.urandom(8), trace_state=draw(words))
+        trace_id, span_id = os.urandom(16), os.urandom(8)
+        linked = draw(st.sampled_from([(trace_id, span_id), (bytes(16), bytes(8))]))
+        link = span.links.add(trace_id=linked[0], span_id=linked[1], trace_state=draw(words))
         link.attributes.extend(attributes_of(draw(attributes)))
 
 

@@ -29,9 +29,9 @@ from onejob.store.errors import StoreError
 from onejob.store.hash_key import hash_key
 from onejob.store.redaction import hashed
 from otlp_builders import a_log_request, a_payload, a_record, a_service, a_span, any_value, attributes_of
+from otlp_rows import assert_same, log_rows, point_rows, rows_of, span_rows
 from otlp_strategies import log_requests, metric_requests, trace_requests
 from store.clickhouse_node import ClickHouseNode
-from store.test_otlp_values import assert_same, log_rows, point_rows, rows_of, span_rows
 
 from .conftest import some_settings
 

@@ -288,6 +288,21 @@ def test_only_entry_spans_are_requests(engine: Engine, span_kind: int, has_paren
     assert count_of(cells_of(engine, service)) == int(is_entry)
 
 
+def test_a_parent_of_zeros_is_none_as_it_is_to_the_collector(engine: Engine) -> None:
+    service = a_service()
+    span = a_span(kind=Span.SPAN_KIND_INTERNAL, parent=bytes(8))
+    span.links.add(trace_id=bytes(16), span_id=bytes(8))
+
+    engine.insert_traces(a_payload(span, service=service), a_service())
+
+    sql = (
+        "SELECT ParentSpanId, IsEntry, Links.TraceId AS t, Links.SpanId AS s FROM otel_traces "
+        "WHERE ServiceName = {s:String}"
+    )
+    (row,) = engine.query(sql, {"s": service}).to_pylist()
+    assert row == {"ParentSpanId": "", "IsEntry": True, "t": [""], "s": [""]}
+
+
 @pytest.mark.parametrize(
     "attributes",
     [

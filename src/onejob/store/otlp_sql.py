@@ -141,7 +141,8 @@ def hexadecimal(value: str) -> str:
 
 
 def id_or_none(value: str, size: int) -> str:
-    """Of something that need not belong to a span: what is no id stands for none (opentelemetry/proto/logs/v1)."""
+    """Of what need not belong to a span: what is no id stands for none (opentelemetry/proto/logs/v1). So the Collector
+    takes the parent of a span too, and links."""
     return f"if(length({value}) = {size} AND {value} != unhex('{'00' * size}'), {hexadecimal(value)}, '')"
 
 
