@@ -43,6 +43,7 @@ DONE = {
     "start backtests and calibrations": ("backtest.start", "calibration.start"),
     "import telemetry": ("/api/v1/import",),
     "replay dead letters": ("dead-letters.replay",),
+    "delete dead letters": ("dead-letters.delete",),
     "delete what is known of customers": ("customer.forget",),
     "back up": ("backup",),
     "make, change and disable users": ("user.create", "user.change"),

@@ -165,7 +165,8 @@ class Settings(BaseSettings):
         2 * 2**30,
         gt=0,
         le=2**60,
-        description="Spool size at which intake answers `try again later` instead of accepting more. Projects share "
+        description="Spool size, with dead letters, at which intake answers `try again later` instead of accepting "
+        "more. Projects share "
         "it: half of it is dealt out to them in equal parts, the other half is for whoever needs it first.",
     )
     min_free_disk_bytes: int = Field(
@@ -203,6 +204,13 @@ class Settings(BaseSettings):
     logs_retention_days: int = Field(14, gt=0, le=_MOST_DAYS, description="How long log records are kept.")
     metrics_retention_days: int = Field(
         30, gt=0, le=_MOST_DAYS, description="How long data points of metrics are kept."
+    )
+    dead_letters_retention_days: int | None = Field(
+        None,
+        gt=0,
+        le=_MOST_DAYS,
+        description="How long acknowledged requests that the engine refuses are kept; empty means until they are "
+        "stored or deleted. What is older than that is lost.",
     )
     engine_max_memory_bytes: int = Field(
         2 * 2**30,

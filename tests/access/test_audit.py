@@ -298,6 +298,7 @@ def test_whatever_acts_writes_an_entry_before_it_does(sqlite_database: Database)
     elsewhere = {  # they need an engine, or an intake; this server has neither
         ("POST", "/api/v1/backtests"),
         ("POST", "/api/v1/calibrations"),
+        ("DELETE", "/api/v1/dead-letters"),
         ("POST", "/api/v1/dead-letters/replay"),
     }
     assert calls.keys() | elsewhere == {key for key, rule in RULES.items() if rule.acts}

@@ -56,7 +56,7 @@ def replay() -> Iterator[Replay]:
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_POST = do_PATCH = _reply  # noqa: N815 - the names are http.server's
+        do_GET = do_POST = do_PATCH = do_DELETE = _reply  # noqa: N815 - the names are http.server's
 
         def log_message(self, format: str, *args: Any) -> None:
             """Quiet."""

@@ -144,18 +144,29 @@ def test_status_says_what_is_stored(onejob: Run, replay: Replay) -> None:
 
 def test_dead_letters_are_listed_and_replayed(onejob: Run, replay: Replay) -> None:
     letter: dict[str, object] = {"id": 7, "died_at": "2026-03-01T00:00:00Z", "kind": "logs", "items": 12}
-    letter |= {"size_bytes": 5000, "error": "Code: 1.\x1b[2J"}
-    replay.on("GET", "/api/v1/dead-letters", (200, {"items": [letter]}))
+    letter |= {"size_bytes": 5000, "error": "Code: 1.\x1b[2J", "services": ["cart", "pay"], "first_name": None}
+    document = {"project": "default", "items": [letter]}
+    replay.on("GET", "/api/v1/dead-letters", (200, document))
     replay.on("POST", "/api/v1/dead-letters/replay", (200, {"replayed": 1}))
 
     assert (
         onejob("dead-letters", "list", url=replay.url).stdout
-        == "7\t2026-03-01T00:00:00Z\tlogs\t12\t5000\tCode: 1.\ufffd[2J\n"
+        == "7\t2026-03-01T00:00:00Z\tlogs\t12\t5000\tcart, pay\t\tCode: 1.\ufffd[2J\n"
     )
-    assert json.loads(onejob("dead-letters", "list", "--json", url=replay.url).stdout) == {"items": [letter]}
+    assert json.loads(onejob("dead-letters", "list", "--json", url=replay.url).stdout) == document
     assert onejob("dead-letters", "replay", "7", "8", url=replay.url).stdout == "1\n"
     assert onejob("dead-letters", "replay", url=replay.url).returncode == 0
     assert [body for method, _, body in replay.requests if method == "POST"] == [{"ids": [7, 8]}, {}]
+
+
+def test_dead_letters_are_deleted_by_their_ids_or_all_if_one_means_it(onejob: Run, replay: Replay) -> None:
+    replay.on("DELETE", "/api/v1/dead-letters", (200, {"deleted": 2}))
+    assert onejob("dead-letters", "delete", "7", "8", url=replay.url).stdout == "2\n"
+    assert onejob("dead-letters", "delete", "--all", "--yes", url=replay.url).stdout == "2\n"
+    for vague in ((), ("--all",), ("7", "--all", "--yes")):
+        assert onejob("dead-letters", "delete", *vague, url=replay.url).returncode == 2
+    asked = "/api/v1/dead-letters"
+    assert [target for _, target, _ in replay.requests] == [f"{asked}?ids=7,8", f"{asked}?all=true"]
 
 
 def test_the_password_of_a_url_is_never_printed(onejob: Run) -> None:

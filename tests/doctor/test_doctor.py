@@ -158,7 +158,8 @@ def test_what_waits_too_long_and_what_is_refused_is_told(server: RunningServer) 
     assert one(look_at_intake(replace(stats, trouble="The disk is full.")), "intake").says == "The disk is full."
     unscraped = one(look_at_intake(replace(stats, failing_targets={"http://a": "No answer."})), "targets")
     assert unscraped.says == "http://a is not scraped: No answer."
-    dead = one(look_at_intake(replace(stats, dead_letters=3)), "dead letters")
+    dead = one(look_at_intake(replace(stats, dead_letters=3, dead_letter_bytes=5_000_000)), "dead letters")
+    assert "3 requests, 5 MB of the spool's room" in dead.says
     assert (dead.health, "dead-letters list" in dead.remedy) == (Health.WARNING, True)
 
 

@@ -156,7 +156,7 @@ def test_an_engine_without_room_is_waited_for_however_long(tmp_path: Path, monke
     with a_spool(tmp_path) as spool, flushing(spool, engine):
         spool.append(b"a", 1).result(10)
         wait_until(lambda: spool.requests == 0, "storing")
-        assert spool.dead_letter_count() == 0
+        assert spool.dead.letters == 0
     assert list(engine.stored.values()) == [b"a"]
 
 
@@ -253,7 +253,7 @@ def stored_of(path: Path, payloads: list[bytes]) -> set[bytes]:
         again = {payload for payload in payloads if spool.append(payload, 1).result()}
         with flushing(spool, engine):
             wait_until(lambda: spool.requests == 0, "flushing")
-        assert spool.dead_letter_count() == 0
+        assert spool.dead.letters == 0
     stored = b"".join(engine.stored.values())
     assert [stored.count(payload) for payload in payloads] == [1] * len(payloads), "each once, if it is sent again"
     return set(payloads) - again

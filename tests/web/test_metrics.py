@@ -57,7 +57,7 @@ def test_what_is_sent_is_counted_as_acknowledged_and_as_stored(server: RunningSe
     assert now["onejob_repeated_requests_total", ()] == 1
     assert now["onejob_refused_requests_total", ("BadRequest",)] == 1
     assert now["onejob_spool_items", ("traces",)] == now["onejob_spool_bytes", ()] == 0
-    assert now["onejob_dead_letters", ()] == 0
+    assert now["onejob_dead_letters", ()] == now["onejob_dead_letters_bytes", ()] == 0
     assert now["onejob_engine_up", ()] == 1
     assert now["onejob_engine_insert_seconds_count", ("traces",)] >= 1
     assert now["onejob_engine_insert_seconds_bucket", ("+Inf", "traces")] >= 1

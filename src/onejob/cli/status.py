@@ -76,10 +76,17 @@ def _intake(intake: Document) -> list[tuple[str, object]]:
         ("sent again", _count(intake.get("repeated_requests") or None)),
         ("rejected spans", _count(intake.get("rejected_spans") or None)),
         *(("refused", sentence) for sentence in refused),
-        ("dead letters", _count(intake.get("dead_letters") or None)),
+        ("dead letters", _dead(intake)),
         *(("not scraped", f"{name}: {why}") for name, why in (intake.get("failing_targets") or {}).items()),
         ("trouble", intake.get("trouble")),
     ]
+
+
+def _dead(intake: Document) -> str:
+    letters = intake.get("dead_letters")
+    if not letters:
+        return ""
+    return f"{words.count(letters)}, {_megabytes(intake.get('dead_letter_bytes', 0))} (`onejob dead-letters list`)"
 
 
 def _others(intake: Document, kind: Kind) -> tuple[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -15,6 +16,7 @@ from onejob.state.rollouts import Rollouts
 from onejob.store.engine import Engine
 from onejob.store.errors import StoreError
 from onejob.store.migrate import newest_schema
+from onejob.words import plural
 
 _WAIT_S = 5.0
 _LONG_S = 60.0  # a flush takes seconds
@@ -66,8 +68,11 @@ def look_at_intake(stats: IntakeStats) -> Iterator[Finding]:
         yield ok("intake", f"{stats.spooled_requests} requests wait to be stored")
     if stats.dead_letters:
         yield warning(
-            "dead letters", f"the engine refuses {stats.dead_letters} requests that were acknowledged",
-            "`onejob dead-letters list` says why; `onejob dead-letters replay` tries them again",
+            "dead letters",
+            f"acknowledged and refused by the engine: {plural(stats.dead_letters, 'request')}, "
+            f"{math.ceil(stats.dead_letter_bytes / 1e6)} MB of the spool's room; without room nothing more is taken",
+            "`onejob dead-letters list` says why; `onejob dead-letters replay` tries them again, and "
+            "`onejob dead-letters delete` deletes them",
         )  # fmt: skip
     else:
         yield ok("dead letters", "none")

@@ -27,6 +27,7 @@ class IntakeStats:
     """Requests of all kinds, and spans; `logs` and `metrics` count log records and data points.
 
     `spooled_*` wait to be stored; `lag_s` is the age of the oldest of them; `refused` counts requests by reason.
+    `dead_letters` are acknowledged requests that the engine refuses; they and what waits share the spool's room.
     `failing_targets` are those that are not scraped, and why; `trouble` is why nothing is taken or stored now, and what
     to do.
     """
@@ -43,6 +44,7 @@ class IntakeStats:
     logs: KindStats
     metrics: KindStats
     dead_letters: int
+    dead_letter_bytes: int
     lag_s: float
     first_span_at: datetime | None
     last_span_at: datetime | None

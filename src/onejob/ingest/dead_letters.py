@@ -4,38 +4,33 @@ They lie in the spool's file, so that moving one there and back is one transacti
 dies. Each remembers the token of its last try. Should the engine have kept a part of it after all, the same token makes
 the next try complete it instead of doubling it. A request that fills several tables was refused by one of them: only
 that one is tried again.
+
+They take room of the spool until somebody has them tried again or deletes them. None makes way for another: when they
+leave no room, nothing more is acknowledged.
 """
 
 from __future__ import annotations
 
-import logging
+import json
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from google.protobuf.message import DecodeError, Message
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-
+from onejob.ingest.letter_contents import Contents, contents_of, has_attribute
 from onejob.model.telemetry import Kind
 
 if TYPE_CHECKING:
     from onejob.ingest.spool import SpooledRequest
 
-log = logging.getLogger(__name__)
-
-MOST_KEPT = 1000
+MOST_LISTED = 1000
+_READ_BYTES = 16 * 2**20  # of all that are listed at once, 0.1 s: of the others it is not said what is in them
+_MOST_ERROR_CHARS = 2000
+_PAGE = 100
+_ROOM = "length(payload) + length(error)"  # that one takes
 _RESTORED = "Restored from a backup: if the engine had kept a part of it, a replay stores that part twice. "
-REQUESTS: Mapping[Kind, type[Message]] = {
-    "traces": ExportTraceServiceRequest,
-    "logs": ExportLogsServiceRequest,
-    "metrics": ExportMetricsServiceRequest,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +47,11 @@ Refusals = Mapping[int, Sequence[Refusal]]  # by the request's id
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """`id` is another one after each time it died; `items` are spans, log records or data points, as `kind` says."""
+    """`id` is another one after each time it died; `items` are spans, log records or data points, as `kind` says.
+
+    `services` are those that sent it, and `first_name` is what its first span or metric is called; of a log record, its
+    event or its logger. Of very large ones, and behind many others, neither is looked up.
+    """
 
     id: int
     died_at: datetime
@@ -60,58 +59,128 @@ class DeadLetter:
     items: int
     size_bytes: int
     error: str
+    services: tuple[str, ...] = ()
+    first_name: str | None = None
 
 
-def keep(connection: sqlite3.Connection, kind: Kind, requests: Sequence[SpooledRequest], refused: Refusals) -> None:
-    """Those of the requests that were refused, by their id. The oldest go when there are too many."""
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How many, and the bytes of the spool's room that they take."""
+
+    letters: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Extent) -> Extent:
+        return Extent(self.letters + other.letters, self.bytes + other.bytes)
+
+    def __neg__(self) -> Extent:
+        return Extent(-self.letters, -self.bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Replayable:
+    """One that may be tried again; `size` of its payload."""
+
+    id: int
+    kind: Kind
+    items: int
+    size: int
+
+
+def keep(connection: sqlite3.Connection, kind: Kind, requests: Sequence[SpooledRequest], refused: Refusals) -> Extent:
+    """Those of the requests that were refused, by their id."""
     sql = "INSERT INTO dead_letters (died_at, spans, error, payload, token, kind, tables) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    kept = Extent()
     for request in requests:
         for refusal in refused.get(request.id, ()):
-            what = (request.items, refusal.error, request.payload, refusal.token, kind, refusal.table)
+            error = refusal.error[:_MOST_ERROR_CHARS].replace("\0", "\ufffd")  # SQLite's texts end there
+            what = (request.items, error, request.payload, refusal.token, kind, refusal.table)
             connection.execute(sql, (time.time(), *what))
-    too_many = count(connection) - MOST_KEPT
-    if refused and too_many > 0:
-        oldest = "SELECT id FROM dead_letters ORDER BY id LIMIT ?"
-        connection.execute(f"DELETE FROM dead_letters WHERE id IN ({oldest})", (too_many,))  # noqa: S608
-        log.error("%d dead letters were given up: only the last %d are kept.", too_many, MOST_KEPT)
+            kept += Extent(1, len(request.payload) + len(error))
+    return kept
 
 
-def revive(connection: sqlite3.Connection, letter_id: int) -> bool:
-    """Back among the requests; False if it is not here (any more)."""
+def revive(connection: sqlite3.Connection, letter_id: int) -> Extent | None:
+    """Back among the requests; None if it is not here (any more)."""
+    was = _extent(connection, "id = ?", letter_id)
     connection.execute(
         "INSERT INTO requests (received_at, spans, size, payload, token, kind, tables) "
         "SELECT ?, spans, length(payload), payload, token, kind, tables FROM dead_letters WHERE id = ?",
         (time.time(), letter_id),
     )
-    return connection.execute("DELETE FROM dead_letters WHERE id = ?", (letter_id,)).rowcount == 1
+    connection.execute("DELETE FROM dead_letters WHERE id = ?", (letter_id,))
+    return was if was.letters else None
+
+
+def delete(connection: sqlite3.Connection, ids: Collection[int]) -> Extent:
+    """Those of these that are here; what they took."""
+    return _delete(connection, "SELECT value FROM json_each(?)", json.dumps(list(ids)))
+
+
+def expire(connection: sqlite3.Connection, before: float) -> Extent:
+    """Delete those that died before, a thousand at most; what they took."""
+    sql = "SELECT id FROM dead_letters WHERE died_at < ? ORDER BY died_at, id LIMIT 1000"
+    return _delete(connection, sql, before)
+
+
+def total(connection: sqlite3.Connection) -> Extent:
+    """Reads through all of them."""
+    return _extent(connection, "1")
 
 
 def listed(connection: sqlite3.Connection) -> list[DeadLetter]:
-    """The oldest first."""
-    sql = "SELECT id, died_at, kind, spans, length(payload), error FROM dead_letters ORDER BY id"
-    return [
-        DeadLetter(
-            id=row[0],
-            died_at=datetime.fromtimestamp(row[1], UTC),
-            kind=row[2],
-            items=row[3],
-            size_bytes=row[4],
-            error=row[5],
+    """The oldest first, a thousand at most."""
+    sql = "SELECT id, died_at, kind, spans, length(payload), error FROM dead_letters ORDER BY id LIMIT ?"
+    left, found = _READ_BYTES, []
+    for letter_id, died_at, kind, items, size, error in connection.execute(sql, (MOST_LISTED,)).fetchall():
+        contents = Contents()
+        if size <= left:
+            left -= size
+            contents = _contents(connection, letter_id, kind)
+        letter = DeadLetter(
+            id=letter_id,
+            died_at=datetime.fromtimestamp(died_at, UTC),
+            kind=kind,
+            items=items,
+            size_bytes=size,
+            error=error,
+            services=contents.services,
+            first_name=contents.first_name,
         )
-        for row in connection.execute(sql)
-    ]
+        found.append(letter)
+    return found
 
 
-def count(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("SELECT count(*) FROM dead_letters").fetchone()[0])
+def replayable(
+    connection: sqlite3.Connection, ids: Collection[int] | None, most_bytes: int
+) -> Iterator[list[Replayable]]:
+    """All that are here now, or those of these; so many at once as have these bytes together, but one at least."""
+    (last,) = connection.execute("SELECT ifnull(max(id), 0) FROM dead_letters").fetchone()
+    wanted, after = None if ids is None else json.dumps(list(ids)), 0
+    sql = (
+        "SELECT id, kind, spans, length(payload) FROM dead_letters WHERE id > ? AND id <= ? "
+        "AND (? IS NULL OR id IN (SELECT value FROM json_each(?))) ORDER BY id LIMIT ?"
+    )
+    while rows := connection.execute(sql, (after, last, wanted, wanted, _PAGE)).fetchall():
+        page: list[Replayable] = []
+        for letter in (Replayable(*row) for row in rows):
+            if page and sum(one.size for one in page) + letter.size > most_bytes:
+                break
+            page.append(letter)
+        after = page[-1].id
+        yield page
 
 
-def forget(connection: sqlite3.Connection, attribute: str, value: str) -> int:
-    """Delete those in which the attribute has the value, or that cannot be read; how many."""
-    rows = connection.execute("SELECT id, kind, payload FROM dead_letters").fetchall()
-    naming = [(letter_id,) for letter_id, kind, payload in rows if _names(kind, payload, attribute, value)]
-    connection.executemany("DELETE FROM dead_letters WHERE id = ?", naming)
-    return len(naming)
+def naming(connection: sqlite3.Connection, attribute: str, value: str) -> list[int]:
+    """Ids of those in which the attribute has the value, or that cannot be read."""
+    found, letter_id = [], 0
+    # One at a time: they may be more than memory holds, and an open statement keeps its connection in the past.
+    sql = "SELECT id, kind, payload FROM dead_letters WHERE id > ? ORDER BY id LIMIT 1"
+    while row := connection.execute(sql, (letter_id,)).fetchone():
+        letter_id, kind, payload = row
+        if has_attribute(kind, payload, attribute, value):
+            found.append(letter_id)
+    return found
 
 
 def tell_restored(connection: sqlite3.Connection) -> None:
@@ -120,28 +189,18 @@ def tell_restored(connection: sqlite3.Connection) -> None:
     connection.execute(sql, (_RESTORED, f"{_RESTORED}%"))
 
 
-def _names(kind: Kind, payload: bytes, attribute: str, value: str) -> bool:
-    if attribute.encode() not in payload:
-        return False
-    try:
-        request = REQUESTS[kind].FromString(payload)
-    except DecodeError:
-        return True
-    return any(pair.key == attribute and _text(pair.value) == value for pair in _pairs(request))
+def _contents(connection: sqlite3.Connection, letter_id: int, kind: Kind) -> Contents:
+    row = connection.execute("SELECT payload FROM dead_letters WHERE id = ?", (letter_id,)).fetchone()
+    return contents_of(kind, row[0]) if row else Contents()
 
 
-def _pairs(message: Message) -> Iterator[KeyValue]:
-    """All attributes in it, however deep."""
-    if isinstance(message, KeyValue):
-        yield message
-    for field, held in message.ListFields():
-        if field.message_type is not None:
-            for inner in held if isinstance(held, Sequence) else (held,):
-                yield from _pairs(inner)
+def _extent(connection: sqlite3.Connection, where: str, *values: object) -> Extent:
+    sql = f"SELECT count(*), ifnull(sum({_ROOM}), 0) FROM dead_letters WHERE {where}"  # noqa: S608  our own words
+    return Extent(*connection.execute(sql, values).fetchone())
 
 
-def _text(value: AnyValue) -> str:
-    """As the tables have a value that is no array, map or bytes."""
-    member = value.WhichOneof("value")
-    held = getattr(value, member) if member else ""
-    return str(held).lower() if isinstance(held, bool) else str(held)
+def _delete(connection: sqlite3.Connection, ids: str, *values: object) -> Extent:
+    gone = _extent(connection, f"id IN ({ids})", *values)
+    if gone.letters:
+        connection.execute(f"DELETE FROM dead_letters WHERE id IN ({ids})", values)  # noqa: S608  our own words
+    return gone

@@ -32,3 +32,4 @@ CREATE TABLE IF NOT EXISTS dead_letters (
     token TEXT,
     payload BLOB NOT NULL
 );
+CREATE INDEX IF NOT EXISTS dead_letters_by_age ON dead_letters (died_at);

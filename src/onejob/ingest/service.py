@@ -60,7 +60,13 @@ class ProjectIntake:
     """One project's: it opens the spool when made, and stores from `start` to `stop`; both may be called again."""
 
     def __init__(self, project: str, settings: Settings, engine: Engine, common: _Common) -> None:
-        limits = SpoolLimits(settings.spool_max_bytes, settings.min_free_disk_bytes, settings.retry_digest_s)
+        days = settings.dead_letters_retention_days
+        limits = SpoolLimits(
+            settings.spool_max_bytes,
+            settings.min_free_disk_bytes,
+            settings.retry_digest_s,
+            None if days is None else timedelta(days=days).total_seconds(),
+        )
         policy = FlushPolicy(settings.flush_interval_s, settings.flush_max_spans)
         self.project = project
         self._common = common
@@ -103,12 +109,16 @@ class ProjectIntake:
         return self._backfill.take(form, bodies)
 
     def dead_letters(self) -> list[DeadLetter]:
-        """Acknowledged requests that the engine refuses, the oldest first."""
+        """Acknowledged requests that the engine refuses, the oldest first, a thousand at most."""
         return [] if self._is_stopped else self._spool.dead_letters()
 
     def replay_dead_letters(self, ids: Collection[int] | None = None) -> int:
         """All of them, or these, are tried once more; how many. Raises TryLater."""
         return self._spool.replay(ids)
+
+    def delete_dead_letters(self, ids: Collection[int] | None = None) -> int:
+        """All of them, or these, for good; how many. Raises TryLater."""
+        return self._spool.delete_dead_letters(ids)
 
     def settle(self, timeout_s: float) -> bool:
         """Wait until what is in the spool now is stored; False if that takes longer, or it is stopped."""
@@ -150,7 +160,8 @@ class ProjectIntake:
             stored_spans=self._flusher.stored["traces"],
             logs=self._stats_of("logs"),
             metrics=self._stats_of("metrics"),
-            dead_letters=0 if self._is_stopped else spool.dead_letter_count(),
+            dead_letters=spool.dead.letters,
+            dead_letter_bytes=spool.dead.bytes,
             lag_s=max(0.0, time.time() - oldest) if oldest is not None else 0.0,
             first_span_at=_utc(traces.first_at),
             last_span_at=_utc(traces.last_at),

@@ -32,12 +32,13 @@ from pathlib import Path
 from typing import Any
 
 from onejob.ingest import dead_letters
-from onejob.ingest.dead_letters import DeadLetter, Refusals
+from onejob.ingest.dead_letters import DeadLetter, Extent, Refusals, Replayable
 from onejob.ingest.errors import TryLater
 from onejob.ingest.room import Part, Room
 from onejob.ingest.spool_file import digest_of, open_reader, open_spool
 from onejob.ingest.spool_progress import SpoolProgress
 from onejob.model.telemetry import KINDS, Kind
+from onejob.words import plural
 
 log = logging.getLogger(__name__)
 
@@ -74,9 +75,12 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class SpoolLimits:
+    """`dead_letters_s`: how long dead letters are kept; None is until they are stored or deleted."""
+
     max_bytes: int
     min_free_disk_bytes: int
     retry_digest_s: float
+    dead_letters_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,8 @@ class Spool:
             self._kept[kind] = _Kept(*sums)
         self.came = threading.Event()
         self._disk: Part = rooms.disk.part(limits.max_bytes)
+        self.dead = Extent()
+        self._count_dead(dead_letters.total(self._writer))
         self._disk.add(self.size_bytes)
         self._waiting: Part = rooms.waiting.part()
         self._claimed: dict[Kind, int] = dict.fromkeys(KINDS, 0)
@@ -141,7 +147,7 @@ class Spool:
         self._free_bytes, self._free_at = 0, -1.0
         self._unwritten = ""  # why the last commit failed, if it did
         self._said_at = -_SAY_AGAIN_S
-        self._purged_at = -math.inf
+        self._purged_at = self._expired_at = -math.inf
         self._closed = False
         self._thread = threading.Thread(target=self._write_forever, name="spool-writer", daemon=True)
         self._thread.start()
@@ -183,14 +189,20 @@ class Spool:
         TryLater.
         """
         self._refuse_if_closed()
-        replayed = 0
-        for letter in self.dead_letters():
-            if ids is None or letter.id in ids:
-                revive = partial(dead_letters.revive, letter_id=letter.id)
-                self._disk.add(letter.size_bytes)
-                self._waiting.add(letter.size_bytes)
-                replayed += self._submit(revive, letter.kind, letter.size_bytes, letter.items).result()
-        return replayed
+        return sum(map(self._replay, dead_letters.replayable(self._reader, ids, _MAX_COMMIT_BYTES)))
+
+    def _replay(self, letters: Collection[Replayable]) -> int:
+        begun: list[Future[Extent | None]] = []
+        for letter in letters:
+            self._disk.add(letter.size)
+            self._waiting.add(letter.size)
+            revive = partial(dead_letters.revive, letter_id=letter.id)
+            begun.append(self._submit(revive, letter.kind, letter.size, letter.items))
+        moved = [extent for one in begun if one.exception() is None and (extent := one.result()) is not None]
+        self._count_dead(-sum(moved, Extent()))
+        for one in begun:
+            one.result()
+        return len(moved)
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
@@ -203,14 +215,19 @@ class Spool:
             raise _too_much()
         if not self._disk.take(size):
             self._waiting.add(-size)
-            raise _spool_is_full()
+            raise self._is_full()
 
     def _refuse_if_full(self) -> None:
         self._refuse_if_disk_is_full(0)
         if not self._waiting.fits(0):
             raise _too_much()
         if not self._disk.fits(0):
-            raise _spool_is_full()
+            raise self._is_full()
+
+    def _is_full(self) -> TryLater:
+        if self.dead.bytes > self.size_bytes:
+            return _spool_is_full_of(self.dead)
+        return _spool_is_full()
 
     def _refuse_if_disk_is_full(self, size: int) -> None:
         lacking = self._limits.min_free_disk_bytes + size - self._free_disk()
@@ -274,16 +291,17 @@ class Spool:
     def finish(self, batch: Batch, refused: Refusals) -> None:
         """The batch is stored, but for what is in `refused`, by request, which is kept apart."""
 
-        def run(connection: sqlite3.Connection) -> None:
-            dead_letters.keep(connection, batch.kind, batch.requests, refused)
+        def run(connection: sqlite3.Connection) -> Extent:
+            kept = dead_letters.keep(connection, batch.kind, batch.requests, refused)
             place = (batch.kind, batch.requests[0].id, batch.requests[-1].id)
             connection.execute("DELETE FROM requests WHERE kind = ? AND id BETWEEN ? AND ?", place)
             connection.execute("DELETE FROM batches WHERE id = ?", (batch.id,))
+            return kept
 
         if not batch.requests:
             self._submit(lambda c: c.execute("DELETE FROM batches WHERE id = ?", (batch.id,))).result()
             return
-        self._submit(run).result()
+        self._count_dead(self._submit(run).result())
         self._progress.end(batch.kind, batch.requests[-1].id)
         size = sum(len(request.payload) for request in batch.requests)
         self._disk.add(-size)
@@ -349,16 +367,30 @@ class Spool:
         return self._reader.execute("SELECT 1 FROM requests WHERE id <= ? LIMIT 1", (up_to,)).fetchone() is None
 
     def dead_letters(self) -> list[DeadLetter]:
-        """The oldest first."""
+        """The oldest first, a thousand at most; `dead` says how many there are."""
         return dead_letters.listed(self._reader)
+
+    def delete_dead_letters(self, ids: Collection[int] | None = None) -> int:
+        """For good: all, or those of these that are here; how many. Raises TryLater."""
+        self._refuse_if_closed()
+        deleted = 0
+        for page in dead_letters.replayable(self._reader, ids, _MAX_COMMIT_BYTES):  # so that intake waits for no more
+            delete = partial(dead_letters.delete, ids=[letter.id for letter in page])
+            gone: Extent = self._submit(delete).result()
+            self._count_dead(-gone)
+            deleted += gone.letters
+        return deleted
 
     def forget_dead_letters(self, attribute: str, value: str) -> int:
         """Delete those that name it; how many. Raises TryLater."""
         self._refuse_if_closed()
-        return int(self._submit(partial(dead_letters.forget, attribute=attribute, value=value)).result())
+        naming = dead_letters.naming(self._reader, attribute, value)
+        return self.delete_dead_letters(naming) if naming else 0
 
-    def dead_letter_count(self) -> int:
-        return dead_letters.count(self._reader)
+    def _count_dead(self, more: Extent) -> None:
+        self._disk.add(more.bytes)
+        with self._lock:
+            self.dead += more
 
     def close(self) -> None:
         with self._lock:
@@ -388,8 +420,13 @@ class Spool:
 
     def _write_forever(self) -> None:
         is_open = True
+        look_s = None if self._limits.dead_letters_s is None else _PURGE_EVERY_S
         while is_open:
-            first = self._work.get()
+            try:
+                first = self._work.get(timeout=look_s)
+            except queue.Empty:
+                self._commit([])
+                continue
             group, is_open = self._gather(first)
             if group:
                 self._commit(group)
@@ -414,11 +451,13 @@ class Spool:
             self._writer.execute("BEGIN IMMEDIATE")
             results = [work.run(self._writer) for work in group]
             self._purge_digests()
+            expired = self._expire_dead_letters()
             self._writer.execute("COMMIT")
         except Exception as error:  # whatever it is, this thread must live: without it nothing is taken any more
             self._give_up(group, error)
             return
         self._unwritten = ""
+        self._tell_expired(expired)
         self._count(group, results)
         for work, result in zip(group, results, strict=True):
             work.done.set_result(result)
@@ -463,6 +502,21 @@ class Spool:
             self._purged_at = now
             self._writer.execute("DELETE FROM digests WHERE seen_at < ?", (now - self._limits.retry_digest_s,))
 
+    def _expire_dead_letters(self) -> Extent:
+        now, kept_s = time.monotonic(), self._limits.dead_letters_s
+        if kept_s is None or now - self._expired_at < _PURGE_EVERY_S:
+            return Extent()
+        self._expired_at = now
+        return dead_letters.expire(self._writer, time.time() - kept_s)
+
+    def _tell_expired(self, expired: Extent) -> None:
+        if expired.letters:
+            self._count_dead(-expired)
+            log.warning(
+                "%s deleted, as ONEJOB_DEAD_LETTERS_RETENTION_DAYS says: acknowledged, and never stored.",
+                plural(expired.letters, "dead letter was", "dead letters were"),
+            )
+
     def _digest_time(self) -> float:
         return float(self._digests_at + time.monotonic() - self._opened_at)
 
@@ -480,4 +534,14 @@ def _spool_is_full() -> TryLater:
         "The spool is full: telemetry arrives faster than it can be stored (ONEJOB_SPOOL_MAX_BYTES).",
         retry_after_s=10,
         is_overload=True,
+    )
+
+
+def _spool_is_full_of(dead: Extent) -> TryLater:
+    return TryLater(
+        f"The spool is full of {plural(dead.letters, 'dead letter')}, which the engine refuses "
+        f"({math.ceil(dead.bytes / 1e6)} MB): `onejob dead-letters list` says why. Replay or delete them, or give it "
+        "more room (ONEJOB_SPOOL_MAX_BYTES).",
+        retry_after_s=30,
+        is_overload=False,
     )

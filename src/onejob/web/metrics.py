@@ -78,6 +78,7 @@ def _of_intake(stats: IntakeStats) -> Iterator[Metric]:
     yield _gauge("onejob_spool_oldest_seconds", "How long the oldest of them waits.", {(): stats.lag_s})
     yield _gauge("onejob_failing_targets", "Targets that are not scraped.", {(): len(stats.failing_targets)})
     yield _gauge("onejob_dead_letters", "Acknowledged requests that the engine refuses.", {(): stats.dead_letters})
+    yield _gauge("onejob_dead_letters_bytes", "The spool's room that they take.", {(): stats.dead_letter_bytes})
 
 
 def _gauge(name: str, what: str, values: dict[tuple[str, ...], float], labels: tuple[str, ...] = ()) -> Metric:

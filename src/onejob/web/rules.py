@@ -150,6 +150,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/api/v1/import"): Rule(role=Role.OPERATOR, is_telemetry=True),  # thousands of bodies an import
     ("GET", "/api/v1/dead-letters"): Rule(role=Role.OPERATOR),
     ("POST", "/api/v1/dead-letters/replay"): _does(Role.OPERATOR, "dead-letters.replay"),
+    ("DELETE", "/api/v1/dead-letters"): _does(Role.OPERATOR, "dead-letters.delete"),
     ("GET", "/api/v1/doctor"): VIEW,
     ("POST", "/api/v1/backup"): _server("backup"),
     ("POST", "/api/v1/forget"): _does(Role.ADMIN, "customer.forget"),

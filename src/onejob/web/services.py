@@ -65,7 +65,7 @@ class IntakeControl(Protocol):
         """Take requests of the past, `json` or `protobuf`."""
 
     def dead_letters(self) -> Sequence[DeadLetter]:
-        """Acknowledged requests that the engine refuses, the oldest first."""
+        """Acknowledged requests that the engine refuses, the oldest first, a thousand at most."""
 
     def settle(self, timeout_s: float) -> bool:
         """Wait until what waits now is stored; False if that takes longer."""
@@ -78,6 +78,9 @@ class IntakeControl(Protocol):
 
     def replay_dead_letters(self, ids: Collection[int] | None = None) -> int:
         """All of them, or these, are tried once more; how many. Raises TryLater."""
+
+    def delete_dead_letters(self, ids: Collection[int] | None = None) -> int:
+        """All of them, or these, for good; how many. Raises TryLater."""
 
 
 class ProjectsControl(Protocol):

@@ -336,9 +336,17 @@ class HookDocument:
 
 @dataclass(frozen=True, kw_only=True)
 class DeadLettersDocument:
-    """Acknowledged requests that the engine refuses, the oldest first."""
+    """Acknowledged requests of this project that the engine refuses, the oldest first, a thousand at most."""
 
+    project: str
     items: list[DeadLetter]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeletedDocument:
+    """How many are gone."""
+
+    deleted: int
 
 
 @dataclass(frozen=True, kw_only=True)

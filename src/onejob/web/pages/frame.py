@@ -5,6 +5,7 @@ from datetime import datetime
 
 from starlette.requests import Request
 
+from onejob.web.pages.alarms import alarms_for
 from onejob.web.pages.data import SeenProject
 from onejob.web.pages.render import render
 from onejob.web.places import of_server, project_of, root_of, server_root_of, without
@@ -41,6 +42,7 @@ def framed(
         projects=projects,
         same_kind=_SAME_KIND.get(here.split("/")[1], "/"),
         who=logged_in_user(request),
+        alarms=alarms_for(request),
         **values,
     )
 

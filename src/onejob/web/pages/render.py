@@ -64,6 +64,7 @@ def _environment() -> Environment:
         "deployment_link": filters.deployment_link,
         "ranges": filters.RANGES,
         "verdicts": filters.VERDICTS,
+        "alarms": (),
         "who": None,  # who is logged in; nobody, where nobody has to
         "root": "",  # a file that needs no server is below nothing
         "server_root": "",
