@@ -25,7 +25,7 @@ UNIT := tests/benchmarks tests/stats tests/test_repository.py \
 JAVASCRIPT := tests/ingest/javascript/node_modules
 PROVIDER := tests/access/javascript/node_modules
 
-.PHONY: help demo serve test test-js chaos check bench-verdict bench-rotel fuzz lock sbom docs doors rum clean
+.PHONY: help demo serve test test-js test-go chaos check bench-verdict bench-rotel fuzz lock sbom docs doors rum clean
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## /\1\t/' | expand -t 15
@@ -59,6 +59,10 @@ endif
 test-js: .venv/.dev $(JAVASCRIPT)/.package-lock.json $(PROVIDER)/.package-lock.json ## with what npm has: clients (OpenTelemetry, Winston), a certified OpenID provider; needs Node.js
 	$(BIN)/pytest tests/ingest/exporters_of_javascript.py tests/access/provider_of_javascript.py $(ARGS)
 
+test-go: .venv/.dev ## with what Go's modules have: the library of Prometheus for remote write 2.0; needs Go 1.26
+	@command -v go > /dev/null || { echo "test-go needs Go 1.26 or newer in PATH."; exit 1; }
+	$(BIN)/pytest tests/ingest/exporters_of_go.py $(ARGS)
+
 chaos: .venv/.dev ## kill, freeze, fill the disk, damage it, set the clock, 50 times under load; then count. Needs root
 	cd tests && ../$(BIN)/python -m ingest.chaos $(ARGS)
 
@@ -86,7 +90,7 @@ docs: .venv/.dev ## the generated pages again: docs/configuration.md, docs/cli.m
 	$(BIN)/python scripts/cli_reference.py
 	$(BIN)/python scripts/roles.py
 
-doors: .venv/.dev .venv/.system $(JAVASCRIPT)/.package-lock.json ## docs/doors.md again, by real clients; needs Node.js
+doors: .venv/.dev .venv/.system $(JAVASCRIPT)/.package-lock.json ## docs/doors.md again, by real clients; needs Node.js and Go
 	$(BIN)/pytest -m door --write-doors $$(grep -rl --include='*.py' 'door: Said' tests)
 
 rum: .venv/.dev ## the script for browsers again, from browser/; needs npm

@@ -1,21 +1,26 @@
 """OpenTelemetry's own SDK for JavaScript sends traces, logs and metrics, in each of its three protocols; Winston pushes
-log messages as to Loki, in each of its two.
+log messages as to Loki, in each of its two. And what a client is told whose compression gRPC has not.
 
 Needs Node.js and what `make test-js` gets from npm, so it is no part of the other tests.
 """
 
+import base64
+import gzip
 import json
 import subprocess
 from pathlib import Path
 
+import grpc
 import pytest
+from backports import zstd
 
 from doors import Said
 from onejob.ingest.service import Intake
 from onejob.store.engine import Engine
-from otlp_builders import a_service
+from otlp_builders import a_payload, a_service, a_span
 
 from .exported import Rows, check_data_points, rows_of
+from .waiting import stored
 
 HERE = Path(__file__).parent / "javascript"
 LOCKED = json.loads((HERE / "package-lock.json").read_text())["packages"]
@@ -71,6 +76,21 @@ def test_what_winston_pushes_as_to_loki_arrives(intake: Intake, engine: Engine, 
     assert dict(failed["ResourceAttributes"])["tenant"] == "t-1"
     said = "two messages" + (", snappy" if form == "protobuf" else "")
     door("/loki/api/v1/push", f"winston-loki ({form})", version("winston-loki"), said, engine, service)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_over_grpc_gzip_is_taken_and_zstd_refused_for_good(intake: Intake, engine: Engine, encoding: str) -> None:
+    service, compress = a_service(), {"gzip": gzip.compress, "zstd": zstd.compress}[encoding]
+    message = base64.b64encode(compress(a_payload(a_span(), service=service))).decode()
+
+    told = json.loads(node("compressed.mjs", f"http://127.0.0.1:{intake.grpc_port}", encoding, message))
+
+    assert intake.settle(60)
+    if encoding == "gzip":
+        assert (told["grpc-status"], stored(engine, service)) == ("0", 1)
+    else:
+        assert (told["grpc-status"], stored(engine, service)) == (str(grpc.StatusCode.INTERNAL.value[0]), 0)
+        assert "grpc-encoding" in told["grpc-message"]
 
 
 def _check_spans(rows: Rows, span: dict[str, str]) -> None:

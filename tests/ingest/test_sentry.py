@@ -27,6 +27,7 @@ from sentry_sdk.crons import capture_checkin
 from sentry_sdk.envelope import Envelope as SdkEnvelope
 from sentry_sdk.envelope import Item as SdkItem
 from sentry_sdk.envelope import PayloadRef
+from sentry_sdk.integrations.wsgi import SentryWsgiMiddleware
 from sentry_sdk.sessions import track_session
 
 from doors import Said
@@ -304,14 +305,23 @@ def states(engine: Engine, service: str, expected: int) -> dict[str, float]:
     return found
 
 
+def a_page(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    """An application by PEP 3333, one of whose pages is broken."""
+    if environ["PATH_INFO"] == "/broken":
+        raise RuntimeError("no such order")
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"hello"]
+
+
 def test_sessions_of_requests_are_counted_by_how_they_ended(intake: Intake, engine: Engine, door: Said) -> None:
     service = a_service()
     for _ in range(2):  # two servers may report the same in the same minute
         with an_sdk(intake, release=f"{service}@2.3.1", auto_session_tracking=True) as client:
-            for crashes in (False, False, True):
-                with sentry_sdk.isolation_scope() as scope, track_session(scope, session_mode="request"):
-                    if crashes:
-                        scope._session.update(status="crashed")
+            transport = httpx.WSGITransport(app=SentryWsgiMiddleware(a_page))
+            with httpx.Client(transport=transport, base_url="http://shop.test") as browser:
+                assert [browser.get(path).status_code for path in ("/", "/orders")] == [200, 200]
+                with pytest.raises(RuntimeError, match="no such order"):
+                    browser.get("/broken")
             client.session_flusher.flush()
 
     assert states(engine, service, 6) == {"started": 6, "exited": 4, "crashed": 2}
