@@ -85,10 +85,11 @@ lock: $(UV) ## the exact versions again, from pyproject.toml: ARGS=--upgrade for
 sbom: ## a bill of materials (CycloneDX) of what is installed: ARGS=server without the demo
 	@"$(PYTHON)" scripts/sbom.py $(ARGS)
 
-docs: .venv/.dev ## the generated pages again: docs/configuration.md, docs/cli.md, the roles in docs/security.md
+docs: .venv/.dev ## the generated pages again: docs/configuration.md, docs/cli.md, roles in docs/security.md, sizes in docs/deploying.md
 	$(BIN)/python scripts/configuration.py
 	$(BIN)/python scripts/cli_reference.py
 	$(BIN)/python scripts/roles.py
+	$(BIN)/python scripts/sizing.py
 
 doors: .venv/.dev .venv/.system $(JAVASCRIPT)/.package-lock.json ## docs/doors.md again, by real clients; needs Node.js and Go
 	$(BIN)/pytest -m door --write-doors $$(grep -rl --include='*.py' 'door: Said' tests)

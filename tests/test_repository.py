@@ -32,7 +32,7 @@ def _run(*command: object) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([str(word) for word in command], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("script", ["configuration.py", "cli_reference.py", "roles.py"])
+@pytest.mark.parametrize("script", ["configuration.py", "cli_reference.py", "roles.py", "sizing.py"])
 def test_the_generated_pages_are_not_stale(script: str) -> None:
     result = _run(sys.executable, f"scripts/{script}", "--check")
     assert result.returncode == 0, result.stderr
@@ -152,6 +152,11 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]
     missing = [target for target in targets if not (page.parent / target).exists()]
     assert not missing
+
+
+def test_the_readme_lists_every_page_of_the_folder_docs() -> None:
+    listed = set(re.findall(r"\]\((docs/[a-z-]+\.md)\)", (ROOT / "README.md").read_text()))
+    assert listed == {str(page.relative_to(ROOT)) for page in ROOT.glob("docs/*.md")}
 
 
 def _documented_commands() -> Iterator[tuple[str, list[str]]]:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -295,12 +296,20 @@ def test_an_empty_server_teaches_every_language(site: Site) -> None:
         "javascript": "auto-instrumentations-node",
         "java": "opentelemetry-javaagent.jar",
         "go": "otlptracehttp.New",
-        "collector": "otlphttp/onejob",
+        "collector": "exporters: [otlp_http/onejob]",
+        "access-log": "onejob tail",
+        "sentry": "http://public@127.0.0.1:4318/1",
+        "prometheus": "http://127.0.0.1:4318/api/v1/write",
+        "loki": "http://127.0.0.1:4318/loki/api/v1/push",
+        "browser": "http://127.0.0.1:4318/rum.js",
         "klingon": "opentelemetry-instrument",
     }.items():
         html = httpx.get(base, params={"language": language}).text
         assert words in html
         assert "127.0.0.1:4318" in html
+        page = re.search("<code>(docs/[a-z-]+[.]md)</code>", html)
+        assert page
+        assert (Path(__file__).parents[2] / page[1]).is_file()
 
 
 def test_a_server_with_traces_teaches_how_to_report_a_deployment(site: Site) -> None:

@@ -1,16 +1,17 @@
-"""What to copy on a server that has nothing yet: five lines per language, with this server's own address in them."""
+"""What to copy on a server that has nothing yet: a few lines per language or source, with this server's own address."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snippet:
-    """One tab: `key` is its value in the address bar."""
+    """One tab: `key` is its value in the address bar, `page` the file of the repository that says more."""
 
     key: str
     name: str
     text: str
     remark: str
+    page: str
 
 
 _RESOURCE = "service.version=1.0.0,deployment.environment.name=production"
@@ -38,25 +39,101 @@ otel.SetTracerProvider(trace.NewTracerProvider(trace.WithBatcher(exporter)))
 // OTEL_SERVICE_NAME=checkout OTEL_RESOURCE_ATTRIBUTES=%s go run .""".replace("%s", _RESOURCE)
 
 _COLLECTOR = """exporters:
-  otlphttp/onejob: {endpoint: "{http}"}
+  otlp_http/onejob: {endpoint: "{http}"}   # before version 0.144: otlphttp/onejob
 service:
   pipelines:
-    traces: {receivers: [otlp], exporters: [otlphttp/onejob]}"""
+    traces: {receivers: [otlp], exporters: [otlp_http/onejob]}"""
 
+_PROMETHEUS = """remote_write:
+  - url: {http}/api/v1/write
+    send_exemplars: true
+    send_native_histograms: true"""
+
+_LOKI = """loki.write "onejob" {
+  endpoint {
+    url = "{http}/loki/api/v1/push"
+  }
+}"""
+
+_SENTRY = """sentry_sdk.init(
+    dsn="{dsn}",
+    release="checkout@1.0.0",
+    environment="production",
+    traces_sample_rate=1.0,
+)"""
+
+_ACCESS_LOG = """pip install .   # in a clone of onejob
+onejob tail /var/log/nginx/onejob.log --service checkout --endpoint {http}"""
+
+_BROWSER = """<script defer src="{http}/rum.js" crossorigin="anonymous"
+  data-service="checkout"
+  data-version="1.0.0">
+</script>"""
+
+_VERSION = "Set service.version to the version you ship: it is how two versions are told apart."
 _SNIPPETS = (
-    ("python", "Python", _PYTHON, "FastAPI, Django, Flask and most libraries are instrumented by themselves."),
-    ("javascript", "JavaScript", _JAVASCRIPT, "Express, Fastify, Nest and most others are instrumented by themselves."),
-    ("java", "Java", _JAVA, "Spring, Quarkus, servlets and most libraries are instrumented by themselves."),
-    ("go", "Go", _GO, "Wrap your handler: otelhttp.NewHandler(handler, \"server\") makes a span of every request."),
-    ("collector", "Collector", _COLLECTOR, "Keep what the pipeline exports to already; add this exporter beside it."),
-)  # fmt: skip
+    (
+        "python",
+        "Python",
+        _PYTHON,
+        f"FastAPI, Django, Flask and most libraries are instrumented by themselves. {_VERSION}",
+    ),
+    (
+        "javascript",
+        "JavaScript",
+        _JAVASCRIPT,
+        f"Express, Fastify and most others are instrumented by themselves. {_VERSION}",
+    ),
+    ("java", "Java", _JAVA, f"Spring, Quarkus, servlets and most libraries are instrumented by themselves. {_VERSION}"),
+    ("go", "Go", _GO, f'otelhttp.NewHandler(handler, "server") around yours makes a span of every request. {_VERSION}'),
+    (
+        "collector",
+        "Collector",
+        _COLLECTOR,
+        f"Add this exporter beside what the pipeline exports to already. {_VERSION}",
+    ),
+    (
+        "access-log",
+        "Access log",
+        _ACCESS_LOG,
+        "A span of each line of nginx, HAProxy, Apache or Envoy. The page says what the log should say.",
+    ),
+    ("sentry", "Sentry", _SENTRY, "Transactions are traces, and are judged. The release is the version."),
+    (
+        "prometheus",
+        "Prometheus",
+        _PROMETHEUS,
+        "Metrics are judged where a KPI names them; deployments are noticed by traces, or reported.",
+    ),
+    ("loki", "Loki", _LOKI, "New warnings and errors are told; deployments are noticed by traces, or reported."),
+    (
+        "browser",
+        "Browser",
+        _BROWSER,
+        "ONEJOB_BROWSER_ORIGINS names the sites that may send. Deployments are noticed by traces, or reported.",
+    ),
+)
+_PAGES = {
+    "access-log": "how-to-access-logs",
+    "sentry": "how-to-sentry",
+    "prometheus": "how-to-prometheus",
+    "loki": "how-to-loki",
+    "browser": "browser",
+}
 LANGUAGES = tuple(key for key, *_ in _SNIPPETS)
 
 
 def snippets(otlp_http: str) -> list[Snippet]:
-    """All five, with the address of this server."""
+    """All of them, with the address of this server."""
+    dsn = otlp_http.replace("://", "://public@") + "/1"
     return [
-        Snippet(key=key, name=name, text=text.replace("{http}", otlp_http), remark=remark)
+        Snippet(
+            key=key,
+            name=name,
+            text=text.replace("{http}", otlp_http).replace("{dsn}", dsn),
+            remark=remark,
+            page=f"docs/{_PAGES.get(key, 'connect')}.md",
+        )
         for key, name, text, remark in _SNIPPETS
     ]
 
