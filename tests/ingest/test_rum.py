@@ -129,6 +129,15 @@ def arrived(engine: Engine, service: str, name: str, count: int = 1) -> list[dic
     return events(engine, service, name)
 
 
+def by_the_script(context: BrowserContext) -> tuple[str, str, str]:
+    """Door, client, version."""
+    return "/v1/logs", "the script for pages, in Chromium", context.browser.version if context.browser else ""
+
+
+def names(engine: Engine, service: str) -> set[str]:
+    return {one[""]["EventName"] for one in events(engine, service)}
+
+
 def judged(engine: Engine, service: str, settings: Settings) -> dict[str, tuple[int, float, str]]:
     """What the judge reads of it: per vital, how many page views, their sum in seconds, and the page."""
     scope = Scope(
@@ -188,8 +197,7 @@ def test_each_vital_arrives_with_what_it_was_made_of_and_is_what_the_judge_reads
     )
     assert read["lcp"][1] == pytest.approx(value["lcp"] / 1000)
     assert not visit.said
-    release = context.browser.version if context.browser else ""
-    door("/v1/logs", "the script for pages, in Chromium", release, "a page view with its web vitals", engine, service)
+    door(*by_the_script(context), "a page view with its web vitals", engine, service)
 
 
 def test_an_interaction_is_what_all_its_handlers_took_until_the_paint(
@@ -289,7 +297,7 @@ def test_an_unhandled_rejection_arrives_and_pages_with_many_errors_send_a_few(
 
 
 def test_three_clicks_at_once_are_a_rage_click_but_not_on_a_number(
-    context: BrowserContext, site: Site, script: str, engine: Engine
+    context: BrowserContext, site: Site, script: str, engine: Engine, door: Said
 ) -> None:
     service = a_service()
     site.page(script, "<button id='dead-5512'>Pay</button><input type=number><i>1</i>", data_service=service)
@@ -303,10 +311,14 @@ def test_three_clicks_at_once_are_a_rage_click_but_not_on_a_number(
     (found,) = arrived(engine, service, "onejob.rage_click")
 
     assert (found["onejob.target"], found["url.template"]) == ("button#dead-*", "/orders/{id}")
+    wait_until(
+        lambda: names(engine, service) == {"onejob.rage_click", "browser.navigation", "browser.web_vital"}, "all of it"
+    )
+    door(*by_the_script(context), "clicks in rage", engine, service)
 
 
 def test_routes_of_a_single_page_app_are_navigations_and_queries_are_not(
-    context: BrowserContext, site: Site, script: str, engine: Engine
+    context: BrowserContext, site: Site, script: str, engine: Engine, door: Said
 ) -> None:
     service = a_service()
     site.page(script, data_service=service)
@@ -329,6 +341,8 @@ def test_routes_of_a_single_page_app_are_navigations_and_queries_are_not(
     ]
     wait_until(lambda: len(events(engine, service, "browser.web_vital")) >= 3, "vitals")
     assert {one["url.template"] for one in events(engine, service, "browser.web_vital")} == {"/orders/{id}"}
+    wait_until(lambda: names(engine, service) == {"browser.navigation", "browser.web_vital"}, "all of it")
+    door(*by_the_script(context), "routes of a single-page app", engine, service)
 
 
 @pytest.mark.parametrize("objection", OBJECTIONS)
