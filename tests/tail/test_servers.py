@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.conftest import Run
+from cli.conftest import COMMAND, Run
 from doors import Said
 from onejob.ingest.service import Intake
 from onejob.store.engine import Engine
@@ -169,6 +170,21 @@ def test_a_log_in_the_form_that_is_advised_is_stored_as_entry_operations(
     )
     client = f"onejob tail, with the access log of {peers.NAMES[log.kind]}"
     door("/v1/traces", client, peers.version_of(log.kind), "requests of all kinds, one fails", engine, service)
+
+
+def test_a_log_that_is_piped_in_is_stored_the_same(served: Served, intake: Intake, engine: Engine, door: Said) -> None:
+    service, folder = a_service(), served.peers.folder
+    where = ["--endpoint", f"http://127.0.0.1:{intake.http_port}", "--state", str(folder / f"state-{service}.json")]
+    with served.peers.log("nginx.log").open("rb") as log:
+        command = [*COMMAND, "tail", "-s", service, "--not-by-deployment", *where]
+        result = subprocess.run(command, stdin=log, capture_output=True, text=True, check=False, timeout=PATIENT_S)
+    assert result.returncode == 0, result.stderr
+    assert intake.settle(PATIENT_S)
+    sql = "SELECT Operation, IsFailed FROM otel_traces WHERE ServiceName = {service:String} ORDER BY Operation"
+    found = [tuple(row.values()) for row in engine.query(sql, {"service": service}).to_pylist()]
+    assert found == sorted((operation, status == 500) for _, _, status, operation in ASKED)
+    client = "onejob tail, piped the access log of nginx"
+    door("/v1/traces", client, peers.version_of("nginx"), "requests of all kinds, one fails", engine, service)
 
 
 def test_the_formats_that_the_page_advises_are_those_that_are_tried_here() -> None:
