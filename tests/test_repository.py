@@ -180,6 +180,11 @@ def test_commands_in_the_pages_exist_with_their_options() -> None:
         assert used <= options, (page, words)
 
 
+def test_settings_in_json_can_be_pasted_into_a_shell() -> None:
+    found = {page.name: re.findall(r"^ *(?:export )?ONEJOB_[A-Z_]+=[\[{].*", page.read_text(), re.M) for page in PAGES}
+    assert not {name: lines for name, lines in found.items() if lines}
+
+
 def test_connecting_a_service_takes_five_lines() -> None:
     page = (ROOT / "docs/connect.md").read_text()
     blocks = FENCE.findall(page)

@@ -115,5 +115,6 @@ def known_user(services: Services, name: str) -> User:
     """The user of this name; NotFoundError."""
     user = services.access.accounts.users.named(folded(name)) if name.isprintable() else None
     if user is None:
-        raise NotFoundError(f"There is no user {name[:100]!r}: `onejob user list` shows who there is.")
+        known = "`onejob user list` shows who there is, `onejob user add` adds one"
+        raise NotFoundError(f"There is no user {name[:100]!r}: {known}.")
     return user
