@@ -4,9 +4,10 @@
 
 A crash between any two of these repeats the insert under the same token, which the engine then leaves out. While the
 engine is away the batch waits, and others have their turns: it may be one project's tables alone that take nothing. A
-batch the engine refuses is halved until the culprits are alone; they go to the dead letters, the rest is stored. A
-batch that fills several tables is inserted into one after the other, each by itself: what one of them refuses, the
-others have once.
+batch the engine refuses is written anew, as it was understood at the door: protobuf lets senders say things in ways
+that the engine does not read. What it refuses then is halved until the culprits are alone; they go to the dead letters,
+the rest is stored. A batch that fills several tables is inserted into one after the other, each by itself: what one of
+them refuses, the others have once.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from onejob.durations import Durations
 from onejob.ingest.dead_letters import Refusal
 from onejob.ingest.errors import IntakeError
 from onejob.ingest.spool import Batch, Spool, SpooledRequest
 from onejob.ingest.turns import Turn, Turns
+from onejob.ingest.validate import understood
 from onejob.model.telemetry import KINDS, ONE_OF, Kind
 from onejob.store.engine import Engine
 from onejob.store.errors import EngineOutOfRoom, EngineUnavailable, QueryFailed
@@ -56,11 +58,11 @@ class FlushPolicy:
 
 @dataclass(frozen=True, slots=True)
 class _Into:
-    """A table that requests go into, and the bit that says so; `item` is what they are full of."""
+    """A table that requests of a kind go into, and the bit that says so."""
 
     table: str
     bit: int
-    item: str
+    kind: Kind
 
 
 Refused = defaultdict[int, list[Refusal]]
@@ -155,7 +157,7 @@ class Flusher:
         self._rest = lambda pause_s: turn.rest(pause_s, held)
         refused: Refused = defaultdict(list)
         for place, table in enumerate(TABLES_OF[batch.kind]):
-            into = _Into(table.name, 1 << place, ONE_OF[batch.kind])
+            into = _Into(table.name, 1 << place, batch.kind)
             requests = [request for request in batch.requests if request.tables & into.bit]
             started = time.monotonic()
             if not self._insert(into, requests, batch.token, refused):
@@ -174,16 +176,19 @@ class Flusher:
         self.last_stored_at = time.time()
         self.trouble = ""
 
-    def _insert(self, into: _Into, requests: Sequence[SpooledRequest], token: str, refused: Refused) -> bool:
+    def _insert(self, into: _Into, requests: list[SpooledRequest], token: str, refused: Refused) -> bool:
         """False when the flusher is to stop before it is done."""
         if not requests:
             return True
         error = self._try_insert(into.table, b"".join(request.payload for request in requests), token)
         if error is None:
             return not self._stop.is_set() or self._was_stored
+        plainly = [replace(request, payload=understood(into.kind, request.payload)) for request in requests]
+        if plainly != requests:
+            return self._insert(into, plainly, f"{token}p", refused)
         if len(requests) == 1:
             refused[requests[0].id].append(Refusal(error, token, into.bit))
-            items = plural(requests[0].items, into.item)
+            items = plural(requests[0].items, ONE_OF[into.kind])
             log.error("A request of %s cannot be stored and is kept as a dead letter: %s", items, error)
             return True
         middle = len(requests) // 2

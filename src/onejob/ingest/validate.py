@@ -23,6 +23,7 @@ from onejob.ingest import validate_logs, validate_metrics, validate_traces
 from onejob.ingest.errors import BadRequest
 from onejob.ingest.kind_of import kind_by_key, kind_by_time
 from onejob.ingest.rules import Found, Rules
+from onejob.ingest.swollen import refuse_swollen
 from onejob.model.telemetry import ONE_OF, Kind
 
 _MAX_JSON_DEPTH = 100  # protobuf's own limit
@@ -65,6 +66,7 @@ def accept_protobuf(rules: Rules, body: bytes) -> Accepted:
         ) from error
     _refuse_hollow(rules, request, body)
     found = rules.look(request)
+    refuse_swollen(request, found.items, len(body))
     if not found.time_ns:
         _refuse_other(rules, kind_by_time(body))
     return _accepted(rules, request, body, found)
@@ -83,11 +85,24 @@ def accept_json(rules: Rules, body: bytes) -> Accepted:
         raise BadRequest(f"The body is not an {rules.name} in OTLP/JSON: {str(error)[:300]}") from error
     _refuse_hollow(rules, request, payload)
     found = rules.look(request)
+    refuse_swollen(request, found.items, len(payload))
     if not found.items:
         _refuse_other(rules, kind_by_key(document))
         if "streams" in document:
             raise BadRequest("This is what Loki is pushed, not OTLP: send it to /loki/api/v1/push.")
     return _accepted(rules, request, payload, found)
+
+
+def understood(kind: Kind, payload: bytes) -> bytes:
+    """What protobuf made of a request, in the form that everybody reads: without what no field is for, fields that were
+    given several times once, and numbers in the size they have. What is no request stays as it is.
+    """
+    try:
+        request = RULES[kind].request.FromString(payload)
+    except DecodeError:
+        return payload
+    request.DiscardUnknownFields()
+    return bytes(request.SerializeToString())
 
 
 class Bounded:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import subprocess
 import threading
 from pathlib import Path
@@ -23,6 +24,8 @@ LANE_WAIT_S = 30.0
 # Codes of the engine's ErrorCodes.cpp. Out of time or memory for now, which a large statement can be the cause of;
 # and out of disk, threads or turns, which none is.
 _PASSING = {"159", "241", "394"}
+# Out of the memory that one statement may take, which does not depend on others: it would not be answered later either.
+_TOO_MUCH = re.compile(r"query memory limit|memory limit \(for query\)", re.IGNORECASE)
 _NO_ROOM = {"202", "243", "252", "439"}
 _DISK_FULL = "243"
 # What a write, a sync, or the making of a file fails with when the room ends under way.
@@ -125,4 +128,5 @@ def engine_error(message: str) -> StoreError:
         return EngineOutOfRoom(f"The engine's disk is full: free some space. {short}")
     if code in _NO_ROOM or lanes.is_schema_lost(message):
         return EngineOutOfRoom(short)
-    return EngineUnavailable(short) if code in _PASSING else QueryFailed(short)
+    is_passing = code in _PASSING and not _TOO_MUCH.search(message)
+    return EngineUnavailable(short) if is_passing else QueryFailed(short)
