@@ -1,8 +1,11 @@
 """A data directory that is not what onejob made: the command ends with a sentence that says what to do."""
 
+import ctypes
 import os
 import resource
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +31,19 @@ def own_signals() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can signal one thread of another process")
+def test_a_signal_that_reaches_any_of_its_threads_stops_the_server(tmp_path: Path) -> None:
+    ports = {f"ONEJOB_{name}_PORT": "0" for name in ("WEB", "OTLP_GRPC", "OTLP_HTTP")}
+    command = [sys.executable, "-c", "from onejob.cli import main; main()", "serve"]
+    environment = os.environ | ports | {"ONEJOB_DATA_DIR": str(tmp_path)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        next(line for line in process.stdout if line.startswith("  data"))
+        youngest = max(int(thread.name) for thread in Path(f"/proc/{process.pid}/task").iterdir())
+        assert ctypes.CDLL(None).tgkill(process.pid, youngest, signal.SIGTERM) == 0
+        assert process.wait(60) == 0
 
 
 def start(data_dir: Path, capfd: pytest.CaptureFixture[str]) -> tuple[int, str]:

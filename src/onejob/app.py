@@ -43,6 +43,7 @@ log = logging.getLogger("onejob")
 
 EXIT_FAILED = 1
 _GRACE_S = 3
+_LOOK_EVERY_S = 1.0
 _BACKLOG = 1024
 _MOST_FILES = 65_536
 _A_NAME = re.compile(r"[!-~]{1,300}")
@@ -67,7 +68,8 @@ def serve(settings: Settings | None = None, *, new_admin_link: bool = False) -> 
             logging.getLogger().setLevel(settings.log_level)
             with _files_at(settings.data_dir):
                 run(settings, stack, new_admin_link=new_admin_link)
-            stop.wait()
+            while not stop.wait(_LOOK_EVERY_S):  # a signal that reaches another thread wakes nobody who waits for ever
+                pass
             log.info("stopping")
     except (CannotStart, StoreError, StateError, IntakeError, AccessError) as error:
         print(f"onejob cannot start: {error}", file=sys.stderr)

@@ -239,6 +239,16 @@ def stored_body(place: Place, body: Any) -> str:
         ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl was refused", f"{HIDDEN} was refused"),
         ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\nowIB\n-----END RSA PRIVATE KEY-----\nnext", f"{HIDDEN}\nnext"),
         ('{"password":"a b","user":"x"}', f'{{"password":"{HIDDEN}","user":"x"}}'),
+        ('{"password":"a\\"b","user":"x"}', f'{{"password":"{HIDDEN}","user":"x"}}'),
+        ('{"password": "p\\u00e4ss-rest"}', f'{{"password": "{HIDDEN}"}}'),
+        (r'"{\"password\":\"a\\\"b\",\"user\":\"x\"}"', rf'"{{\"password\":\"{HIDDEN}\",\"user\":\"x\"}}"'),
+        ("GET /reset?password=p%40ss-rest&x=1", f"GET /reset?password={HIDDEN}&x=1"),
+        ("GET /cb?access_token=abc%2Fdef%2Bghi%3D&z=1", f"GET /cb?access_token={HIDDEN}&z=1"),
+        ("password=%24ecret and password=hunter2$x", f"password={HIDDEN} and password={HIDDEN}"),
+        ('Authorization: Digest username="m", response="66f"\nnext', f"Authorization: Digest {HIDDEN}\nnext"),
+        ("Authorization: AWS4-HMAC-SHA256 Credential=A/b, Signature=f", f"Authorization: AWS4-HMAC-SHA256 {HIDDEN}"),
+        ('Cookie: a=b; c="q"; session=x\nnext', f"Cookie: {HIDDEN}\nnext"),
+        ("password = %s, token = ${TOKEN}, secret=$1", None),
     ],
 )
 def test_a_text_loses_what_must_not_be_known_and_no_more(place: Place, body: Any, stored: str | None) -> None:

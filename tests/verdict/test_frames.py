@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from onejob.verdict import modules
 from onejob.verdict.fingerprints import fingerprint
+from onejob.verdict.frames import frames_of
 
 # A trace of each language: {at} is where it is installed, {line} a line, {address} an address, {name} the function.
 PACKAGED = {
@@ -144,6 +145,23 @@ def test_names_that_a_bundler_made_up_are_not_compared_with_those_of_another_bui
     first, second = (fingerprint("TypeError", "x is not a function", stack) for stack in builds)
     assert first == second
     assert first[1] == "TypeError: x is not a function"
+
+
+@pytest.mark.parametrize(
+    ("begin", "piece"),
+    [
+        ("   at " + "a." * 160 + "b(", ") in x("),
+        ("  at f (a", "-a"),
+        ("   at ", "a:1:1b "),
+        ("a@", ":1"),
+        ("#1 ", "(1)"),
+    ],
+)
+def test_a_line_that_is_made_to_take_long_does_not(begin: str, piece: str) -> None:
+    """Where a pattern tried each way to cut it, this would take minutes."""
+    line = (begin + piece * 500)[:990]
+    for _ in range(100):
+        frames_of("\n".join(["Error: x", *[line] * 8]))
 
 
 def test_the_examples_of_modules_run() -> None:

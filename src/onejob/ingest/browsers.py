@@ -26,6 +26,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
+_LOCALHOST = re.compile(r"(?:[a-z0-9-]+\.)*localhost")
 _LOGS = "/v1/logs"
 _TOKEN = re.compile(rb"(?:^|&)token=([\w.~-]{1,200})(?:&|$)")
 _PERMISSION_DENIED = 7  # google.rpc.Code
@@ -71,7 +72,7 @@ def is_of_this_machine(origin: str) -> bool:
         host = urlsplit(origin).hostname or ""
     except ValueError:
         return False
-    if host == "localhost" or host.endswith(".localhost"):
+    if _LOCALHOST.fullmatch(host):
         return True
     try:
         return ip_address(host).is_loopback

@@ -4,8 +4,9 @@ disk.
 gRPC's core bounds the message, before and after decompression: beyond `max_request_bytes` it answers
 RESOURCE_EXHAUSTED without RetryInfo, which tells clients not to send it again.
 
-A call can be begun and its request never sent. Such a call holds no thread here, only a coroutine, and that for a while
-only; when there are too many, the one that has waited longest gives way.
+A call can be begun and its request never sent, or sent slowly. Such a call holds no thread here, only a coroutine, and
+that for a while only; when there are too many, the one that has waited longest gives way. gRPC reads a request into
+memory as far as it has come, so only so many are read at once; who cannot begin for a second has the longest give way.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ _PROFILES = f"{_COLLECTOR}.profiles.v1development.ProfilesService/Export"
 _STOP_GRACE_S = 3.0
 _ALIVE_S = 20
 _MESSAGE_TIMEOUT_S = 30.0
-_MOST_UNSENT = 128  # calls whose request has not arrived; each may hold up to a request in memory
+_MOST_UNSENT = 128  # calls whose request has not arrived
+_MOST_READ_BYTES = 256 * 2**20  # of requests that are arriving
+_LEAST_READ = 4  # of them at once, however large they may be
+_PATIENCE_S = 1.0
 _COMMIT_TIMEOUT_S = 60.0
 
 Result = TypeVar("Result")
@@ -112,6 +116,7 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[misc]
         self._message_timeout_s = message_timeout_s
         self._most_unsent = most_unsent
         self._unsent: dict[asyncio.Timeout, Door] = {}  # the longest waiting first
+        self._reading = asyncio.Semaphore(max(_LEAST_READ, _MOST_READ_BYTES // doors.max_request_bytes))
         self._threads = SharedThreads(2, "otlp-grpc")
         self._methods = {
             method: grpc.stream_unary_rpc_method_handler(self._exporting(PROTOBUF_CHECKS[kind]))
@@ -143,7 +148,11 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[misc]
             async with asyncio.timeout(self._message_timeout_s) as deadline:
                 self._unsent[deadline] = door
                 try:
-                    body = await context.read()
+                    await self._turn()
+                    try:
+                        body = await context.read()
+                    finally:
+                        self._reading.release()
                 finally:
                     self._unsent.pop(deadline, None)
         except TimeoutError:
@@ -151,6 +160,17 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[misc]
         if body is grpc.aio.EOF:
             raise BadRequest("The call ended without a request.")
         return bytes(body)
+
+    async def _turn(self) -> None:
+        """To read; others have had theirs for long enough if it takes longer than a second."""
+        while True:
+            try:
+                async with asyncio.timeout(_PATIENCE_S):
+                    await self._reading.acquire()
+            except TimeoutError:
+                self._end_longest()
+            else:
+                return
 
     def _end_longest(self) -> None:
         """Of those of the project that has most."""

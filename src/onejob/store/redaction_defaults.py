@@ -53,8 +53,15 @@ _WORD = r"[A-Za-z0-9._~+/=-]"
 _NAMED = rf"(?i:password|passwd|passphrase){_QUOTE}{_IS}"
 _ASSIGNED = r"(?i:secret|token|api[_-]?key|access[_-]?key)(?:[ \t]*=[ \t]*|\\?[\"'][ \t]*:[ \t]*)"
 _SETS = f"(?:{_NAMED}|{_ASSIGNED})"
-# Not a placeholder of a statement or of a template, nor what was hidden already.
-_VALUE = r"[^\s\"'\\&,;<>()\[\]{}%?$*]"
+# Begins as no placeholder of a statement or of a template does, nor what was hidden already; then all up to where a
+# value ends, whatever a password is made of.
+_VALUE = r"(?:[^\s\"'\\&,;<>()\[\]{}%?$*]|%[0-9A-Fa-f]{2})"
+_VALUE_GOES_ON = r"(?:[^\s\"'\\&,;<>()\[\]{}]|\\[^\"'nrt\s])*"
+# Up to the quote that ends it, by which quote began it: plain, or behind a backslash where JSON stands in a text.
+_TO_DOUBLE, _TO_SINGLE = r"(?:[^\"\\]|\\.)+", r"(?:[^'\\]|\\.)+"
+_TO_ESCAPED_DOUBLE, _TO_ESCAPED_SINGLE = r"(?:[^\"\\]|\\{3}.|\\[^\"])+", r"(?:[^'\\]|\\{3}.|\\[^'])+"
+_SIGNED = "(?i:digest|oauth|hawk|signature|(?:aws4|hmac)[A-Za-z0-9-]*)"  # schemes that say more than one word
+_COOKIE = rf"(?i:\bcookie){_QUOTE}[ \t]*:[ \t]*"
 _TOKENS = (
     r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",  # JSON Web Tokens
     r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
@@ -83,19 +90,23 @@ TEXTS: dict[str, Text] = {
     "authorization": Text(
         (rf"(?i)\b(?:bearer|basic){_GAP}{_WORD}{{20}}", rf"(?i)authorization{_QUOTE}{_IS}"),
         rf"((?i:\b(?:bearer|basic)){_GAP}){_WORD}{{20,}}"
+        rf"|((?i:authorization){_QUOTE}{_IS}{_QUOTE}{_SIGNED}{_GAP})[^\[\r\n][^\r\n]*"
         rf"|((?i:authorization){_QUOTE}{_IS}{_QUOTE})[^\s\"'\\,;\[]+(?: +[^\s\"'\\,;]+)?",
-        r"\1\2{}",
+        r"\1\2\3{}",
     ),
     "cookies": Text(
         (rf"(?i)\bcookie{_QUOTE}[ \t]*:",),
-        rf"((?i:\bcookie){_QUOTE}[ \t]*:[ \t]*{_QUOTE})[^\s\"'\\\[][^\"'\\\r\n]*",
-        r"\1{}",
+        rf"({_COOKIE}\"){_TO_DOUBLE}|({_COOKIE}\\\"){_TO_ESCAPED_DOUBLE}|({_COOKIE}\\?'){_TO_SINGLE}"
+        rf"|({_COOKIE})[^\s\"'\\\[][^\r\n]*",
+        r"\1\2\3\4{}",
     ),
     "secrets": Text(
         (rf"{_SETS}(?:\\?[\"'].|{_VALUE})", *_TOKENS, _KEY_BEGINS, r"://[^\s/@:]*:[^\s/@]+@"),
-        rf"({_SETS}\\?\")[^\"\\]+|({_SETS}\\?')[^'\\]+|({_SETS}){_VALUE}+|(://)[^\s/@:\"']*:[^\s/@\"']+(@)"
+        rf"({_SETS}\"){_TO_DOUBLE}|({_SETS}\\\"){_TO_ESCAPED_DOUBLE}"
+        rf"|({_SETS}'){_TO_SINGLE}|({_SETS}\\'){_TO_ESCAPED_SINGLE}"
+        rf"|({_SETS}){_VALUE}{_VALUE_GOES_ON}|(://)[^\s/@:\"']*:[^\s/@\"']+(@)"
         rf"|{'|'.join(_TOKENS)}|{_KEY_BEGINS}[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
-        r"\1\2\3\4{}\5",
+        r"\1\2\3\4\5\6{}\7",
     ),
     "email": Text(
         (r"@[^\s@]+\.[^\s@]",),

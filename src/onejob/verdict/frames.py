@@ -70,7 +70,10 @@ _JVM = _Form(
     skipped=r".*(?:\$\$Lambda|\$\$(?:\w+By|Spring|Fast|_)|\$Proxy\d|Generated\w+Accessor)",
 )
 _DOTNET = _Form(
-    re.compile(r"^\s*at (?P<function>[^\s()]+\.[^\s()]+\(.*?\))(?: in (?P<file>.+?):line \d+)?\s*$"),
+    re.compile(
+        r"^\s*+at (?P<function>(?=[^\s()]+?\.[^\s()])[^\s()]++\([^()]*+(?:\([^()]*+\)[^()]*+)*+\))"
+        r"(?: in (?P<file>.+?):line \d++)?\s*+$"
+    ),
     qualified=r".",
     generated=_names(
         (r"<>c(?:__DisplayClass\d+_\d+)?(?:`\d+)?\.", ""),

@@ -22,7 +22,7 @@ _INSTALLED = re.compile(
 )
 _BEFORE = re.compile(r"^(?:file://|[a-z][\w+.-]*://[^/]*|[A-Za-z]:|/(?:home|Users)/[^/]+(?=/))", re.IGNORECASE)
 # What a bundler writes into a file's name so that browsers ask for it again: main.8f3a2b1c.js, index-Bf3q9_zK.js.
-_BUILT = re.compile(r"[.-](?:[0-9a-fA-F]{6,}(?=\.\w+$)|(?=[\w-]*\d)[\w-]{8,}(?=\.[mc]?js$))")
+_BUILT = re.compile(r"[.-](?:[0-9a-fA-F]{6,}(?=\.\w+$)|(?=[A-Za-z_-]*+\d)[\w-]{8,}+(?=\.[mc]?js$))")
 _MINIFIED_FILE = re.compile(r"\.min\.[mc]?js$")
 _MINIFIED_NAME = re.compile(r"(?:[\w$]+\.)*[\w$]{0,2}")
 
