@@ -226,6 +226,7 @@ def _empty(*, resources: int = 1, scopes: int = 1, spans: int = 1) -> bytes:
         (_empty(spans=_MANY), PROTOBUF),
         (a_payload(a_span()) + _empty(spans=_MANY), PROTOBUF),
         (b'{"resourceSpans": [' + b"{}," * _MANY + b"{}]}", JSON),
+        (b'{"resourceSpans": [' + b"[]," * _MANY + b"[]]}", JSON),
         (b'{"resourceSpans": [{"scopeSpans": [{"spans": [' + b"{}," * _MANY + b"{}]}]}]}", JSON),
     ],
 )

@@ -75,7 +75,7 @@ def accept_protobuf(rules: Rules, body: bytes) -> Accepted:
 def accept_json(rules: Rules, body: bytes) -> Accepted:
     """OTLP/JSON: ids in hex, integers as strings or numbers, enums as integers. Raises BadRequest."""
     try:
-        document = json.loads(body, object_hook=Bounded(len(body)))
+        document = json.loads(body, object_hook=Bounded(body))
         rules.hex_to_base64(document)
         request = json_format.ParseDict(
             document, rules.request(), ignore_unknown_fields=True, max_recursion_depth=_MAX_JSON_DEPTH
@@ -106,10 +106,12 @@ def understood(kind: Kind, payload: bytes) -> bytes:
 
 
 class Bounded:
-    """Lets as many JSON objects pass as mean anything in so many bytes. Raises BadRequest."""
+    """Lets as many JSON objects pass as mean anything in a text of that size, and as many lists. Raises BadRequest."""
 
-    def __init__(self, size: int) -> None:
-        self._left = _SOME + size // _LEAST_OBJECT_BYTES
+    def __init__(self, text: bytes) -> None:
+        self._left = _SOME + len(text) // _LEAST_OBJECT_BYTES
+        if text.count(b"[") > self._left:
+            raise BadRequest(_HOLLOW.format("lists"))
 
     def __call__(self, found: dict[str, Any]) -> dict[str, Any]:
         self._left -= 1

@@ -56,7 +56,7 @@ def _entry(entry: Any) -> Entry:
 def accept_json(body: bytes) -> Accepted:
     """Raises BadRequest."""
     try:
-        document = json.loads(body, object_hook=Bounded(len(body)))
+        document = json.loads(body, object_hook=Bounded(body))
         if not isinstance(document, dict) or not isinstance(document.get("streams"), list):
             raise ValueError("there is no list of `streams` (OTLP goes to /v1/logs)")
         records = Records()

@@ -76,7 +76,7 @@ def _line(body: bytes, at: int) -> tuple[bytes, int]:
 
 def _headers(line: bytes, whose: str) -> Mapping[str, Any]:
     try:
-        headers = json.loads(line, object_hook=Bounded(len(line)))
+        headers = json.loads(line, object_hook=Bounded(line))
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"The headers of {whose} are not JSON on a line of their own: {str(error)[:200]}") from error
     if not isinstance(headers, dict):

@@ -162,7 +162,7 @@ def translated(envelope: Envelope, sender: Sender, limit: int, now_ns: int) -> R
 def _read(item: Item) -> Mapping[str, Any]:
     """Raises Unfit."""
     try:
-        found = json.loads(item.payload, object_hook=Bounded(len(item.payload)))
+        found = json.loads(item.payload, object_hook=Bounded(item.payload))
     except (ValueError, RecursionError) as error:
         raise Unfit(f"it is not JSON ({str(error)[:200]})") from error
     if not isinstance(found, dict):
