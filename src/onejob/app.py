@@ -26,6 +26,7 @@ from onejob.access.ingest_gate import IngestGate
 from onejob.access.service import Access
 from onejob.backup.snapshot import sweep
 from onejob.config import Settings
+from onejob.connections import bounded_http
 from onejob.ingest.errors import IntakeError
 from onejob.ingest.service import Intake
 from onejob.keeper import Keeper, Shared
@@ -145,7 +146,16 @@ def _ingest_gate(access: Access, stack: ExitStack) -> IngestGate:
 
 def _serve_web(services: Services, keeper: Keeper, web_socket: socket.socket, stack: ExitStack) -> None:
     app = Projects(create_app(services), keeper.app, services.settings.public_url)
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=_GRACE_S)
+    config = uvicorn.Config(
+        app,
+        http=bounded_http(),
+        ws="none",
+        loop="asyncio",
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=_GRACE_S,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [web_socket]}, name="web", daemon=True)
     thread.start()

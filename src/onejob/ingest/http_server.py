@@ -9,6 +9,7 @@ from typing import Any
 
 import uvicorn
 
+from onejob.connections import bounded_http
 from onejob.ingest.errors import IntakeError, PortInUse
 
 _START_TIMEOUT_S = 10.0
@@ -23,6 +24,9 @@ class HttpServer:
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
             app,
+            http=bounded_http(),
+            ws="none",
+            loop="asyncio",
             log_config=None,
             access_log=False,
             lifespan="off",
