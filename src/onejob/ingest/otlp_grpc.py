@@ -42,6 +42,7 @@ _MOST_UNSENT = 128  # calls whose request has not arrived
 _MOST_READ_BYTES = 256 * 2**20  # of requests that are arriving
 _LEAST_READ = 4  # of them at once, however large they may be
 _PATIENCE_S = 1.0
+_UNREAD_BYTES = 256 * 1024
 _COMMIT_TIMEOUT_S = 60.0
 
 Result = TypeVar("Result")
@@ -98,6 +99,9 @@ async def _bind(exports: _Exports, address: str, max_request_bytes: int) -> tupl
             ("grpc.max_receive_message_length", max_request_bytes),
             ("grpc.so_reuseport", 0),  # or a second server would silently share the port
             ("grpc.max_concurrent_streams", 100),
+            # What has come of a request that is not being read yet stays small; or it would grow to whatever is sent.
+            ("grpc.http2.bdp_probe", 0),
+            ("grpc.http2.lookahead_bytes", _UNREAD_BYTES),
             ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
             # Clients that are gone without a word are noticed, and so are those that never say what they want.
             ("grpc.keepalive_time_ms", _ALIVE_S * 1000),
