@@ -3,12 +3,14 @@
 import gzip
 import json
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from backports import zstd
 from google.protobuf import json_format
@@ -21,6 +23,7 @@ from onejob.cli.otlp_files import PIECE_BYTES
 from onejob.model.telemetry import POINTS
 from otlp_builders import a_log_request, a_metric_request, a_record, a_request, a_service, a_span
 from servers import RunningServer, running_server
+from waiting import wait_until
 
 from .conftest import COMMAND, Run
 
@@ -297,6 +300,24 @@ def test_a_request_larger_than_the_server_takes_is_cut_and_recognised_again(
     assert file.stat().st_size > server.services.settings.max_request_bytes
     said = [json.loads(onejob("import", str(file), "--json", url=server.url).stdout) for _ in range(2)]
     assert [(one["spans"], one["repeated"]) for one in said] == [(6, 0), (0, 6)]
+
+
+def test_bodies_that_stop_midway_are_counted_and_leave_no_room_for_more(server: RunningServer) -> None:
+    intake = server.services.intake
+    assert intake is not None
+    memory = intake.door.memory
+    host, port = server.url.removeprefix("http://").split(":")
+    head = "POST /api/v1/import HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
+    with socket.create_connection((host, int(port))) as half:
+        half.sendall(f"{head}Content-Length: 1000\r\n\r\n".encode() + b"x" * 500)
+        wait_until(lambda: memory.used == 500, "half a body in memory")
+        memory.add(2**30)
+        try:
+            url, media = f"{server.url}/api/v1/import", {"content-type": "application/x-ndjson"}
+            assert httpx.post(url, content=b"{}", headers=media).status_code == 429
+        finally:
+            memory.add(-(2**30))
+    wait_until(lambda: memory.used == 0, "letting go of half a body")
 
 
 def test_a_full_spool_makes_the_import_wait_and_loses_nothing(onejob: Run, tmp_path: Path) -> None:

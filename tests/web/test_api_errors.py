@@ -1,5 +1,6 @@
 """Errors through the API: listed, searched, looked at, resolved and reopened."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from known.builders import an_occurrence
 from onejob.model.known_error import ErrorKind, Occurrence, error_id
 from onejob.state.database import Database
 from onejob.state.versions import KnownVersion, KnownVersions
+from onejob.web.api.bodies import BodyError, BoundedRequest
 
 from .api_client import NOW, PROBLEM, Api
 
@@ -140,3 +142,13 @@ def test_bodies_that_contradict_themselves_and_unknown_errors_are_refused(api: A
     ):
         assert answer.status_code == 404
         assert "GET /api/v1/errors" in answer.json()["detail"]
+
+
+def test_a_body_that_never_ends_is_not_waited_for() -> None:
+    async def receive() -> dict[str, object]:
+        return await asyncio.get_running_loop().create_future()
+
+    request = BoundedRequest({"type": "http", "method": "POST", "headers": []}, receive, within_s=0.01)
+    with pytest.raises(BodyError, match="longer than") as refused:
+        asyncio.run(request.body())
+    assert refused.value.status == 408

@@ -20,6 +20,7 @@ from onejob.durations import Durations
 from onejob.history.service import History
 from onejob.ingest.backfill import Taken
 from onejob.ingest.dead_letters import DeadLetter
+from onejob.ingest.door import Door
 from onejob.known.catalogue import Catalogue
 from onejob.model.deployment import Deployment
 from onejob.model.evidence import EvidenceBatch
@@ -54,6 +55,9 @@ class IntakeControl(Protocol):
 
     @property
     def http_port(self) -> int: ...
+
+    @property
+    def door(self) -> Door: ...
 
     @property
     def insert_durations(self) -> Mapping[Kind, Durations]: ...

@@ -4,9 +4,10 @@ Asking for the content type is more than tidiness: a page of another origin can 
 refusing what is said twice: a proxy that checks the one and a server that acts by the other would both be right.
 """
 
+import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +15,7 @@ from fastapi import Request
 from starlette.types import Receive, Scope
 
 MAX_BODY_BYTES = 64 * 1024
+_WITHIN_S = 60.0
 
 
 class BodyError(Exception):
@@ -26,24 +28,44 @@ class BodyError(Exception):
 
 
 class BoundedRequest(Request):
-    """A request whose body is read up to a limit, whatever its Content-Length says."""
+    """A request whose body is read up to a limit, whatever its Content-Length says, and for a minute at most.
 
-    def __init__(self, scope: Scope, receive: Receive, limit: int = MAX_BODY_BYTES) -> None:
+    `hold` is told of each piece's bytes before it is kept, and may refuse it.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        limit: int = MAX_BODY_BYTES,
+        hold: Callable[[int], None] = lambda _size: None,
+        within_s: float = _WITHIN_S,
+    ) -> None:
         super().__init__(scope, receive)
         self._limit = limit
+        self._hold = hold
+        self._within_s = within_s
 
     async def body(self) -> bytes:
         if not hasattr(self, "_body"):
-            chunks, size = [], 0
-            async for chunk in self.stream():
-                size += len(chunk)
-                if size > self._limit:
-                    raise BodyError(
-                        413, "Body too large", f"The body is larger than {self._limit // 1024} KiB: send less."
-                    )
-                chunks.append(chunk)
-            self._body = b"".join(chunks)
+            try:
+                async with asyncio.timeout(self._within_s):
+                    self._body = await self._whole()
+            except TimeoutError:
+                raise BodyError(
+                    408, "Body too slow", f"The body took longer than {self._within_s:g} s: send less at once."
+                ) from None
         return self._body
+
+    async def _whole(self) -> bytes:
+        chunks, size = [], 0
+        async for chunk in self.stream():
+            size += len(chunk)
+            if size > self._limit:
+                raise BodyError(413, "Body too large", f"The body is larger than {self._limit // 1024} KiB: send less.")
+            self._hold(len(chunk))
+            chunks.append(chunk)
+        return b"".join(chunks)
 
     async def json(self) -> Any:
         """BodyError for a field that is there twice."""

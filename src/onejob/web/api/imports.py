@@ -5,14 +5,16 @@ requests as fit, and the answer says what became of each that is not simply stor
 lost answer stores nothing twice.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from onejob.ingest.door import Door
+from onejob.ingest.errors import TryLater
 from onejob.web.api.answers import answer
-from onejob.web.api.bodies import BodyError, BoundedRequest, plain_media_type
-from onejob.web.api.problems import ProblemRoute, problem
+from onejob.web.api.bodies import MAX_BODY_BYTES, BodyError, BoundedRequest, plain_media_type
+from onejob.web.api.problems import Handler, ProblemRoute, problem
 from onejob.web.api.schemas import ImportDocument, Problem
 from onejob.web.asked import Uses
 
@@ -21,18 +23,53 @@ _MOST_REQUESTS = 100_000  # in one body; each takes some microseconds, also wher
 _ROOM = 2**20  # beside one request of the largest size: for prefixes, and small ones sent together
 
 
+@dataclass(slots=True)
+class _Held:
+    """How much of one request is in the memory that all telemetry on its way shares."""
+
+    door: Door | None = None
+    size: int = 0
+
+    def more(self, size: int) -> None:
+        if self.door is None:
+            return
+        try:
+            self.door.hold(size)
+        except TryLater as error:
+            raise BodyError(429, "Too much at once", f"{error} Send it again in a moment.") from error
+        self.size += size
+
+    def let_go(self) -> None:
+        if self.door is not None:
+            self.door.release(self.size)
+
+
 class _ImportRoute(ProblemRoute):
     """Takes bodies as large as the intake does, of two kinds that no form of another site can send."""
 
     async def read(self, request: Request) -> Request:
-        services = request.app.state.services
-        bounded = BoundedRequest(request.scope, request.receive, services.settings.max_request_bytes + _ROOM)
+        services, held = request.app.state.services, request.state.held
+        held.door = services.intake.door if services.intake is not None else None
+        limit = services.settings.max_request_bytes + _ROOM if held.door is not None else MAX_BODY_BYTES
+        bounded = BoundedRequest(request.scope, request.receive, limit, held.more)
         await bounded.body()
         if plain_media_type(bounded) not in (_LINES, _PROTOBUF):
             raise BodyError(
                 415, "Not OTLP", f"Send OTLP/JSON, a request per line, as {_LINES}, or protobuf as {_PROTOBUF}."
             )
         return bounded
+
+    def get_route_handler(self) -> Handler:
+        handle = super().get_route_handler()
+
+        async def handle_and_let_go(request: Request) -> Response:
+            request.state.held = held = _Held()
+            try:
+                return await handle(request)
+            finally:
+                held.let_go()
+
+        return handle_and_let_go
 
 
 router = APIRouter(tags=["server"], route_class=_ImportRoute)
