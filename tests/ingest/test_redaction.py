@@ -248,6 +248,7 @@ def stored_body(place: Place, body: Any) -> str:
         ('Authorization: Digest username="m", response="66f"\nnext', f"Authorization: Digest {HIDDEN}\nnext"),
         ("Authorization: AWS4-HMAC-SHA256 Credential=A/b, Signature=f", f"Authorization: AWS4-HMAC-SHA256 {HIDDEN}"),
         ('Cookie: a=b; c="q"; session=x\nnext', f"Cookie: {HIDDEN}\nnext"),
+        ("amqp://u:p@ss-rest@host/x, http://u:p@h?to=a@b", f"amqp://{HIDDEN}@host/x, http://{HIDDEN}@h?to=a@b"),
         ("password = %s, token = ${TOKEN}, secret=$1", None),
     ],
 )

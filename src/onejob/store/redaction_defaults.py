@@ -104,7 +104,7 @@ TEXTS: dict[str, Text] = {
         (rf"{_SETS}(?:\\?[\"'].|{_VALUE})", *_TOKENS, _KEY_BEGINS, r"://[^\s/@:]*:[^\s/@]+@"),
         rf"({_SETS}\"){_TO_DOUBLE}|({_SETS}\\\"){_TO_ESCAPED_DOUBLE}"
         rf"|({_SETS}'){_TO_SINGLE}|({_SETS}\\'){_TO_ESCAPED_SINGLE}"
-        rf"|({_SETS}){_VALUE}{_VALUE_GOES_ON}|(://)[^\s/@:\"']*:[^\s/@\"']+(@)"
+        rf"|({_SETS}){_VALUE}{_VALUE_GOES_ON}|(://)[^\s/@:\"']*:[^\s/@\"']+(?:@[^\s/@\"'&,;?#]+)*(@)"
         rf"|{'|'.join(_TOKENS)}|{_KEY_BEGINS}[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
         r"\1\2\3\4\5\6{}\7",
     ),
