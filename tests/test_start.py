@@ -7,22 +7,17 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 from onejob import app
 from onejob.config import Settings
 from onejob.state.database import Database
 from onejob.state.errors import StateUnavailableError
-from ports import free_ports
 from servers import PORTS
-from waiting import wait_until
 
 
 def garbage(path: Path) -> None:
@@ -112,34 +107,6 @@ def test_a_shell_that_allows_few_open_files_does_not_bound_the_connections(
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 1024
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-def test_a_signal_that_reaches_another_thread_stops_the_server_too(tmp_path: Path) -> None:
-    (web_port,) = free_ports(1)
-    main, stopped, by_hand = threading.get_ident(), threading.Event(), threading.Event()
-
-    def send_here() -> None:
-        with httpx.Client(base_url=f"http://127.0.0.1:{web_port}") as web:
-            wait_until(lambda: _answers(web), "an answer")
-        time.sleep(0.5)  # until the main thread waits too
-        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
-        if not stopped.wait(30):
-            by_hand.set()
-            signal.pthread_kill(main, signal.SIGTERM)
-
-    sender = threading.Thread(target=send_here)
-    sender.start()
-    assert app.serve(Settings(data_dir=tmp_path, **{**PORTS, "web_port": web_port})) == 0
-    stopped.set()
-    sender.join()
-    assert not by_hand.is_set()
-
-
-def _answers(web: httpx.Client) -> bool:
-    try:
-        return web.get("/healthz").is_success
-    except httpx.TransportError:
-        return False
 
 
 @contextmanager
