@@ -15,7 +15,8 @@ from onejob.store.engine import Engine, open_engine
 from onejob.store.errors import EngineUnavailable, QueryFailed, StoreError
 from onejob.store.migrate import migrate
 from onejob.store.rollup import totals
-from otlp_builders import a_payload, a_service, a_span
+from otlp_builders import a_moment, a_payload, a_service, a_span
+from waiting import wait_until
 
 from .test_lifecycle import counts_of, definition
 
@@ -71,6 +72,36 @@ def test_each_project_keeps_its_telemetry_for_as_long_as_its_own_settings_say(
     assert "toIntervalDay(5)" in definition(web_shop, "otel_traces")
     assert "toIntervalDay(3)" in definition(shop, "otel_traces")
     assert "toIntervalDay(14)" in definition(engine, "otel_traces")
+
+
+def test_rows_that_are_there_expire_by_the_retention_that_is_set_now(engine: Engine, plain: Settings) -> None:
+    """Not by the one that was set when they came: less is kept at once, and what is to be kept longer is not lost."""
+
+    def keep(days: int) -> None:
+        migrate(kept, plain.model_copy(update={"traces_retention_days": days}))
+
+    def ages() -> list[int]:
+        sql = "SELECT toUInt32(round(dateDiff('s', Timestamp, now()) / 86400)) AS d FROM otel_traces ORDER BY d"
+        return [row["d"] for row in kept.query(sql).to_pylist()]
+
+    def expire_in() -> list[int]:
+        sql = (
+            "SELECT toUInt32(round(dateDiff('s', now(), delete_ttl_info_max) / 86400)) AS d FROM system.parts "
+            "WHERE active AND rows > 0 AND database = currentDatabase() AND table = 'otel_traces' ORDER BY d"
+        )
+        return [row["d"] for row in kept.query(sql).to_pylist()]
+
+    kept = open_database(engine, plain.model_copy(update={"traces_retention_days": 60}), "kept")
+    for days in (40, 10):
+        kept.insert_traces(a_payload(a_span(start_ns=a_moment(days * 86_400))), f"{days} days")
+    keep(30)
+    wait_until(lambda: expire_in()[-1:] == [20], "noting that less is kept")
+    kept.execute("OPTIMIZE TABLE otel_traces FINAL")
+    assert ages() == [10]
+    keep(90)
+    wait_until(lambda: expire_in() == [80], "noting that more is kept")
+    kept.close()
+    drop_database(engine, "kept")
 
 
 def test_a_statement_that_fails_leaves_the_next_one_upon_its_database(engine: Engine, shop: Engine) -> None:
