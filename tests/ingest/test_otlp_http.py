@@ -239,8 +239,9 @@ def test_countless_empty_messages_are_refused_before_each_is_looked_at(
     assert b"mostly empty" in answer.content
 
 
-def test_braces_in_texts_are_no_objects(url: str) -> None:
-    span = {"traceId": "ab" * 16, "spanId": "cd" * 8, "name": "{" * 100_000}
+@pytest.mark.parametrize("name", ["{", "[", '["', "[\\"])
+def test_brackets_in_texts_are_no_objects_and_no_lists(url: str, name: str) -> None:
+    span = {"traceId": "ab" * 16, "spanId": "cd" * 8, "name": name * 100_000}
     body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]})
     assert httpx.post(url, content=body, headers=JSON).status_code == 200
 

@@ -11,6 +11,7 @@ may be sent, and much of one kind can be read as another, with nothing in it tha
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +32,7 @@ _MAX_JSON_DEPTH = 100  # protobuf's own limit
 # So a body may hold no more than fit into it if they mean anything, and some.
 _LEAST_OBJECT_BYTES = 12  # of JSON; an attribute is two objects and 38 bytes at least
 _SOME = 10_000
+_TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?')  # or one that does not end, lest each quote in it is begun at again
 _HOLLOW = "The body is mostly empty {}, too many to look at: is the exporter broken?"
 
 
@@ -110,7 +112,8 @@ class Bounded:
 
     def __init__(self, text: bytes) -> None:
         self._left = _SOME + len(text) // _LEAST_OBJECT_BYTES
-        if text.count(b"[") > self._left:
+        # In a text they are no lists: looked at only where there are too many of them.
+        if text.count(b"[") > self._left and _TEXT.sub(b"", text).count(b"[") > self._left:
             raise BadRequest(_HOLLOW.format("lists"))
 
     def __call__(self, found: dict[str, Any]) -> dict[str, Any]:
