@@ -4,15 +4,13 @@ python scripts/cli_reference.py [--check]
 """
 
 import os
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import typer.main
+from made import write_or_check
 
 from onejob.cli.main import app
 
-TARGET = Path(__file__).resolve().parent.parent / "docs/cli.md"
 HEAD = """<!-- Made by `make docs` from src/onejob/cli; change that, not this page. -->
 
 # Command line
@@ -41,13 +39,5 @@ def _sections(command: object, name: str, parent: object = None) -> Iterator[str
         yield from _sections(child, child_name, made)
 
 
-def main() -> None:
-    """Write the page, or with --check fail if it is stale."""
-    if "--check" not in sys.argv:
-        TARGET.write_text(page())
-    elif TARGET.read_text() != page():
-        raise SystemExit("docs/cli.md is stale: make docs")
-
-
 if __name__ == "__main__":
-    main()
+    write_or_check("cli.md", page())

@@ -3,16 +3,14 @@
 python scripts/configuration.py [--check]
 """
 
-import sys
-from pathlib import Path
 from typing import Any, get_args
 
+from made import write_or_check
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from onejob.config import Settings
 
-TARGET = Path(__file__).resolve().parent.parent / "docs/configuration.md"
 HEAD = """<!-- Made by `make docs` from src/onejob/config.py; change that file, not this one. -->
 
 # Configuration
@@ -54,13 +52,5 @@ def _choices(annotation: Any) -> str:
     return ", ".join(f"`{word}`" for word in words)
 
 
-def main() -> None:
-    """Write the page, or with --check fail if it is stale."""
-    if "--check" not in sys.argv:
-        TARGET.write_text(page())
-    elif TARGET.read_text() != page():
-        raise SystemExit("docs/configuration.md is stale: make docs")
-
-
 if __name__ == "__main__":
-    main()
+    write_or_check("configuration.md", page())

@@ -3,15 +3,11 @@
 python scripts/roles.py [--check]
 """
 
-import re
-import sys
-from pathlib import Path
+from made import with_block, write_or_check
 
 from onejob.model.access import Role
 from onejob.web.rules import RULES, Rule
 
-TARGET = Path(__file__).resolve().parent.parent / "docs/security.md"
-BLOCK = re.compile(r"(<!-- Made by `make docs`[^\n]*-->\n\n).*?(\n<!-- The end of it. -->)", re.DOTALL)
 SEEN = {
     "/api/v1/audit": "the audit log",
     "/api/v1/dead-letters": "dead letters",
@@ -64,10 +60,7 @@ OF_TOKENS = {
 
 def page() -> str:
     """The whole page, with the table as it has to be."""
-    text = TARGET.read_text()
-    if not BLOCK.search(text):
-        raise SystemExit(f"{TARGET.name} has no place for the table of roles any more.")
-    return BLOCK.sub(lambda found: found[1] + _table() + found[2], text)
+    return with_block("security.md", _table())
 
 
 def _table() -> str:
@@ -110,13 +103,5 @@ def _known(words: dict[str, str], name: str) -> str:
     return words[name]
 
 
-def main() -> None:
-    """Write the table, or with --check fail if it is stale."""
-    if "--check" not in sys.argv:
-        TARGET.write_text(page())
-    elif TARGET.read_text() != page():
-        raise SystemExit("The table of roles in docs/security.md is stale: make docs")
-
-
 if __name__ == "__main__":
-    main()
+    write_or_check("security.md", page())

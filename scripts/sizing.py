@@ -4,15 +4,12 @@ python scripts/sizing.py [--check]
 """
 
 import json
-import re
-import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "bench/results"
-TARGET = ROOT / "docs/deploying.md"
-BLOCK = re.compile(r"(<!-- Made by `make docs`[^\n]*-->\n\n).*?(\n<!-- The end of it. -->)", re.DOTALL)
+from made import with_block, write_or_check
+
+RESULTS = Path(__file__).resolve().parent.parent / "bench/results"
 KINDS = {
     "otlp_grpc": "spans, OTLP/gRPC",
     "otlp_http": "spans, OTLP/HTTP",
@@ -24,11 +21,7 @@ PER_REQUEST = 500, 50
 
 def page() -> str:
     """The whole page, with the tables as they have to be."""
-    text = TARGET.read_text()
-    if not BLOCK.search(text):
-        raise SystemExit(f"{TARGET.name} has no place for the tables of sizes any more.")
-    tables = _by_kind(_result("ingest")) + "\n" + _soak(_result("soak"))
-    return BLOCK.sub(lambda found: found[1] + tables + found[2], text)
+    return with_block("deploying.md", _by_kind(_result("ingest")) + "\n" + _soak(_result("soak")))
 
 
 def _result(name: str) -> Any:
@@ -66,13 +59,5 @@ def _soak(soak: dict[str, Any]) -> str:
     return "| `make bench-soak` | |\n|---|---|\n" + "".join(f"| {words} | {said} |\n" for words, said in rows.items())
 
 
-def main() -> None:
-    """Write the tables, or with --check fail if they are stale."""
-    if "--check" not in sys.argv:
-        TARGET.write_text(page())
-    elif TARGET.read_text() != page():
-        raise SystemExit("The tables of sizes in docs/deploying.md are stale: make docs")
-
-
 if __name__ == "__main__":
-    main()
+    write_or_check("deploying.md", page())

@@ -26,7 +26,7 @@ from onejob.access.ingest_gate import IngestGate
 from onejob.access.service import Access
 from onejob.backup.snapshot import sweep
 from onejob.config import Settings
-from onejob.connections import bounded_http
+from onejob.connections import MOST_FILES, server_config
 from onejob.ingest.errors import IntakeError
 from onejob.ingest.service import Intake
 from onejob.keeper import Keeper, Shared
@@ -46,7 +46,6 @@ EXIT_FAILED = 1
 _GRACE_S = 3
 _LOOK_EVERY_S = 1.0
 _BACKLOG = 1024
-_MOST_FILES = 65_536
 _A_NAME = re.compile(r"[!-~]{1,300}")
 
 
@@ -81,7 +80,7 @@ def serve(settings: Settings | None = None, *, new_admin_link: bool = False) -> 
 def _allow_many_connections() -> None:
     """Each is an open file, of which a shell often allows 1024, though the system allows more to whoever asks."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
@@ -146,16 +145,7 @@ def _ingest_gate(access: Access, stack: ExitStack) -> IngestGate:
 
 def _serve_web(services: Services, keeper: Keeper, web_socket: socket.socket, stack: ExitStack) -> None:
     app = Projects(create_app(services), keeper.app, services.settings.public_url)
-    config = uvicorn.Config(
-        app,
-        http=bounded_http(),
-        ws="none",
-        loop="asyncio",
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        timeout_graceful_shutdown=_GRACE_S,
-    )
+    config = server_config(app, grace_s=_GRACE_S)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [web_socket]}, name="web", daemon=True)
     thread.start()

@@ -10,12 +10,29 @@ import resource
 from typing import Any
 
 import h11
+import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_WITHIN_S = 20.0
-_MOST_FILES = 65_536
+MOST_FILES = 65_536  # that a process asks for, or counts on where the system allows as many as it likes
 _SHARE = 4  # of the open files, which the other ports, the engine and the spools need too
 _QUIET = (h11.IDLE, h11.DONE)
+
+
+def server_config(app: ASGIApp, *, grace_s: int, **more: Any) -> uvicorn.Config:
+    """Of a server in a thread of this process: it says nothing by itself, and bounds its connections."""
+    return uvicorn.Config(
+        app,
+        http=bounded_http(),
+        ws="none",
+        loop="asyncio",
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=grace_s,
+        **more,
+    )
 
 
 def bounded_http(head_within_s: float = HEAD_WITHIN_S, most: int | None = None) -> type[H11Protocol]:
@@ -85,4 +102,4 @@ class BoundedConnection(H11Protocol):
 
 def _share_of_files() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return (_MOST_FILES if soft == resource.RLIM_INFINITY else soft) // _SHARE
+    return (MOST_FILES if soft == resource.RLIM_INFINITY else soft) // _SHARE

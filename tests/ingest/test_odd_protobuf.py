@@ -2,17 +2,19 @@
 
 import os
 import time
+from pathlib import Path
 
 import httpx
 import pytest
 
 from onejob.ingest.service import Intake
 from onejob.store.chdb_process import engine_error
-from onejob.store.engine import Engine
+from onejob.store.engine import Engine, open_engine
 from onejob.store.errors import EngineUnavailable, QueryFailed
 from otlp_builders import a_service
 
-from .waiting import stored, wait_until
+from .conftest import some_settings
+from .waiting import counted, stored, wait_until
 from .wire import field, varint
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
@@ -28,8 +30,9 @@ def a_span(more: bytes = b"") -> bytes:
     return ids + field(5, "op") + field(6, 2) + fixed(7, now - 10**7) + fixed(8, now) + more
 
 
-def a_body(service: str, *spans: bytes) -> bytes:
-    resource = field(1, field(1, "service.name") + field(2, field(1, service)))
+def a_body(service: str, *spans: bytes, **said: str) -> bytes:
+    attributes = {"service.name": service, **said}
+    resource = b"".join(field(1, field(1, key) + field(2, field(1, value))) for key, value in attributes.items())
     return field(1, field(1, resource) + field(2, b"".join(field(2, span) for span in spans)))
 
 
@@ -68,6 +71,39 @@ def test_what_would_be_a_hundred_times_larger_in_the_tables_is_refused_at_the_do
     answer = httpx.post(url, content=body, headers=PROTOBUF)
     assert answer.status_code == 400
     assert b"repeated for each of 1000 items" in answer.content
+
+
+def test_a_batch_that_the_engine_has_no_memory_for_is_divided_and_stored_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each span repeats its resource: some 140 MB of them all, in an engine that has 256 MiB for a statement."""
+    settings = some_settings(tmp_path, engine_max_memory_bytes=2**28, flush_interval_s=2)
+    engine = open_engine(settings)
+    insert, refused = engine.insert, list[str]()
+
+    def noted(table: str, payload: bytes, token: str) -> None:
+        try:
+            insert(table, payload, token)
+        except QueryFailed as error:
+            refused.append(str(error))
+            raise
+
+    monkeypatch.setattr(engine, "insert", noted)
+    intake = Intake(settings, engine)
+    intake.start()
+    try:
+        service, url = a_service(), f"http://127.0.0.1:{intake.http_port}/v1/traces"
+        for number in range(6):
+            body = a_body(service, *(a_span() for _ in range(300)), blob=f"{number}" * 80_000)
+            assert httpx.post(url, content=body, headers=PROTOBUF).status_code == 200
+        assert intake.settle(120)
+        assert (stored(engine, service), counted(engine, service)) == (1800, 1800)
+        assert intake.stats().dead_letters == 0
+        assert any("memory limit" in one for one in refused)
+        assert engine.query("SELECT uniqExact(SpanId) AS n FROM otel_traces").to_pylist() == [{"n": 1800}]
+    finally:
+        intake.stop()
+        engine.close()
 
 
 @pytest.mark.parametrize(

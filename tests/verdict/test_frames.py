@@ -160,8 +160,8 @@ def test_names_that_a_bundler_made_up_are_not_compared_with_those_of_another_bui
 def test_a_line_that_is_made_to_take_long_does_not(begin: str, piece: str) -> None:
     """Where a pattern tried each way to cut it, this would take minutes."""
     line = (begin + piece * 500)[:990]
-    for _ in range(100):
-        frames_of("\n".join(["Error: x", *[line] * 8]))
+    stack = "\n".join(["Error: x", *[line] * 8])
+    assert all(len(frames_of(stack)) <= 8 for _ in range(100))
 
 
 def test_the_examples_of_modules_run() -> None:

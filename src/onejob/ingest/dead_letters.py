@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from onejob.ingest.spool import SpooledRequest
 
 MOST_LISTED = 1000
-_READ_BYTES = 16 * 2**20  # of all that are listed at once, 0.1 s: of the others it is not said what is in them
+_READ_BYTES = 16 * 2**20  # of all that are listed at once: of the others it is not said what is in them
 _MOST_ERROR_CHARS = 2000
 _PAGE = 100
 _ROOM = "length(payload) + length(error)"  # that one takes

@@ -176,16 +176,19 @@ class Flusher:
         self.last_stored_at = time.time()
         self.trouble = ""
 
-    def _insert(self, into: _Into, requests: list[SpooledRequest], token: str, refused: Refused) -> bool:
-        """False when the flusher is to stop before it is done."""
+    def _insert(
+        self, into: _Into, requests: list[SpooledRequest], token: str, refused: Refused, *, are_plain: bool = False
+    ) -> bool:
+        """False when the flusher is to stop before it is done. `are_plain`: they are as protobuf itself writes them."""
         if not requests:
             return True
         error = self._try_insert(into.table, b"".join(request.payload for request in requests), token)
         if error is None:
             return not self._stop.is_set() or self._was_stored
-        plainly = [replace(request, payload=understood(into.kind, request.payload)) for request in requests]
-        if plainly != requests:
-            return self._insert(into, plainly, f"{token}p", refused)
+        if not are_plain:
+            plain = [replace(request, payload=understood(into.kind, request.payload)) for request in requests]
+            if plain != requests:
+                return self._insert(into, plain, f"{token}p", refused, are_plain=True)
         if len(requests) == 1:
             refused[requests[0].id].append(Refusal(error, token, into.bit))
             items = plural(requests[0].items, ONE_OF[into.kind])
@@ -193,7 +196,7 @@ class Flusher:
             return True
         middle = len(requests) // 2
         halves = ((requests[:middle], f"{token}a"), (requests[middle:], f"{token}b"))
-        return all(self._insert(into, half, its_token, refused) for half, its_token in halves)
+        return all(self._insert(into, half, its_token, refused, are_plain=True) for half, its_token in halves)
 
     def _try_insert(self, table: str, payload: bytes, token: str) -> str | None:
         """None when it is stored, or when the flusher is to stop; else what the engine has against it."""

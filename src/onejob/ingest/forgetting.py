@@ -157,7 +157,12 @@ def _forget_facts(database: Database, theirs: Theirs, blank: Callable[[bytes, Na
     first = _forget_made(database, theirs, blank)
     nothing_older(database, datetime.now(UTC))
     forget_quoted(database, said)
-    told = _Facts(explanations=frozenset(said), verdicts=of_counts)
+    told = _Facts(
+        explanations=frozenset(said),
+        verdicts=of_counts,
+        backtests=forget_backtests(database, theirs),
+        mentions=forget_in_complaints(database, theirs),
+    )
     return told.with_(first).with_(_forget_made(database, theirs, blank))
 
 
@@ -165,8 +170,6 @@ def _forget_made(database: Database, theirs: Theirs, blank: Callable[[bytes, Nam
     """What is made of other facts, which somebody at work may have read before."""
     return _Facts(
         verdicts=forget_verdicts(database, theirs),
-        backtests=forget_backtests(database, theirs),
         error_examples=forget_examples(database, theirs),
         log_templates=forget_templates(database, theirs, blank),
-        mentions=forget_in_complaints(database, theirs),
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import uvicorn
 
-from onejob.connections import bounded_http
+from onejob.connections import server_config
 from onejob.ingest.errors import IntakeError, PortInUse
 
 _START_TIMEOUT_S = 10.0
@@ -22,18 +22,7 @@ class HttpServer:
     def __init__(self, app: Any, host: str, port: int) -> None:
         self._socket = _bind(host, port)
         self.port: int = self._socket.getsockname()[1]
-        config = uvicorn.Config(
-            app,
-            http=bounded_http(),
-            ws="none",
-            loop="asyncio",
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=_STOP_GRACE_S,
-        )
+        config = server_config(app, grace_s=_STOP_GRACE_S, server_header=False, timeout_keep_alive=75)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="otlp-http", daemon=True)
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
+from onejob.ingest.validate import RULES
 from onejob.model.telemetry import Kind
 from onejob.words import shorten
 
-REQUESTS: Mapping[Kind, type[Message]] = {
-    "traces": ExportTraceServiceRequest,
-    "logs": ExportLogsServiceRequest,
-    "metrics": ExportMetricsServiceRequest,
-}
 _MOST_SERVICES = 10
 _MOST_CHARS = 200
 
@@ -35,7 +28,7 @@ class Contents:
 def contents_of(kind: Kind, payload: bytes) -> Contents:
     """Of bytes that are no request: nothing."""
     try:
-        request: Any = REQUESTS[kind].FromString(payload)
+        request: Any = RULES[kind].request.FromString(payload)
     except DecodeError:
         return Contents()
     if kind == "traces":
@@ -62,7 +55,7 @@ def has_attribute(kind: Kind, payload: bytes, attribute: str, value: str) -> boo
     if attribute.encode() not in payload:
         return False
     try:
-        request = REQUESTS[kind].FromString(payload)
+        request = RULES[kind].request.FromString(payload)
     except DecodeError:
         return True
     return any(pair.key == attribute and _text(pair.value) == value for pair in _pairs(request))

@@ -86,25 +86,13 @@ async def log_out_everywhere(request: Request, data: Data, services: Uses, by: B
 @router.post("/account/tokens")
 async def make_token(request: Request, data: Data, services: Uses, by: By) -> Response:
     """A token for programs; the answer is the only time it is shown."""
-    form = await form_of(request)
-
-    def attempt() -> Response:
-        _, text = token_making.make_token(services, by, _wanted(form))
-        return _page(request, data, services, by, made=text)
-
-    return await run_in_threadpool(_or_say, request, data, services, by, attempt)
+    return await _make(request, data, services, by, _wanted)
 
 
 @router.post("/account/ingest-tokens")
 async def make_ingest_token(request: Request, data: Data, services: Uses, by: By) -> Response:
     """A token for services, or for a site's pages, to send telemetry with; shown in this answer only."""
-    form = await form_of(request)
-
-    def attempt() -> Response:
-        _, text = token_making.make_token(services, by, _wanted_for_telemetry(form))
-        return _page(request, data, services, by, made=text)
-
-    return await run_in_threadpool(_or_say, request, data, services, by, attempt)
+    return await _make(request, data, services, by, _wanted_for_telemetry)
 
 
 @router.post("/account/tokens/{token_id}/revoke")
@@ -126,6 +114,18 @@ def revoke_token(request: Request, data: Data, services: Uses, by: By, token_id:
 
 def _prove_again(services: Services, by: Caller, form: dict[str, str]) -> None:
     services.access.accounts.prove_again(by.principal, form.get("password", ""), form.get("code", ""), by.source)
+
+
+async def _make(
+    request: Request, data: Data, services: Services, by: Caller, read: Callable[[dict[str, str]], Wanted]
+) -> Response:
+    form = await form_of(request)
+
+    def attempt() -> Response:
+        _, text = token_making.make_token(services, by, read(form))
+        return _page(request, data, services, by, made=text)
+
+    return await run_in_threadpool(_or_say, request, data, services, by, attempt)
 
 
 def _wanted(form: dict[str, str]) -> Wanted:
