@@ -20,6 +20,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
+from onejob.ingest import nested
 from onejob.ingest.kind_of import kind_of_json, kind_of_protobuf
 from onejob.ingest.otlp_grpc import EXPORTS
 from onejob.ingest.service import Intake
@@ -196,6 +197,21 @@ def test_countless_empty_messages_are_refused_before_each_is_looked_at(post: Pos
 
     assert answer.status_code == 400
     assert b"mostly empty" in answer.content
+
+
+@pytest.mark.parametrize("path", [(1, 2, 2, 5, 5), (1, 2, 2, 6, 2, 6, 1, 2, 5)], ids=["body", "map of an attribute"])
+def test_values_within_values_are_refused_where_they_are_millions(post: Post, path: tuple[int, ...]) -> None:
+    body = _inside(b"\x0a\x00" * (nested.MOST + 1), *path)
+
+    answer = post("logs", gzip.compress(body), content_encoding="gzip")
+
+    assert answer.status_code == 400
+    assert f"more than {nested.MOST}" in answer.text
+
+
+def test_a_text_may_have_as_many_lines_as_it_likes(post: Post) -> None:
+    body = a_log_request(a_record("\n" * (nested.MOST + 1))).SerializeToString()
+    assert post("logs", gzip.compress(body), content_encoding="gzip").status_code == 200
 
 
 def test_an_empty_request_is_a_success(post: Post, kind: Kind) -> None:

@@ -23,6 +23,7 @@ from google.protobuf.message import DecodeError
 from onejob.ingest import validate_logs, validate_metrics, validate_traces
 from onejob.ingest.errors import BadRequest
 from onejob.ingest.kind_of import kind_by_key, kind_by_time
+from onejob.ingest.nested import refuse_nested
 from onejob.ingest.rules import Found, Rules
 from onejob.ingest.swollen import refuse_swollen
 from onejob.model.telemetry import ONE_OF, Kind
@@ -69,6 +70,7 @@ def accept_protobuf(rules: Rules, body: bytes) -> Accepted:
     _refuse_hollow(rules, request, body)
     found = rules.look(request)
     refuse_swollen(request, found.items, len(body))
+    refuse_nested(request, body)
     if not found.time_ns:
         _refuse_other(rules, kind_by_time(body))
     return _accepted(rules, request, body, found)
@@ -88,6 +90,7 @@ def accept_json(rules: Rules, body: bytes) -> Accepted:
     _refuse_hollow(rules, request, payload)
     found = rules.look(request)
     refuse_swollen(request, found.items, len(payload))
+    refuse_nested(request, payload)
     if not found.items:
         _refuse_other(rules, kind_by_key(document))
         if "streams" in document:

@@ -2,26 +2,26 @@
 resources.
 
 Such values go through Python anyway (`any_value`). Here they are still what was sent: what is hidden leaves a list a
-list and a map a map, and escapes of JSON hide nothing from a pattern. RE2 is pyarrow's: what matches here is what
-matches in the engine.
+list and a map a map, and escapes of JSON hide nothing from a pattern. RE2 as in the engine: what matches there is what
+matches here.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import secrets
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any
+
+import re2
 
 from onejob.model.redaction import Action
 from onejob.store.redaction import MASK, SPARE, Plan, Step, hashed
 from onejob.store.redaction_defaults import is_card
 
 Json = None | bool | int | float | str | list[Any] | dict[str, Any]
-_MARK = f"<{secrets.token_hex(8)}>"  # in no text
-_HIDDEN = f"<{secrets.token_hex(8)}>"
 _GONE = object()
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 class NestedRedaction:
@@ -33,13 +33,14 @@ class NestedRedaction:
         # As one, but for those that give names to groups, which must differ.
         alone = [search for search in plan.searches if "(?P<" in search or "(?<" in search]
         joined = "|".join(f"(?:{search})" for search in plan.searches if search not in alone)
-        self._searches = [*alone, *([joined] if joined else [])]
+        self._searches = [_compiled(search) for search in (*alone, *([joined] if joined else []))]
+        self._steps = [(step, _compiled(step.pattern)) for step in plan.steps]
 
     def redact(self, value: Json, key: str) -> Json:
         """`key` is the attribute's, empty for a body."""
         if not self._plan.hides:
             return value
-        changes = self._may_match(value)
+        changes = self._may_match("\n".join(_leaves(value)))
         action = self._action(key) if key else ""
         changed = self._value(value, key, action, changes=changes) if action in ("", SPARE) else value
         return None if changed is _GONE else changed
@@ -107,56 +108,50 @@ class NestedRedaction:
 
     # --- by text ---------------------------------------------------------------------------------------------------
 
-    def _may_match(self, value: Json) -> bool:
-        texts = "\n".join(_leaves(value))
-        return any(_matches(search, texts) for search in self._searches)
+    def _may_match(self, text: str) -> bool:
+        return any(search.search(text) for search in self._searches)
 
     def _leaf(self, value: Json, action: str) -> Any:
         text = changed = _text(value)
-        for step in self._plan.steps:
+        if not self._may_match(text):
+            return value
+        for step, regex in self._steps:
             if step.is_default and action == SPARE:
                 continue
             if step.action != Action.DROP:
-                changed = self._changed(step, changed)
-            elif self._changed(replace(step, action=Action.MASK.value), text) != text:
+                changed = self._changed(step, regex, changed)
+            elif self._changed(step, regex, text) != text:
                 return _GONE
         return value if changed == text else changed
 
-    def _changed(self, step: Step, text: str) -> str:
-        if step.action == Action.MASK and not step.is_card:
-            return _replaced(text, step.pattern, step.rewrite.format(MASK))
-        marked = f"{_MARK}{_HIDDEN}\\{2 if step.is_card else 0}{_MARK}"
-        parts = _replaced(text, step.pattern, step.rewrite.format(marked) if step.is_card else marked).split(_MARK)
-        return "".join(self._part(step, part) for part in parts)
+    def _changed(self, step: Step, regex: Any, text: str) -> str:
+        def left(match: Any) -> str:
+            found = match.group(2 if step.is_card else 0)
+            if step.is_card and not is_card(found):
+                return str(match.group())
+            hidden = hashed(self._plan.hash_key, found) if step.action == Action.HASH else MASK
+            return str(match.expand(step.rewrite.format(hidden))) if step.is_card or hidden == MASK else hidden
 
-    def _part(self, step: Step, part: str) -> str:
-        found = part.removeprefix(_HIDDEN)
-        if found == part or (step.is_card and not is_card(found)):
-            return found
-        return MASK if step.action == Action.MASK else hashed(self._plan.hash_key, found)
+        return str(regex.sub(left, text))
 
 
-def _leaves(value: Json) -> list[str]:
+def _leaves(value: Json) -> Iterator[str]:
     if isinstance(value, list):
-        return [leaf for item in value for leaf in _leaves(item)]
-    if isinstance(value, dict):
-        return [*value, *(leaf for item in value.values() for leaf in _leaves(item))]
-    return [_text(value)]
+        for item in value:
+            yield from _leaves(item)
+    elif isinstance(value, dict):
+        yield from value
+        for item in value.values():
+            yield from _leaves(item)
+    else:
+        yield _text(value)
 
 
 def _text(value: Json) -> str:
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return value if isinstance(value, str) else _encode(value)
 
 
-def _matches(pattern: str, text: str) -> bool:
-    import pyarrow as pa  # noqa: PLC0415  large, and needed only where there are such values
-    import pyarrow.compute as pc  # noqa: PLC0415
-
-    return bool(pc.match_substring_regex(pa.array([text]), pattern)[0].as_py())
-
-
-def _replaced(text: str, pattern: str, rewrite: str) -> str:
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-
-    return str(pc.replace_substring_regex(pa.array([text]), pattern, rewrite)[0].as_py())
+def _compiled(pattern: str) -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    return re2.compile(pattern, options)
