@@ -3,7 +3,8 @@
 Two engines store the same batches in turns, one with the defaults of `ONEJOB_REDACTION`, one with all of them switched
 off; each pair gives a ratio of their processor time, and the table has the median of the pairs and their range. In a
 third of the rows nothing is to be hidden; in the others, one item in a hundred or each has an e-mail address and a
-password. Merges are stopped, as they are not of one batch.
+password. Merges are stopped, as they are not of one batch. Bodies of "log maps" are maps of eight entries, and have it
+in them.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 class Kind:
     """How its requests are made and read, and the tables they fill."""
 
-    make: Callable[..., list[bytes]]
+    make: Callable[[int, int, int], Iterable[bytes]]
     message: Any
     tables: tuple[str, ...]
 
@@ -52,6 +53,21 @@ KINDS = {
         tuple(f"otel_metrics_{kind}" for kind in ("gauge", "sum", "histogram")),
     ),
 }
+
+
+def _log_maps(items: int, per_request: int, seed: int) -> Iterable[bytes]:
+    for data in log_requests(items, per_request, seed):
+        request = ExportLogsServiceRequest.FromString(data)
+        for record in _items(request):
+            message = record.body.string_value
+            entries = record.body.kvlist_value.values
+            entries.add(key="message").value.string_value = message
+            for number in range(7):
+                entries.add(key=f"part.{number}").value.string_value = message[number : number + 12]
+        yield request.SerializeToString()
+
+
+KINDS["log maps"] = Kind(_log_maps, ExportLogsServiceRequest, ("otel_logs",))
 
 
 @dataclass(frozen=True)
@@ -117,7 +133,8 @@ def _with_secrets(kind: Kind, data: bytes, one_in: int) -> bytes:
     for number, item in enumerate(_items(request)):
         if number % one_in == 0:
             for key, value in (("note", f"sent to user{number}@mail.example.org"), ("db.password", "hunter2")):
-                item.attributes.add(key=key).value.string_value = value
+                is_map = kind.make is _log_maps
+                (item.body.kvlist_value.values if is_map else item.attributes).add(key=key).value.string_value = value
     return bytes(request.SerializeToString())
 
 

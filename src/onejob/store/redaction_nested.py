@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import re2
@@ -20,6 +21,7 @@ from onejob.store.redaction import MASK, SPARE, Plan, Step, hashed
 from onejob.store.redaction_defaults import is_card
 
 Json = None | bool | int | float | str | list[Any] | dict[str, Any]
+_REMEMBERED, _USUAL_KEY = 8192, 256  # keys, characters
 _GONE = object()
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
@@ -30,6 +32,7 @@ class NestedRedaction:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._rules = [(rule.action, re.compile(rule.regex, re.IGNORECASE | re.DOTALL)) for rule in plan.keys]
+        self._remembered = lru_cache(_REMEMBERED)(self._first_action)
         # As one, but for those that give names to groups, which must differ.
         alone = [search for search in plan.searches if "(?P<" in search or "(?<" in search]
         joined = "|".join(f"(?:{search})" for search in plan.searches if search not in alone)
@@ -70,6 +73,9 @@ class NestedRedaction:
     # --- by key ----------------------------------------------------------------------------------------------------
 
     def _action(self, key: str) -> str:
+        return self._remembered(key) if len(key) <= _USUAL_KEY else self._first_action(key)
+
+    def _first_action(self, key: str) -> str:
         return next((action for action, regex in self._rules if regex.fullmatch(key)), "")
 
     def _value(self, value: Json, path: str, action: str, *, changes: bool) -> Any:
