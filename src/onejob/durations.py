@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
+from collections.abc import Hashable
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
-STEPS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+Key = TypeVar("Key", bound=Hashable)
+
+STEPS_S = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +44,19 @@ class Durations:
             counts, sum_s = list(self._counts), self._sum_s
         at_most = tuple(sum(counts[: step + 1]) for step in range(len(STEPS_S)))
         return Counted(at_most, sum(counts), sum_s)
+
+
+class DurationsBy(Generic[Key]):
+    """Those of several things. Thread-safe. Keys must be few, whatever strangers send: each is kept for ever."""
+
+    def __init__(self) -> None:
+        self._by: dict[Key, Durations] = {}
+
+    def add(self, key: Key, seconds: float) -> None:
+        found = self._by.get(key)
+        if found is None:
+            found = self._by.setdefault(key, Durations())
+        found.add(seconds)
+
+    def counted(self) -> dict[Key, Counted]:
+        return {key: durations.counted() for key, durations in self._by.copy().items()}

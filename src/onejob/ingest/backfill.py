@@ -117,7 +117,7 @@ class Backfill:
             counted.invalid = accepted.rejected
             return self._without_expired(accepted, counted)
 
-        accepted, done = self.door.check_and_spool(body, without_expired, for_good=True)
+        accepted, done = self.door.check_and_spool(body, without_expired, through="import", for_good=True)
         taken.empty += accepted.items + counted.invalid + counted.expired == 0
         taken.invalid += counted.invalid
         taken.expired += counted.expired

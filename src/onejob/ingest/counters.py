@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from onejob.durations import DurationsBy
 from onejob.model.telemetry import KINDS, Kind
 
 
@@ -65,14 +66,18 @@ class OfKind:
 
 @dataclass(slots=True)
 class Counters:
-    """Thread-safe; since the start of the process."""
+    """Thread-safe; since the start of the process. `acknowledgements` are by the door that a request came through: from
+    when all of it was here until the disk had it and its sender could be told. `items` are by door and kind.
+    """
 
     kinds: dict[Kind, OfKind] = field(default_factory=lambda: {kind: OfKind() for kind in KINDS})
     repeated_requests: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    items: Counter[tuple[str, Kind]] = field(default_factory=Counter)
+    acknowledgements: DurationsBy[str] = field(default_factory=DurationsBy)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def count_accepted(self, kind: Kind, items: int, rejected: int, *, is_new: bool) -> None:
+    def count_accepted(self, kind: Kind, items: int, rejected: int, *, door: str, is_new: bool) -> None:
         now, of_kind = time.time(), self.kinds[kind]
         with self._lock:
             of_kind.rejected += rejected
@@ -81,6 +86,7 @@ class Counters:
                 return
             of_kind.requests += 1
             of_kind.items += items
+            self.items[door, kind] += items
             of_kind.last_at = now
             of_kind.first_at = of_kind.first_at or now
 

@@ -55,7 +55,9 @@ class Refusal(Exception):  # noqa: N818
 
 
 class Dialect(Protocol):
-    """A protocol; a module with these two functions is one."""
+    """A protocol; a module with these functions is one. `DOOR` is what it is called where requests are counted."""
+
+    DOOR: str
 
     def way(self, head: Head, limit: int) -> Way:
         """`limit` is how many bytes a request may be. Raises Refusal."""

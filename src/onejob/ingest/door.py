@@ -38,31 +38,34 @@ class Door:
         self.memory.add(-size)
 
     def check_and_spool(
-        self, body: bytes, check: Check, *, for_good: bool = False
+        self, body: bytes, check: Check, *, through: str, for_good: bool = False
     ) -> tuple[Accepted, Future[bool] | None]:
         """The future is done once the request is on disk; None when there is nothing to store. Raises IntakeError.
 
-        `for_good`: recognise the request whenever it comes again, not for a while only.
+        `through` names the protocol, or what else it came by. `for_good`: recognise the request whenever it comes
+        again, not for a while only.
         """
         try:
             accepted = check(body)
             parts = [part for part in (accepted, *accepted.beside) if part.items]
-            waiting = [self._spool(part, for_good) for part in parts]
+            waiting = [self._spool(part, through, for_good) for part in parts]
         except IntakeError as error:
             self.counters.count_refused(type(error).__name__)
             raise
         return accepted, _when_all_are(waiting) if waiting else None
 
-    def _spool(self, accepted: Accepted, for_good: bool) -> Future[bool]:
+    def _spool(self, accepted: Accepted, through: str, for_good: bool) -> Future[bool]:
         waiting = self.spool.append(
             accepted.payload, accepted.items, kind=accepted.kind, tables=accepted.tables, for_good=for_good
         )
-        waiting.add_done_callback(lambda done: self._count(accepted, done))
+        waiting.add_done_callback(lambda done: self._count(accepted, through, done))
         return waiting
 
-    def _count(self, accepted: Accepted, done: Future[bool]) -> None:
+    def _count(self, accepted: Accepted, through: str, done: Future[bool]) -> None:
         if done.exception() is None:
-            self.counters.count_accepted(accepted.kind, accepted.items, accepted.rejected, is_new=done.result())
+            self.counters.count_accepted(
+                accepted.kind, accepted.items, accepted.rejected, door=through, is_new=done.result()
+            )
         else:
             self.counters.count_refused("TryLater")
 

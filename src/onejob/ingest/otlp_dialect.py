@@ -15,6 +15,7 @@ from onejob.ingest.errors import BadRequest, IntakeError
 from onejob.ingest.validate import JSON_CHECKS, PROTOBUF_CHECKS, Accepted
 from onejob.model.telemetry import Kind
 
+DOOR = "otlp_http"
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
 PATHS: dict[str, Kind] = {"/v1/traces": "traces", "/v1/logs": "logs", "/v1/metrics": "metrics"}

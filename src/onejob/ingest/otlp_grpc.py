@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -34,6 +35,7 @@ EXPORTS: dict[str, Kind] = {
     f"{_COLLECTOR}.logs.v1.LogsService/Export": "logs",
     f"{_COLLECTOR}.metrics.v1.MetricsService/Export": "metrics",
 }
+_DOOR = "otlp_grpc"
 _PROFILES = f"{_COLLECTOR}.profiles.v1development.ProfilesService/Export"
 _STOP_GRACE_S = 3.0
 _ALIVE_S = 20
@@ -186,15 +188,17 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     async def _accept(self, door: Door, body: bytes, check: Check) -> Accepted:
         """Returns once it is on disk. Large requests in a thread, so that one client cannot hold up the others."""
+        came_at = time.monotonic()
         door.hold(len(body))
         try:
             if len(body) <= INLINE_BYTES:
-                accepted, waiting = door.check_and_spool(body, check)
+                accepted, waiting = door.check_and_spool(body, check, through=_DOOR)
             else:
-                work = self._threads.run(door, lambda: door.check_and_spool(body, check))
+                work = self._threads.run(door, lambda: door.check_and_spool(body, check, through=_DOOR))
                 accepted, waiting = await asyncio.wrap_future(work)
             if waiting is not None:
                 await _on_disk(waiting)
+                door.counters.acknowledgements.add(_DOOR, time.monotonic() - came_at)
         finally:
             door.release(len(body))
         return accepted

@@ -8,6 +8,7 @@ the others.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +65,7 @@ class OtlpHttpApp:
                 raise Refusal(404, f"There is nothing at {head.path[:200]}: onejob takes POST {_TAKEN}.")
             door = self._doors.admit(_authorization(dialect, headers, scope), origin)
             way = dialect.way(head, door.max_request_bytes)
-            accepted = await self._accept(door, way, headers, receive)
+            accepted = await self._accept(door, way, dialect.DOOR, headers, receive)
         except Refusal as refusal:
             reply = dialect.refuse(head, refusal.status, BadRequest(refusal.message), refusal.headers)
         except IntakeError as error:
@@ -73,14 +74,18 @@ class OtlpHttpApp:
             reply = dialect.answer(head, accepted)
         await _send(send, reply)
 
-    async def _accept(self, door: Door, way: Way, headers: dict[bytes, bytes], receive: Receive) -> Accepted:
+    async def _accept(
+        self, door: Door, way: Way, through: str, headers: dict[bytes, bytes], receive: Receive
+    ) -> Accepted:
         limit, decompress = door.max_request_bytes, way.decompress
         held = _Held()
         try:
             body = await _read(receive, door, int(headers.get(b"content-length", b"0") or 0), held)
+            came_at = time.monotonic()
 
             def work() -> tuple[Accepted, Any]:
-                return door.check_and_spool(decompress(body, limit) if decompress else body, way.check)
+                plain = decompress(body, limit) if decompress else body
+                return door.check_and_spool(plain, way.check, through=through)
 
             if way.is_slow or decompress or len(body) > INLINE_BYTES:
                 threads = self._json_thread if way.is_slow else self._threads
@@ -89,6 +94,7 @@ class OtlpHttpApp:
                 accepted, waiting = work()
             if waiting is not None:
                 await asyncio.wrap_future(waiting)
+                door.counters.acknowledgements.add(through, time.monotonic() - came_at)
         finally:
             door.release(held.size)
         return accepted

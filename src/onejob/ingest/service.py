@@ -70,12 +70,12 @@ class ProjectIntake:
         policy = FlushPolicy(settings.flush_interval_s, settings.flush_max_spans)
         self.project = project
         self._common = common
-        self._counters = Counters()
+        self.counters = Counters()
         self._is_running = False
         self._is_stopped = False
         self._spool = Spool(settings.data_dir.resolve() / "spool" / "spool.db", limits, common.rooms)
         self._flusher = Flusher(self._spool, engine, policy, common.turns)
-        self.door = Door(self._spool, self._counters, common.memory.part(), settings.max_request_bytes)
+        self.door = Door(self._spool, self.counters, common.memory.part(), settings.max_request_bytes)
         self._backfill = Backfill(self.door, _retention(settings), lambda: datetime.now(UTC))
 
     @property
@@ -145,7 +145,7 @@ class ProjectIntake:
         return self._spool.forget_dead_letters(attribute, value)
 
     def stats(self) -> IntakeStats:
-        counters, spool = self._counters, self._spool
+        counters, spool = self.counters, self._spool
         oldest = None if self._is_stopped else spool.oldest_received_at()
         traces = counters.kinds["traces"]
         return IntakeStats(
@@ -170,7 +170,7 @@ class ProjectIntake:
         )
 
     def _stats_of(self, kind: Kind) -> KindStats:
-        counted = self._counters.kinds[kind]
+        counted = self.counters.kinds[kind]
         return KindStats(
             accepted_requests=counted.requests,
             accepted=counted.items,
@@ -190,7 +190,7 @@ class Intake(ProjectIntake):
         self._others: dict[str, ProjectIntake] = {}
         self._doors = doors = Doors(
             settings.max_request_bytes,
-            self._counters,
+            self.counters,
             gate,
             needs_token=settings.require_ingest_tokens,
             origins=settings.browser_origins,

@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from onejob import __version__
 from onejob.access.service import Access
+from onejob.durations import DurationsBy
 from onejob.model.project import DEFAULT_PROJECT
 from onejob.state.errors import StateError
 from onejob.web.admission import Admission
@@ -35,6 +36,7 @@ from onejob.web.pages.product import ProductData
 from onejob.web.places import AtPublicUrl, path_in_app
 from onejob.web.security import Guard, known_to
 from onejob.web.services import Services
+from onejob.web.timing import Answered, Timing
 
 _STATIC = Path(__file__).parent / "static"
 _TELEMETRY = ("/v1/traces", "/v1/metrics", "/v1/logs")
@@ -54,7 +56,8 @@ def create_app(services: Services) -> FastAPI:
     """The application over the running product."""
     is_known = known_to(services.settings)
     own_pages = (login.router, account.router, second_factor.router, audit.router, outcome_routes.router)
-    app = build(ProductData(services), api_router, *own_pages, is_known=is_known, access=services.access)
+    times = services.request_durations
+    app = build(ProductData(services), api_router, *own_pages, is_known=is_known, access=services.access, times=times)
     app.state.services = services
     return app
 
@@ -64,8 +67,12 @@ def build(
     *routers: APIRouter,
     is_known: Callable[[str], bool] = lambda _: True,
     access: Access | None = None,
+    times: DurationsBy[Answered] | None = None,
 ) -> FastAPI:
-    """The application over anything that knows what the pages need. Without `access` everybody is let in."""
+    """The application over anything that knows what the pages need. Without `access` everybody is let in.
+
+    `times` are told how long each request took.
+    """
     # The usual interactive documentation loads scripts from elsewhere; /openapi.json is what tools read.
     app = DescribedApp(title="onejob", version=__version__, docs_url=None, redoc_url=None)
     app.is_project = access is not None and access.project != DEFAULT_PROJECT
@@ -81,6 +88,8 @@ def build(
     app.add_middleware(Mishaps, data=data)
     public_url = access.public_url if access else None
     app.add_middleware(Guard, is_known=is_known, public_url=public_url)
+    if times is not None:
+        app.add_middleware(Timing, times=times)
     app.add_middleware(AtPublicUrl, public_url=public_url)
     return app
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
@@ -13,7 +15,8 @@ from prometheus_client.registry import Collector
 from onejob.durations import STEPS_S, Counted
 from onejob.ingest.counters import IntakeStats
 from onejob.store.chdb import ChdbEngine
-from onejob.web.services import Services
+from onejob.web.services import IntakeControl, Services
+from onejob.web.timing import Answered
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -35,6 +38,7 @@ class _Numbers(Collector):
         yield _gauge("onejob_build_info", "The release that runs.", {(services.version,): 1}, ("version",))
         if services.engine is not None:
             yield _gauge("onejob_engine_up", "Whether the telemetry store answers.", {(): services.engine.is_up()})
+        yield _gauge("onejob_data_disk_free_bytes", "Room on the disk of the data directory.", dict(_free(services)))
         yield _gauge(
             "onejob_resident_memory_bytes", "Memory in use, by process.", dict(_memory(services)), ("process",)
         )
@@ -51,12 +55,26 @@ def _of_project(services: Services) -> Iterator[Metric]:
         stats = services.intake.stats()
         if isinstance(stats, IntakeStats):
             yield from _of_intake(stats)
-        by_signal = services.intake.insert_durations.items()
-        inserts: dict[str, Counted] = {kind: durations.counted() for kind, durations in by_signal}
-        yield _histogram("onejob_engine_insert_seconds", "Storing one batch in one table.", inserts, "signal")
+        yield from _of_doors(services.intake)
     if services.tick_durations is not None:
-        ticks = {"all": services.tick_durations.counted()}
-        yield _histogram("onejob_judge_tick_seconds", "One look at everything that is judged.", ticks, "service")
+        ticks = [(("all",), services.tick_durations.counted())]
+        yield _histogram("onejob_judge_tick_seconds", "One look at everything that is judged.", ticks, ("service",))
+    requests = services.request_durations.counted().items()
+    what = "From when a request to pages or API is here until its answer begins."
+    yield _histogram("onejob_http_request_duration_seconds", what, requests, Answered._fields)
+
+
+def _of_doors(intake: IntakeControl) -> Iterator[Metric]:
+    counters = intake.counters
+    family = CounterMetricFamily("onejob_door_items", "What was taken, by its way in.", labels=("door", "signal"))
+    for key, items in dict(counters.items).items():
+        family.add_metric(key, items)
+    yield family
+    taken = [((door,), counted) for door, counted in counters.acknowledgements.counted().items()]
+    what = "From when a request is here until the disk has it and its sender is told."
+    yield _histogram("onejob_acknowledgement_seconds", what, taken, ("door",))
+    inserts = [((kind,), durations.counted()) for kind, durations in intake.insert_durations.items()]
+    yield _histogram("onejob_engine_insert_seconds", "Storing one batch in one table.", inserts, ("signal",))
 
 
 def _of_intake(stats: IntakeStats) -> Iterator[Metric]:
@@ -95,11 +113,13 @@ def _counter(name: str, what: str, values: dict[str, int], label: str = "") -> M
     return family
 
 
-def _histogram(name: str, what: str, values: dict[str, Counted], label: str) -> Metric:
-    family = HistogramMetricFamily(name, what, labels=(label,))
-    for label_value, counted in values.items():
+def _histogram(
+    name: str, what: str, values: Iterable[tuple[tuple[str, ...], Counted]], labels: tuple[str, ...]
+) -> Metric:
+    family = HistogramMetricFamily(name, what, labels=labels)
+    for label_values, counted in values:
         buckets = [(f"{step:g}", float(count)) for step, count in zip(STEPS_S, counted.at_most, strict=True)]
-        family.add_metric((label_value,), [*buckets, ("+Inf", float(counted.count))], counted.sum_s)
+        family.add_metric(label_values, [*buckets, ("+Inf", float(counted.count))], counted.sum_s)
     return family
 
 
@@ -113,3 +133,8 @@ def _memory(services: Services) -> Iterator[tuple[tuple[str, ...], float]]:
             yield (name,), int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
         except OSError:
             continue
+
+
+def _free(services: Services) -> Iterator[tuple[tuple[str, ...], float]]:
+    with suppress(OSError):
+        yield (), shutil.disk_usage(services.settings.data_dir).free

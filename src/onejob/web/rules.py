@@ -177,13 +177,27 @@ RULES: dict[tuple[str, str], Rule] = {
     },
 }
 _STATIC = "/static/"
-_PATTERNS: dict[str, list[tuple[re.Pattern[str], Rule]]] = {}
+_PATTERNS: dict[str, list[tuple[re.Pattern[str], str, Rule]]] = {}
 for (_method, _path), _rule in RULES.items():
-    _PATTERNS.setdefault(_method, []).append((compile_path(_path)[0], _rule))
+    _PATTERNS.setdefault(_method, []).append((compile_path(_path)[0], _path, _rule))
 
 
 def rule_for(method: str, path: str) -> Rule | None:
     """The rule of the first route that fits, as the application finds its routes; None for an unknown address."""
     if path.startswith(_STATIC):
         return PUBLIC
-    return next((rule for pattern, rule in _PATTERNS.get(method, ()) if pattern.match(path)), None)
+    found = _first(method, path)
+    return found[1] if found else None
+
+
+def route_of(method: str, path: str) -> str:
+    """As it is written here, with the names of what differs; empty for an unknown address. So there are few."""
+    if path.startswith(_STATIC):
+        return f"{_STATIC}{{path}}"
+    found = _first(method, path)
+    return found[0] if found else ""
+
+
+def _first(method: str, path: str) -> tuple[str, Rule] | None:
+    fitting = ((route, rule) for pattern, route, rule in _PATTERNS.get(method, ()) if pattern.match(path))
+    return next(fitting, None)

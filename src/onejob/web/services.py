@@ -5,7 +5,7 @@ The judge and the intake are known here by what is asked of them only.
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -16,9 +16,10 @@ from onejob.changes.reported import Reports
 from onejob.config import Settings
 from onejob.customers.complaints import ComplaintDesk
 from onejob.customers.service import Customers
-from onejob.durations import Durations
+from onejob.durations import Durations, DurationsBy
 from onejob.history.service import History
 from onejob.ingest.backfill import Taken
+from onejob.ingest.counters import Counters
 from onejob.ingest.dead_letters import DeadLetter
 from onejob.ingest.door import Door
 from onejob.known.catalogue import Catalogue
@@ -40,6 +41,7 @@ from onejob.state.rollouts import Rollouts
 from onejob.state.verdicts import Explanations, Verdicts
 from onejob.state.versions import KnownVersions
 from onejob.store.engine import Engine
+from onejob.web.timing import Answered
 
 
 def utc_now() -> datetime:
@@ -58,6 +60,9 @@ class IntakeControl(Protocol):
 
     @property
     def door(self) -> Door: ...
+
+    @property
+    def counters(self) -> Counters: ...
 
     @property
     def insert_durations(self) -> Mapping[Kind, Durations]: ...
@@ -131,6 +136,7 @@ class Services:
     controller: RolloutController | None
     history: History | None
     tick_durations: Durations | None = None
+    request_durations: DurationsBy[Answered] = field(default_factory=DurationsBy)
     projects: ProjectsControl | None = None
     clock: Callable[[], datetime] = utc_now
     version: str = __version__

@@ -23,6 +23,7 @@ from onejob.ingest.loki.read import accept_json, accept_protobuf
 from onejob.ingest.snappy import unsnappy
 from onejob.ingest.validate import Accepted
 
+DOOR = "loki"
 PATH = "/loki/api/v1/push"
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
 

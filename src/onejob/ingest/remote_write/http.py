@@ -33,6 +33,7 @@ from onejob.ingest.remote_write.translate import Translation, Written
 from onejob.ingest.snappy import unsnappy
 from onejob.ingest.validate import Accepted
 
+DOOR = "remote_write"
 PATH = "/api/v1/write"
 _MEDIA = "application/x-protobuf"
 _V1, _V2 = "prometheus.WriteRequest", "io.prometheus.write.v2.Request"

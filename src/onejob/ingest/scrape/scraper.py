@@ -113,7 +113,7 @@ class Scraper:
             return accepted(target, fetched, door.max_request_bytes, at_ns, took_s)
 
         def work() -> Future[bool] | None:
-            return door.check_and_spool(b"", check)[1]
+            return door.check_and_spool(b"", check, through="scrape")[1]
 
         waiting = await self._loop.run_in_executor(self._reader, work)
         if waiting is not None:

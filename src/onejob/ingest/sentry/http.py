@@ -29,6 +29,7 @@ from onejob.ingest.sentry.sender import Sender
 from onejob.ingest.sentry.translate import Reported, translated
 from onejob.ingest.validate import Accepted
 
+DOOR = "sentry"
 SHOWN_PATH = "/api/PROJECT/envelope/"
 _PATH = re.compile(r"(?:/(?P<service>[^/]{1,100}))?/api/(?P<project>[\w.-]{1,100})/(?P<what>envelope|store)/?")
 _KEY = re.compile(rb"(?:^|[\s,&?])sentry_key=([\w.~-]{1,200})")
