@@ -27,6 +27,7 @@ SEEN = "DOORS_SEEN"
 # What is no request to a port and hands telemetry to the spool all the same: its module, its name on the page.
 OTHERS = {"scrape/scraper.py": "scraping", "backfill.py": "import"}
 _PORTS = {"otlp_http.py", "otlp_grpc.py"}
+_OWN = {"own/telemetry.py"}  # what onejob says of itself, which nobody sends
 _MOST_NAMES = 4
 _METHODS = {method.rpartition(".")[2]: kind for method, kind in otlp_grpc.EXPORTS.items()}  # TraceService/Export
 _KINDS = otlp_dialect.PATHS | _METHODS
@@ -98,7 +99,7 @@ def modules_that_spool() -> set[str]:
     """Those that hand telemetry to the spool, besides the two ports."""
     folder = Path(onejob.__file__).parent / "ingest"
     calling = (path for path in folder.rglob("*.py") if ".check_and_spool" in path.read_text())
-    return {str(path.relative_to(folder)) for path in calling} - _PORTS
+    return {str(path.relative_to(folder)) for path in calling} - _PORTS - _OWN
 
 
 def doors_on_page() -> set[str]:

@@ -28,8 +28,11 @@ from onejob.backup.snapshot import sweep
 from onejob.config import Settings
 from onejob.connections import MOST_FILES, server_config
 from onejob.ingest.errors import IntakeError
+from onejob.ingest.own.requests import own_target
+from onejob.ingest.own.telemetry import SelfTelemetry
 from onejob.ingest.service import Intake
 from onejob.keeper import Keeper, Shared
+from onejob.own_spans import Buffer, OwnSpans
 from onejob.parts import Ground, start_parts
 from onejob.state.database import Database, state_url
 from onejob.state.errors import StateError
@@ -37,6 +40,7 @@ from onejob.store.engine import open_engine
 from onejob.store.errors import StoreError
 from onejob.telling import tell_login
 from onejob.web.app import create_app
+from onejob.web.metrics import text_of_metrics
 from onejob.web.projects import Projects
 from onejob.web.services import Services, utc_now
 
@@ -119,15 +123,18 @@ def run(settings: Settings, stack: ExitStack, *, new_admin_link: bool = False) -
     stack.callback(database.close)
     database.migrate()
     access = Access(settings, database, utc_now)
-    intake = Intake(settings, engine, _ingest_gate(access, stack))
+    buffer = Buffer() if settings.self_telemetry_project else None
+    spans = OwnSpans(buffer)
+    intake = Intake(settings, engine, _ingest_gate(access, stack), spans)
     stack.callback(intake.stop)
     holder = _server_id(settings.data_dir)
-    services = start_parts(Ground(settings, engine, database, intake, access, holder), stack)
-    keeper = Keeper(Shared(services, engine, intake, holder))
+    services = start_parts(Ground(settings, engine, database, intake, access, holder, spans), stack)
+    keeper = Keeper(Shared(services, engine, intake, holder, spans))
     stack.callback(keeper.stop)
     services = replace(services, projects=keeper)
     intake.start()
     keeper.start()
+    _tell_of_itself(services, intake, buffer, holder, stack)
     _serve_web(services, keeper, web_socket, stack)
     _tell(settings, intake, web_socket)
     if new_admin_link:
@@ -141,6 +148,17 @@ def _ingest_gate(access: Access, stack: ExitStack) -> IngestGate:
     access.ingest.start()
     stack.callback(access.ingest.stop)
     return access.ingest
+
+
+def _tell_of_itself(services: Services, intake: Intake, buffer: Buffer | None, instance: str, stack: ExitStack) -> None:
+    settings = services.settings
+    if buffer is None or settings.self_telemetry_project is None:
+        return
+    target = own_target(settings.self_telemetry_project, instance, settings.default_environment)
+    page = lambda: text_of_metrics(services, services.with_projects())  # noqa: E731
+    telling = SelfTelemetry(target, buffer, page, intake.door_of)
+    telling.start()
+    stack.callback(telling.stop)
 
 
 def _serve_web(services: Services, keeper: Keeper, web_socket: socket.socket, stack: ExitStack) -> None:

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from onejob.model.access import Role
 from onejob.model.kpi import Kpi, Tolerance
+from onejob.model.project import PROJECT_NAME
 from onejob.model.redaction import RedactionRule
 from onejob.model.scrape import ScrapeTarget
 from onejob.regexes import check_regex
@@ -191,6 +192,12 @@ class Settings(BaseSettings):
     )
     scrape_max_bytes: int = Field(
         8 * 2**20, gt=0, le=2**30, description="Largest such page, in bytes; a larger one counts as down."
+    )
+    self_telemetry_project: str | None = Field(
+        None,
+        pattern=f"^{PROJECT_NAME.pattern}$",
+        description="Project that onejob's own spans and metrics are kept in, as those of the service `onejob`; empty "
+        "keeps none. See [onejob in onejob](deploying.md#onejob-in-onejob).",
     )
     traces_retention_days: int = Field(
         14, gt=0, le=_MOST_DAYS, description="How long spans are kept; ten years at most."

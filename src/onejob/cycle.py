@@ -17,6 +17,7 @@ from onejob.durations import Durations
 from onejob.model.deployment import Deployment
 from onejob.model.explanation import Explanation
 from onejob.model.verdict import State, Verdict
+from onejob.own_spans import OwnSpan, OwnSpans
 from onejob.seldom import Seldom
 from onejob.state.errors import ForgottenMeanwhileError, StateUnavailableError
 from onejob.state.events import Events
@@ -63,7 +64,7 @@ class Cycle:
     """Call `start` and `stop` once each. Only the process that holds the lease judges; all of them serve.
 
     `holder` names this process for as long as its data directory lives, so that a restart takes its own lease up again.
-    `durations` are those of whole looks.
+    `durations` are those of whole looks, of which `spans` are told, too.
     """
 
     def __init__(
@@ -80,7 +81,9 @@ class Cycle:
         holder: str,
         clock: Callable[[], datetime],
         tick_s: float,
+        spans: OwnSpans | None = None,
     ) -> None:
+        self._spans = spans or OwnSpans()
         self._detector = detector
         self._judging = judging
         self._explain = explain
@@ -121,9 +124,10 @@ class Cycle:
 
     def look(self, now: datetime) -> None:
         """One look at everything; what fails is logged and tried again at the next."""
-        self._attempt("detect deployments", lambda: self._detector.tick(now))
-        self._attempt("judge deployments", lambda: self._judge(now))
-        self._explain_some(now)
+        with self._spans.span("judge look") as whole:
+            self._step(whole, "detect deployments", lambda: self._detector.tick(now))
+            self._step(whole, "judge deployments", lambda: self._judge(now))
+            self._explain_some(whole, now)
 
     def _judge(self, now: datetime) -> None:
         for look in self._judging.tick(now):
@@ -158,12 +162,12 @@ class Cycle:
         self._empty[look.deployment.id] = requests, remade + 1
         return True
 
-    def _explain_some(self, now: datetime) -> None:
+    def _explain_some(self, whole: OwnSpan, now: datetime) -> None:
         """As many as a tick has time for, those that waited longest first; one at least."""
         late_at = time.monotonic() + self._tick_s
         while self._unexplained and not self._stopping.is_set():
             look = self._unexplained.pop(next(iter(self._unexplained)))
-            self._attempt("explain a verdict", lambda look=look: self._explain_if_ours(look, now))  # type: ignore[misc]
+            self._step(whole, "explain a verdict", lambda look=look: self._explain_if_ours(look, now))  # type: ignore[misc]
             if time.monotonic() > late_at:
                 return
 
@@ -220,13 +224,22 @@ class Cycle:
             if not self._stopping.is_set():
                 self._attempt("move rollouts", lambda: self._rollouts.tick(self._clock()))
 
-    def _attempt(self, what: str, act: Callable[[], object]) -> None:
+    def _step(self, whole: OwnSpan, what: str, act: Callable[[], object]) -> None:
+        with self._spans.span(what, within=whole) as step:
+            step.error = self._attempt(what, act)
+            whole.error = whole.error or step.error
+
+    def _attempt(self, what: str, act: Callable[[], object]) -> str:
+        """The class of what went wrong, which is logged; empty where nothing did."""
         try:
             act()
         except (StoreError, StateUnavailableError) as error:
             self._seldom.warning(what, "cannot %s now: %s", what, error)
-        except Exception:
+            return type(error).__name__
+        except Exception as error:
             log.exception("could not %s; it is tried again", what)
+            return type(error).__name__
+        return ""
 
 
 def _requests(verdict: Verdict) -> int:

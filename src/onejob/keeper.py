@@ -25,6 +25,7 @@ from onejob.backup.telemetry import sweep
 from onejob.ingest.errors import IntakeError
 from onejob.ingest.service import Intake
 from onejob.model.project import Project
+from onejob.own_spans import OwnSpans
 from onejob.parts import Ground, start_parts
 from onejob.seldom import Seldom
 from onejob.state.codec import iso
@@ -52,12 +53,15 @@ _TROUBLE = (StoreError, StateError, IntakeError, OSError)
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all projects of a server have in common: the services of `default`, the engine, the doors."""
+    """What all projects of a server have in common: the services of `default`, the engine, the doors, and the spans of
+    its own work.
+    """
 
     default: Services
     engine: Engine
     intake: Intake
     holder: str
+    spans: OwnSpans
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +171,8 @@ class Keeper:
             intake = shared.intake.open(name, settings, engine)
             stack.callback(shared.intake.close, name)
             access = shared.default.access.of_project(name)
-            services = start_parts(Ground(settings, engine, database, intake, access, shared.holder), stack)
+            spans = shared.spans.of_project(name)
+            services = start_parts(Ground(settings, engine, database, intake, access, shared.holder, spans), stack)
             stack.callback(services.events.close)
             app = create_app(services)
             self._running[name] = _Running(project, services, app, stack.pop_all())

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from onejob.access.service import Access
@@ -26,6 +26,7 @@ from onejob.model.evidence import EvidenceBatch
 from onejob.model.explanation import Explanation
 from onejob.model.rollout import Mode
 from onejob.model.verdict import Verdict
+from onejob.own_spans import OwnSpans
 from onejob.state.audit import Audit
 from onejob.state.backtests import Backtests
 from onejob.state.calibrations import Calibrations
@@ -54,7 +55,9 @@ _COMPLAINTS_EVERY_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a project's parts stand on. `holder` names this server wherever one of several has a lease."""
+    """What a project's parts stand on. `holder` names this server wherever one of several has a lease. `spans`
+    are told what is done for the project.
+    """
 
     settings: Settings
     engine: Engine
@@ -62,6 +65,7 @@ class Ground:
     intake: IntakeControl
     access: Access
     holder: str
+    spans: OwnSpans = field(default_factory=OwnSpans)
 
 
 def start_parts(ground: Ground, stack: ExitStack) -> Services:
@@ -105,6 +109,7 @@ def start_parts(ground: Ground, stack: ExitStack) -> Services:
         events=events,
         tick_durations=cycle.durations,
         access=ground.access,
+        spans=ground.spans,
     )
     _watch("complaints", services.complaints, ground, stack, _COMPLAINTS_EVERY_S)
     return services
@@ -146,6 +151,7 @@ def _cycle(ground: Ground, events: Events, controller: RolloutController) -> Cyc
         holder=ground.holder,
         clock=utc_now,
         tick_s=settings.tick_s,
+        spans=ground.spans,
     )
 
 

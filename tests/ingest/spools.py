@@ -10,6 +10,7 @@ from onejob.ingest.doors import Doors
 from onejob.ingest.flusher import Flusher, FlushPolicy
 from onejob.ingest.room import Room
 from onejob.ingest.spool import Spool, SpoolLimits
+from onejob.own_spans import OwnSpans
 from onejob.store.errors import EngineUnavailable, QueryFailed
 
 ROOMY = SpoolLimits(max_bytes=2**30, min_free_disk_bytes=0, retry_digest_s=900)
@@ -57,8 +58,9 @@ def a_spool(path: Path, limits: SpoolLimits = ROOMY) -> Iterator[Spool]:
 
 
 @contextmanager
-def flushing(spool: Spool, engine: FakeEngine) -> Iterator[Flusher]:
-    flusher = Flusher(spool, engine, FlushPolicy(interval_s=0.01, max_items=1000))  # type: ignore[arg-type]
+def flushing(spool: Spool, engine: FakeEngine, spans: OwnSpans | None = None) -> Iterator[Flusher]:
+    policy = FlushPolicy(interval_s=0.01, max_items=1000)
+    flusher = Flusher(spool, engine, policy, spans=spans)  # type: ignore[arg-type]
     flusher.start()
     yield flusher
     flusher.stop()

@@ -108,7 +108,7 @@ def test_requests_are_timed_by_route_and_kind_of_answer_whatever_strangers_ask_f
         httpx.get(f"{server.url}/static/{secret}.js")
         httpx.request(secret.upper().replace("@", ""), f"{server.url}/deployments")
     page = httpx.get(f"{server.url}/metrics").text
-    times = server.services.request_durations.counted()
+    times = server.services.answers.durations.counted()
 
     assert not [secret for secret in secrets if secret in page.lower()]
     assert times[Answered("GET", "/deployments/{deployment_id}", "4xx")].count == 2
@@ -126,7 +126,16 @@ def test_what_fails_unforeseen_is_timed_as_an_error(server: RunningServer, monke
 
     monkeypatch.setattr("onejob.web.api.metrics.text_of_metrics", fails)
     assert httpx.get(f"{server.url}/metrics").status_code == 500
-    assert server.services.request_durations.counted()[Answered("GET", "/metrics", "5xx")].count == 1
+    assert server.services.answers.durations.counted()[Answered("GET", "/metrics", "5xx")].count == 1
+
+
+def test_unless_the_settings_ask_for_it_onejob_keeps_nothing_of_itself(server: RunningServer) -> None:
+    """It would be a service among theirs: in lists, verdicts and what the doctor finds."""
+    httpx.get(f"{server.url}/deployments")
+    assert not server.services.answers.spans.are_kept
+    now = read(server)
+    assert now["onejob_own_spans_dropped_total", ()] == 0
+    assert not [labels for name, labels in now if name == "onejob_door_items_total" and "own" in labels]
 
 
 def test_each_number_is_described_on_the_page_about_deploying(server: RunningServer) -> None:

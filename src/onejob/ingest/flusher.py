@@ -22,10 +22,12 @@ from dataclasses import dataclass, replace
 from onejob.durations import Durations
 from onejob.ingest.dead_letters import Refusal
 from onejob.ingest.errors import IntakeError
+from onejob.ingest.own.requests import is_own
 from onejob.ingest.spool import Batch, Spool, SpooledRequest
 from onejob.ingest.turns import Turn, Turns
 from onejob.ingest.validate import understood
 from onejob.model.telemetry import KINDS, ONE_OF, Kind
+from onejob.own_spans import OwnSpan, OwnSpans
 from onejob.store.engine import Engine
 from onejob.store.errors import EngineOutOfRoom, EngineUnavailable, QueryFailed
 from onejob.store.otlp_tables import TABLES_OF
@@ -43,6 +45,7 @@ _GIVE_WAY_S = 0.001  # to who waits for a moment between two batches: a lock kno
 # tries, for a half's token is not the whole's: had the engine died after it stored the whole, halves would double it.
 _TRIES_BEFORE_HALVING = 10
 _MAX_PAUSE_S = 5.0
+_REFUSED, _STOPPED = "refused", "stopped"  # what became of a batch, where it is not stored
 # Intervals that each kind waits. A statement for one of the metrics' five tables costs the engine 50 ms, however few
 # the points (measured); and nobody sends them more often than every ten seconds or so.
 _PATIENCE: dict[Kind, float] = {"traces": 1.0, "logs": 1.0, "metrics": 5.0}
@@ -71,10 +74,19 @@ Refused = defaultdict[int, list[Refusal]]
 class Flusher:
     """One thread. `stored` (items by kind) and `last_stored_at` say how far it is.
 
-    It takes its `turns` with those of other projects: a batch of each, then the next of each.
+    It takes its `turns` with those of other projects: a batch of each, then the next of each. `spans` are told of each
+    batch, but of those that tell of onejob itself.
     """
 
-    def __init__(self, spool: Spool, engine: Engine, policy: FlushPolicy, turns: Turns | None = None) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        engine: Engine,
+        policy: FlushPolicy,
+        turns: Turns | None = None,
+        spans: OwnSpans | None = None,
+    ) -> None:
+        self._spans = spans or OwnSpans()
         self._project_turns = turns or Turns(BATCHES_AT_ONCE, RESTING_BYTES)
         self._spool = spool
         self._engine = engine
@@ -156,14 +168,38 @@ class Flusher:
         held = sum(len(request.payload) for request in batch.requests)
         self._rest = lambda pause_s: turn.rest(pause_s, held)
         refused: Refused = defaultdict(list)
+        about = {"onejob.signal": batch.kind, "onejob.items": batch.items, "onejob.requests": len(batch.requests)}
+        spans = self._spans_about(batch)
+        with spans.span(f"store {batch.kind}", about) as whole:
+            if not self._insert_all(batch, refused, spans, whole):
+                whole.error = _STOPPED
+                return
+            whole.error = _REFUSED if refused else ""
+            self._finish(batch, refused)
+        self.stored[batch.kind] += batch.items - sum(r.items for r in batch.requests if r.id in refused)
+        self.last_stored_at = time.time()
+        self.trouble = ""
+
+    def _spans_about(self, batch: Batch) -> OwnSpans:
+        is_of_itself = self._spans.are_kept and all(is_own(request.payload) for request in batch.requests)
+        return OwnSpans() if is_of_itself else self._spans
+
+    def _insert_all(self, batch: Batch, refused: Refused, spans: OwnSpans, whole: OwnSpan) -> bool:
+        """Into each of its tables. False when the flusher is to stop before it is done."""
         for place, table in enumerate(TABLES_OF[batch.kind]):
             into = _Into(table.name, 1 << place, batch.kind)
             requests = [request for request in batch.requests if request.tables & into.bit]
+            if not requests:
+                continue
             started = time.monotonic()
-            if not self._insert(into, requests, batch.token, refused):
-                return
-            if requests:
-                self.insert_durations[batch.kind].add(time.monotonic() - started)
+            with spans.span(f"insert {table.name}", within=whole) as part:
+                if not self._insert(into, requests, batch.token, refused):
+                    part.error = _STOPPED
+                    return False
+            self.insert_durations[batch.kind].add(time.monotonic() - started)
+        return True
+
+    def _finish(self, batch: Batch, refused: Refused) -> None:
         while not self._stop.is_set():
             try:
                 self._spool.finish(batch, refused)
@@ -172,9 +208,6 @@ class Flusher:
                 self._rest(1.0)
             else:
                 break
-        self.stored[batch.kind] += batch.items - sum(r.items for r in batch.requests if r.id in refused)
-        self.last_stored_at = time.time()
-        self.trouble = ""
 
     def _insert(
         self, into: _Into, requests: list[SpooledRequest], token: str, refused: Refused, *, are_plain: bool = False

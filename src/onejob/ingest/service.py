@@ -33,6 +33,7 @@ from onejob.ingest.spool import SharedRooms, Spool, SpoolLimits
 from onejob.ingest.turns import Turns
 from onejob.model.project import DEFAULT_PROJECT
 from onejob.model.telemetry import KINDS, Kind
+from onejob.own_spans import OwnSpans
 
 if TYPE_CHECKING:
     from onejob.config import Settings
@@ -54,6 +55,7 @@ class _Common:
     grpc_port: int = 0
     http_port: int = 0
     failing: Callable[[str], dict[str, str]] = lambda _project: {}
+    spans: OwnSpans = field(default_factory=OwnSpans)
 
 
 class ProjectIntake:
@@ -74,7 +76,7 @@ class ProjectIntake:
         self._is_running = False
         self._is_stopped = False
         self._spool = Spool(settings.data_dir.resolve() / "spool" / "spool.db", limits, common.rooms)
-        self._flusher = Flusher(self._spool, engine, policy, common.turns)
+        self._flusher = Flusher(self._spool, engine, policy, common.turns, common.spans.of_project(project))
         self.door = Door(self._spool, self.counters, common.memory.part(), settings.max_request_bytes)
         self._backfill = Backfill(self.door, _retention(settings), lambda: datetime.now(UTC))
 
@@ -183,8 +185,10 @@ class ProjectIntake:
 class Intake(ProjectIntake):
     """That of the project `default`, with the ports, which are bound when it is made, and with the other projects."""
 
-    def __init__(self, settings: Settings, engine: Engine, gate: Gate | None = None) -> None:
-        common = _Common(SharedRooms.of(settings.spool_max_bytes))
+    def __init__(
+        self, settings: Settings, engine: Engine, gate: Gate | None = None, spans: OwnSpans | None = None
+    ) -> None:
+        common = _Common(SharedRooms.of(settings.spool_max_bytes), spans=spans or OwnSpans())
         super().__init__(DEFAULT_PROJECT, settings, engine, common)
         self._lock = threading.Lock()
         self._others: dict[str, ProjectIntake] = {}
@@ -240,6 +244,10 @@ class Intake(ProjectIntake):
             if self._is_running:
                 opened.start()
         return opened
+
+    def door_of(self, project: str) -> Door | None:
+        """For what this server says of itself; None while the project is not there."""
+        return self._doors.of(project)
 
     def close(self, project: str) -> None:
         """Take no more for it; clients are told to come back. What is acknowledged stays in its spool. Idempotent."""

@@ -11,7 +11,6 @@ from starlette.types import Scope
 
 from onejob import __version__
 from onejob.access.service import Access
-from onejob.durations import DurationsBy
 from onejob.model.project import DEFAULT_PROJECT
 from onejob.state.errors import StateError
 from onejob.web.admission import Admission
@@ -36,7 +35,7 @@ from onejob.web.pages.product import ProductData
 from onejob.web.places import AtPublicUrl, path_in_app
 from onejob.web.security import Guard, known_to
 from onejob.web.services import Services
-from onejob.web.timing import Answered, Timing
+from onejob.web.timing import Answers, Timing
 
 _STATIC = Path(__file__).parent / "static"
 _TELEMETRY = ("/v1/traces", "/v1/metrics", "/v1/logs")
@@ -56,8 +55,8 @@ def create_app(services: Services) -> FastAPI:
     """The application over the running product."""
     is_known = known_to(services.settings)
     own_pages = (login.router, account.router, second_factor.router, audit.router, outcome_routes.router)
-    times = services.request_durations
-    app = build(ProductData(services), api_router, *own_pages, is_known=is_known, access=services.access, times=times)
+    data, access, answers = ProductData(services), services.access, services.answers
+    app = build(data, api_router, *own_pages, is_known=is_known, access=access, answers=answers)
     app.state.services = services
     return app
 
@@ -67,11 +66,11 @@ def build(
     *routers: APIRouter,
     is_known: Callable[[str], bool] = lambda _: True,
     access: Access | None = None,
-    times: DurationsBy[Answered] | None = None,
+    answers: Answers | None = None,
 ) -> FastAPI:
     """The application over anything that knows what the pages need. Without `access` everybody is let in.
 
-    `times` are told how long each request took.
+    `answers` are told how long each request took.
     """
     # The usual interactive documentation loads scripts from elsewhere; /openapi.json is what tools read.
     app = DescribedApp(title="onejob", version=__version__, docs_url=None, redoc_url=None)
@@ -88,8 +87,8 @@ def build(
     app.add_middleware(Mishaps, data=data)
     public_url = access.public_url if access else None
     app.add_middleware(Guard, is_known=is_known, public_url=public_url)
-    if times is not None:
-        app.add_middleware(Timing, times=times)
+    if answers is not None:
+        app.add_middleware(Timing, answers=answers)
     app.add_middleware(AtPublicUrl, public_url=public_url)
     return app
 

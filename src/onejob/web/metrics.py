@@ -42,6 +42,8 @@ class _Numbers(Collector):
         yield _gauge(
             "onejob_resident_memory_bytes", "Memory in use, by process.", dict(_memory(services)), ("process",)
         )
+        dropped = {"all": services.answers.spans.dropped}
+        yield _counter("onejob_own_spans_dropped", "Spans of onejob's own that found no room.", dropped)
         families: dict[str, Metric] = {}
         for project, its in self._projects.items():
             for metric in _of_project(its):
@@ -59,7 +61,7 @@ def _of_project(services: Services) -> Iterator[Metric]:
     if services.tick_durations is not None:
         ticks = [(("all",), services.tick_durations.counted())]
         yield _histogram("onejob_judge_tick_seconds", "One look at everything that is judged.", ticks, ("service",))
-    requests = services.request_durations.counted().items()
+    requests = services.answers.durations.counted().items()
     what = "From when a request to pages or API is here until its answer begins."
     yield _histogram("onejob_http_request_duration_seconds", what, requests, Answered._fields)
 

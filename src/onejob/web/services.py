@@ -16,7 +16,7 @@ from onejob.changes.reported import Reports
 from onejob.config import Settings
 from onejob.customers.complaints import ComplaintDesk
 from onejob.customers.service import Customers
-from onejob.durations import Durations, DurationsBy
+from onejob.durations import Durations
 from onejob.history.service import History
 from onejob.ingest.backfill import Taken
 from onejob.ingest.counters import Counters
@@ -28,6 +28,7 @@ from onejob.model.evidence import EvidenceBatch
 from onejob.model.telemetry import Kind
 from onejob.model.verdict import Verdict
 from onejob.outcomes.book import Book
+from onejob.own_spans import OwnSpans
 from onejob.state.audit import Audit
 from onejob.state.backtests import Backtests
 from onejob.state.calibrations import Calibrations
@@ -41,7 +42,7 @@ from onejob.state.rollouts import Rollouts
 from onejob.state.verdicts import Explanations, Verdicts
 from onejob.state.versions import KnownVersions
 from onejob.store.engine import Engine
-from onejob.web.timing import Answered
+from onejob.web.timing import Answers
 
 
 def utc_now() -> datetime:
@@ -136,7 +137,7 @@ class Services:
     controller: RolloutController | None
     history: History | None
     tick_durations: Durations | None = None
-    request_durations: DurationsBy[Answered] = field(default_factory=DurationsBy)
+    answers: Answers = field(default_factory=Answers)
     projects: ProjectsControl | None = None
     clock: Callable[[], datetime] = utc_now
     version: str = __version__
@@ -169,6 +170,7 @@ def assemble(
     events: Events | None = None,
     tick_durations: Durations | None = None,
     access: Access | None = None,
+    spans: OwnSpans | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> Services:
     """Services over a migrated database."""
@@ -200,5 +202,6 @@ def assemble(
         controller=controller,
         history=history,
         tick_durations=tick_durations,
+        answers=Answers(spans=spans or OwnSpans()),
         clock=clock,
     )
