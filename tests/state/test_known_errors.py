@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from known.builders import an_occurrence
+from known.builders import an_occurrence, stack
 from onejob.known.lifecycle import learnt, reopened, resolved
 from onejob.model.known_error import ErrorKind, ErrorStatus, KnownError, Occurrence
 from onejob.state import error_lists
@@ -86,7 +86,8 @@ def test_of_two_looks_from_the_same_place_one_is_stored(facts: Facts) -> None:
 
 def test_lists_are_filtered_and_searched(facts: Facts) -> None:
     template = {"kind": ErrorKind.LOG_TEMPLATE, "title": "100 % of <*> is_full", "message": "", "severity": 9}
-    facts.see(seen("a", 1, version="2"), seen("b", 2, service="stock"), seen("c", 3, environment="staging"))
+    elsewhere = {"service": "stock", "sample": stack("reserve")}
+    facts.see(seen("a", 1, version="2"), seen("b", 2, **elsewhere), seen("c", 3, environment="staging"))
     facts.see(seen("d", 4, **template), seen("a", 50, version="1"))
 
     assert facts.found() == ["a", "b", "c", "d"]
@@ -101,6 +102,7 @@ def test_lists_are_filtered_and_searched(facts: Facts) -> None:
     assert facts.found(text="% of") == ["d"]
     assert facts.found(text="is_full") == ["d"]
     assert facts.found(text="s_f_ll") == []
+    assert facts.found(text="in reserve pricing.py") == ["b"], "by its stack trace"
     assert facts.found(status=ErrorStatus.NEW) == ["b", "c", "d"]
     assert facts.found(status=ErrorStatus.ONGOING) == ["a"]
     assert error_lists.how_many(facts.database, ErrorFilter(least_severity=13), NOW) == 3

@@ -31,7 +31,7 @@ def list_(
     ] = None,
     kind: Annotated[Literal["error", "log_template"] | None, typer.Option(help="Exceptions, or log messages.")] = None,
     level: Annotated[Literal["all", "warn", "error"], typer.Option(help="Log messages from this level on.")] = "warn",
-    text: Annotated[str | None, typer.Option(help="Words in the title, the message, the service or the id.")] = None,
+    text: Annotated[str | None, typer.Option(help="Words in title, message, stack trace, line, service or id.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200, help="How many.")] = 50,
     url: Url = DEFAULT_URL,
     as_json: Json = False,

@@ -20,8 +20,8 @@ Order = Literal["last_seen", "first_seen"]
 class ErrorFilter:
     """What a list shows; None means all. `version`: shown by it; `new_in`: shown by it before any other.
 
-    `text` is looked for in title, message and id, each word by itself. `least_severity` is OpenTelemetry's number;
-    messages without one (0) are left out by any other than 0.
+    `text` is looked for in title, message, id, service and the stack trace or line that is shown, each word by itself.
+    `least_severity` is OpenTelemetry's number; messages without one (0) are left out by any other than 0.
     """
 
     service: str | None = None
@@ -107,5 +107,6 @@ def _has_status(status: ErrorStatus, now: datetime) -> ColumnElement[bool]:
 
 def _contains(word: str) -> ColumnElement[bool]:
     pattern = f"%{escaped(word)}%"
-    searched = (known_errors.c.title, known_errors.c.message, known_errors.c.id, known_errors.c.service)
+    errors = known_errors.c
+    searched = (errors.title, errors.message, errors.id, errors.service, errors.sample)
     return or_(*(column.ilike(pattern, escape="\\") for column in searched))

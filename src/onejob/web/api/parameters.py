@@ -61,7 +61,9 @@ def _chosen_errors(
     status: ErrorStatus | None = None,
     kind: ErrorKind | None = None,
     least_severity: Annotated[int, Query(ge=0, le=24, description="OpenTelemetry's number: 13 is WARN.")] = 0,
-    text: Annotated[str | None, Query(max_length=200, description="In title, message, service or id.")] = None,
+    text: Annotated[
+        str | None, Query(max_length=200, description="Words in title, message, stack trace, line, service or id.")
+    ] = None,
 ) -> ErrorFilter:
     return ErrorFilter(
         service=_its_service(by, _clean(service, "service")),
