@@ -1,19 +1,13 @@
-"""The whole way: a real server is sent spans and log records, and what is wrong in them is listed by itself."""
+"""What looks at telemetry every so often: one server of several, over again when it fails."""
 
 import threading
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime
 
-import httpx
-
-from known.builders import NOW, a_failing_span, a_line, stack
+from known.builders import NOW
 from onejob.state.database import Database
 from onejob.state.errors import ConflictError
 from onejob.state.leases import Leases
 from onejob.watch import Watch
-from otlp_builders import a_log_request, a_payload
-from servers import running_server
-from waiting import wait_until
 
 
 class Looks:
@@ -67,24 +61,3 @@ def test_a_look_that_fails_is_made_again(sqlite_database: Database) -> None:
             looks.looked.clear()
         watching.stop()
         assert looks.looks >= 2
-
-
-def test_a_server_lists_what_it_is_sent(tmp_path: Path) -> None:
-    at = datetime.now(UTC) - timedelta(seconds=3)
-    resource = {"service.version": "2"}
-    with running_server(tmp_path, errors_tick_s=0.2, watermark_s=0.1, flush_interval_s=0.1) as server:
-        ports = httpx.get(f"{server.url}/api/v1/status").json()["ports"]
-        to = f"http://127.0.0.1:{ports['otlp_http']}/v1"
-        headers = {"content-type": "application/x-protobuf"}
-        spans = a_payload(a_failing_span(at, stack()), service="checkout", resource=resource)
-        lines = a_log_request(a_line(at, "payment 17 declined", 13), service="checkout", resource=resource)
-        assert httpx.post(f"{to}/traces", content=spans, headers=headers).is_success
-        assert httpx.post(f"{to}/logs", content=lines.SerializeToString(), headers=headers).is_success
-
-        def titles() -> set[str]:
-            items = httpx.get(f"{server.url}/api/v1/errors").json()["items"]
-            return {one["title"] for one in items if one["last_day"] == 1 and one["first_version"] == "2"}
-
-        wanted = {"KeyError in price (checkout/pricing.py)", "payment <*> declined"}
-        wait_until(lambda: titles() == wanted, "errors being listed")
-        assert "KeyError in price" in httpx.get(f"{server.url}/errors", headers={"accept": "text/html"}).text

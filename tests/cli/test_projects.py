@@ -12,13 +12,14 @@ import pytest
 from ingest.conftest import EXPORT
 from onejob.config import Settings
 from onejob.model.project import Project
+from onejob.model.telemetry import POINTS
 from onejob.state.codec import iso
 from onejob.state.database import Database
 from onejob.state.projects import Projects
 from onejob.store.databases import make_database
 from onejob.store.engine import Engine, open_engine
 from onejob.store.hash_key import hash_key
-from otlp_builders import a_payload, a_span
+from otlp_builders import a_log_request, a_metric_request, a_moment, a_payload, a_record, a_request, a_span
 from servers import RunningServer, running_server
 from waiting import wait_until
 
@@ -26,12 +27,22 @@ from .conftest import Run
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
 QUICK = {"flush_interval_s": 0.1, "tick_s": 1, "watermark_s": 1}
+LONG = {f"{what}_retention_days": 90 for what in ("traces", "logs", "metrics", "rollup", "customer")}
+KEPT_FOR: dict[str, tuple[int, dict[str, str]]] = {  # days in `shop`; the tables, each with the time it goes by
+    "--traces": (3, {"otel_traces": "Timestamp"}),
+    "--logs": (20, {"otel_logs": "Timestamp"}),
+    "--metrics": (60, {f"otel_metrics_{kind}": "TimeUnix" for kind in POINTS}),
+    "--rollup": (60, {"operation_rollup": "Bin", "error_counts": "Bin"}),
+    "--customers": (20, {"customer_rollup": "Bin"}),
+}
+TABLES = {table: column for _, tables in KEPT_FOR.values() for table, column in tables.items()}
+AGES = [0, 10, 40, 80]  # in days; counts go by the month, so what stays and what goes are of different ones
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """With the projects shop and bank."""
-    with running_server(tmp_path_factory.mktemp("server"), **QUICK) as server:
+    with running_server(tmp_path_factory.mktemp("server"), **QUICK, **LONG) as server:
         for name in ("shop", "bank"):
             httpx.post(f"{server.url}/api/v1/projects", json={"name": name}, timeout=120).raise_for_status()
         yield server
@@ -100,10 +111,57 @@ def test_each_project_keeps_what_it_has_for_its_own_time(onejob: Run, server: Ru
     assert changed.returncode == 0, changed.stderr
     assert "traces_retention_days 3" in changed.stdout
     assert [retention(server, "shop", table) for table in ("otel_traces", "otel_logs")] == ["3", "5"]
-    assert onejob("project", "set", "shop", "--traces", "server", url=server.url).returncode == 0
+    usually = ("--traces", "server", "--logs", "server")
+    assert onejob("project", "set", "shop", *usually, url=server.url).returncode == 0
     assert retention(server, "shop", "otel_traces") == usual["bank"] == usual["default"]
     assert onejob("project", "set", "shop", "--traces", "x", url=server.url).returncode == 2
     assert onejob("project", "set", "shop", url=server.url).returncode == 2
+
+
+def send_aged(server: RunningServer, project: str, token: str) -> None:
+    """Of each signal something of each age."""
+    bearer = {"authorization": f"Bearer {token}"}
+    its = server.services.with_projects()[project]
+    assert its.intake is not None
+    for days in AGES:
+        at = a_moment(days * 86_400 + 60)
+        sent = {
+            "traces": a_request(a_span(start_ns=at, tenant__id="acme")),
+            "logs": a_log_request(a_record(time_ns=at)),
+            "metrics": a_metric_request(time_ns=at),
+        }
+        for kind, request in sent.items():
+            url = f"http://127.0.0.1:{server.services.otlp_ports[1]}/v1/{kind}"
+            httpx.post(url, content=request.SerializeToString(), headers=PROTOBUF | bearer).raise_for_status()
+        counted = "INSERT INTO error_counts (ErrorId, Bin, Version, Count) SELECT 'e', {at:Int64}, '1', 1"
+        engine_of(server, project).execute(counted, {"at": at // 10**9})
+    assert its.intake.settle(60)
+
+
+def ages(server: RunningServer, project: str) -> dict[str, list[int]]:
+    """What there is in each table, in days."""
+    engine = engine_of(server, project)
+    undone = "SELECT count() AS n FROM system.mutations WHERE database = currentDatabase() AND NOT is_done"
+    wait_until(lambda: engine.query(undone).to_pylist() == [{"n": 0}], "noting when rows expire")
+    found: dict[str, list[int]] = {}
+    for table, column in TABLES.items():
+        engine.execute(f"OPTIMIZE TABLE {table} FINAL")
+        sql = f"SELECT DISTINCT toUInt32(dateDiff('s', {column}, now()) / 86400) AS days FROM {table} ORDER BY days"  # noqa: S608
+        found[table] = [row["days"] for row in engine.query(sql).to_pylist()]
+    return found
+
+
+def test_what_is_older_than_its_project_keeps_of_that_signal_goes_and_nothing_else(
+    onejob: Run, server: RunningServer
+) -> None:
+    for project in ("shop", "bank"):
+        send_aged(server, project, an_ingest_token(onejob, server, project))
+    limits = [word for option, (days, _) in KEPT_FOR.items() for word in (option, str(days))]
+    changed = onejob("project", "set", "shop", *limits, url=server.url)
+    assert changed.returncode == 0, changed.stderr
+    kept = {table: [age for age in AGES if age < days] for days, tables in KEPT_FOR.values() for table in tables}
+    assert ages(server, "shop") == kept
+    assert ages(server, "bank") == dict.fromkeys(kept, AGES)
 
 
 def test_admins_are_told_about_all_projects(onejob: Run, server: RunningServer) -> None:

@@ -239,7 +239,7 @@ def send(engine: Engine, service: str, version: str, begins: int, *, sells: floa
 
 
 @pytest.mark.untraced
-def test_metrics_and_logs_sent_over_otlp_turn_the_verdict_and_its_document_is_recomputable(
+def test_metrics_and_logs_in_the_engine_turn_the_verdict_and_its_document_is_recomputable(
     engine: Engine, sqlite_database: Database, settings: Settings
 ) -> None:
     deployment = a_deployment(started_at=datetime.fromtimestamp(BEGAN, UTC), service=a_service())
