@@ -25,10 +25,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from rich.console import Console
@@ -54,7 +54,7 @@ TABLES = {
     "metrics": ("otel_metrics_gauge", "otel_metrics_sum", "otel_metrics_histogram"),
 }
 PAGES = ("/deployments", "/errors", "/customers", "/api/v1/deployments", "/api/v1/status", "/healthz")
-_VERSIONS = b"1.2.3", b"1.2.4"
+_VERSIONS = "1.2.3", "1.2.4"
 _NEW_AFTER = 0.3  # of the usual load
 _MARK = b"soak-0000000000"  # in every request; made unlike in each, as equal ones are stored once
 _CLEANLY = (429, 503)
@@ -73,18 +73,41 @@ class Answer:
     has_retry_after: bool = False
 
 
+class Memory(NamedTuple):
+    """In use at a time (s)."""
+
+    at: float
+    server_mb: float
+    engine_mb: float
+
+
 class Payloads:
-    """Requests that are all unlike, at the cost of a copy each."""
+    """Requests of this second that are all unlike, at the cost of a copy each. Close it in the end."""
 
     def __init__(self) -> None:
-        make = {"traces": spans.requests, "logs": spans.log_requests, "metrics": spans.metric_requests}
-        with patch.dict(spans.RESOURCE, {"host.name": _MARK.decode()}):
-            self._templates = {kind: make[kind](4 * PER_REQUEST, PER_REQUEST) for kind in make}
+        self._version = _VERSIONS[0]
+        self._make()
         self._numbers = itertools.count()
+        self._closing = threading.Event()
+        self._maker = threading.Thread(target=self._go_on)
+        self._maker.start()
 
     def deploy(self) -> None:
-        """From now on all are of a new version."""
-        self._templates = {kind: [one.replace(*_VERSIONS) for one in of] for kind, of in self._templates.items()}
+        """From the next second on all are of a new version."""
+        self._version = _VERSIONS[1]
+
+    def close(self) -> None:
+        self._closing.set()
+        self._maker.join()
+
+    def _go_on(self) -> None:
+        while not self._closing.wait(1.0):
+            self._make()
+
+    def _make(self) -> None:
+        make = {"traces": spans.requests, "logs": spans.log_requests, "metrics": spans.metric_requests}
+        with patch.dict(spans.RESOURCE, {"host.name": _MARK.decode(), "service.version": self._version}):
+            self._templates = {kind: make[kind](4 * PER_REQUEST, PER_REQUEST) for kind in make}
 
     def next(self) -> tuple[str, bytes]:
         number = next(self._numbers)
@@ -146,7 +169,7 @@ class Server:
     data_dir: Path
     web_port: int = 0
     http_port: int = 0
-    rss_mb: list[tuple[float, float]] = field(default_factory=list)
+    rss_mb: list[Memory] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.web_port, self.http_port, grpc_port = free_ports(3)
@@ -213,7 +236,7 @@ class Server:
 
     def _watch(self) -> None:
         while not self._watching.wait(1.0):
-            self.rss_mb.append((time.monotonic(), _rss_mb(self._process.pid)))
+            self.rss_mb.append(_memory(self._process.pid))
 
 
 @contextmanager
@@ -267,10 +290,10 @@ def recovered_after(answers: list[Answer]) -> float | None:
     return next((round(at, 1) for at, after in itertools.pairwise(edges) if after - at >= _SETTLED_S), None)
 
 
-def growth_mb(rss_mb: list[tuple[float, float]], since: float, until: float) -> float:
+def growth_mb(rss_mb: list[Memory], since: float, until: float) -> float:
     """Median memory of the last minute less that of the second one."""
-    second = [mb for at, mb in rss_mb if since + 60 <= at < since + 120]
-    last = [mb for at, mb in rss_mb if until - 60 <= at < until]
+    second = [one.server_mb + one.engine_mb for one in rss_mb if since + 60 <= one.at < since + 120]
+    last = [one.server_mb + one.engine_mb for one in rss_mb if until - 60 <= one.at < until]
     return statistics.median(last) - statistics.median(second) if second and last else float("nan")
 
 
@@ -286,10 +309,10 @@ def stored(data_dir: Path) -> dict[str, int]:
         engine.close()
 
 
-def _rss_mb(pid: int) -> float:
+def _memory(pid: int) -> Memory:
     """Of the process and its children, shared pages counted once."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return sum(_pss_kb(one) for one in (pid, *map(int, children))) / 1024
+    return Memory(time.monotonic(), _pss_kb(pid) / 1024, sum(_pss_kb(int(one)) for one in children) / 1024)
 
 
 def _pss_kb(pid: int) -> int:
@@ -302,12 +325,13 @@ def _pss_kb(pid: int) -> int:
 
 def measure(seconds: float, overload_s: float, say: Callable[[str], None]) -> dict[str, object]:
     """All phases against one server; the figures."""
-    with tempfile.TemporaryDirectory(prefix="onejob-soak-") as folder:
+    with tempfile.TemporaryDirectory(prefix="onejob-soak-") as folder, ExitStack() as stack:
         server = Server(Path(folder))
         try:
             server.wait_ready()
             payloads = Payloads()
             clients = Clients(server.http_port, payloads)
+            stack.callback(payloads.close)
             most = capacity(server, clients)
             say(f"It takes {most * PER_REQUEST:,.0f} items a second. {USUAL:.0%} of that for {seconds:.0f} s ...")
             began = time.monotonic()
@@ -339,7 +363,7 @@ def measure(seconds: float, overload_s: float, say: Callable[[str], None]) -> di
         "deployments": deployments,
         "readers": dict(seen),
         "rss_growth_mb": round(growth_mb(server.rss_mb, began, ended), 1),
-        "rss_peak_mb": round(max(mb for _, mb in server.rss_mb)),
+        "rss_peak_mb": round(max(one.server_mb + one.engine_mb for one in server.rss_mb)),
         "overload": dict(Counter(one.status for one in overload)),
         "overload_offered": round(len(overload) / overload_s / most, 2),
         "overload_ack_p99_ms": _p99([1e3 * one.seconds for one in overload if one.status == 200]),
@@ -350,20 +374,23 @@ def measure(seconds: float, overload_s: float, say: Callable[[str], None]) -> di
     }
 
 
-def by_minute(answers: list[Answer], rss_mb: list[tuple[float, float]]) -> list[list[float]]:
-    """Of each minute: requests, those refused, the 99th percentile of the time to an answer in ms, memory in MB."""
+def by_minute(answers: list[Answer], rss_mb: list[Memory]) -> list[list[float]]:
+    """Of each minute: requests, those refused, the 99th percentile of the time to an answer in ms, memory of server and
+    engine in MB.
+    """
     first, minutes = answers[0].at, dict[int, list[Answer]]()
     for one in answers:
         minutes.setdefault(int((one.at - first) // 60), []).append(one)
     return [
-        [len(of), sum(one.status != 200 for one in of), _p99([1e3 * one.seconds for one in of]), _mb(rss_mb, first, n)]
+        [len(of), sum(one.status != 200 for one in of), _p99([1e3 * one.seconds for one in of]), *_mb(rss_mb, first, n)]
         for n, of in sorted(minutes.items())
     ]
 
 
-def _mb(rss_mb: list[tuple[float, float]], first: float, minute: int) -> float:
-    found = [mb for at, mb in rss_mb if minute * 60 <= at - first < (minute + 1) * 60]
-    return round(statistics.median(found)) if found else float("nan")
+def _mb(rss_mb: list[Memory], first: float, minute: int) -> list[float]:
+    found = [one for one in rss_mb if minute * 60 <= one.at - first < (minute + 1) * 60]
+    columns = ([one.server_mb for one in found], [one.engine_mb for one in found])
+    return [round(statistics.median(mb)) if mb else float("nan") for mb in columns]
 
 
 def _p99(times: list[float]) -> float:
@@ -379,6 +406,7 @@ def faults(figures: dict[str, object]) -> list[str]:
     found = [name for name, limit in LIMITS.items() if not _within(figures[name], limit)]
     found += ["stored"] if figures["stored"] != figures["acknowledged"] else []
     found += [name for name in ("unclean", "refused_at_usual") if figures[name]]
+    found += [] if figures["deployments"] else ["deployments"]
     return found + ([] if figures["is_alive"] else ["is_alive"])
 
 

@@ -32,6 +32,7 @@ from onejob.ingest.own.requests import own_target
 from onejob.ingest.own.telemetry import SelfTelemetry
 from onejob.ingest.service import Intake
 from onejob.keeper import Keeper, Shared
+from onejob.logs import log_to_stderr
 from onejob.own_spans import Buffer, OwnSpans
 from onejob.parts import Ground, start_parts
 from onejob.state.database import Database, state_url
@@ -59,7 +60,7 @@ class CannotStart(Exception):  # noqa: N818
 
 def serve(settings: Settings | None = None, *, new_admin_link: bool = False) -> int:
     """Run until SIGINT or SIGTERM. Returns the exit code; why it could not start is on standard error."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    log_to_stderr()
     for chatty in ("httpx", "alembic", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     _allow_many_connections()

@@ -3,6 +3,8 @@
 import ast
 import re
 import socket
+import subprocess
+import sys
 import threading
 import tomllib
 from collections.abc import Iterator
@@ -340,6 +342,13 @@ def test_nobody_is_logged_in_without_having_asked_for_it(sqlite_database: Databa
     assert (away.status_code, away.headers["location"]) == (303, "/login?back=%2Fdeployments")
     assert browser.get(away.headers["location"]).status_code == 200
     assert list(browser.cookies) == []
+
+
+def test_no_line_of_the_servers_log_can_be_made_up_by_what_is_sent() -> None:
+    made_up = "checkout\nERROR onejob\r\x1b[2J\u2028\x85"
+    program = "import logging, sys; from onejob.logs import *; log_to_stderr(); logging.warning(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", program, f"not judged: {made_up}"], capture_output=True, check=True)
+    assert done.stderr.decode() == "WARNING not judged: checkout ERROR onejob  [2J  \n"
 
 
 def test_no_line_of_the_audit_log_can_be_made_up_by_what_is_sent(site: Site, admin: Program) -> None:

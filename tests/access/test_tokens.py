@@ -139,6 +139,22 @@ def test_a_token_for_one_service_sees_and_resolves_only_its_errors(any_site: Sit
         assert program.post(f"/errors/{theirs.error_id}/{said}").status_code == 403
 
 
+def test_a_token_for_one_service_tells_complaints_of_it_and_changes_no_others(any_site: Site) -> None:
+    told = {"customer": "acme", "summary": "slow", "source": "desk"}
+    everybodys = any_site.program(Role.DEVELOPER)
+    assert everybodys.post("/complaints", told | {"external_id": "1"}).status_code == 201
+    program = any_site.program(Role.DEVELOPER, service="checkout")
+
+    mine = program.post("/complaints", told | {"external_id": "2"})
+    assert (mine.status_code, mine.json()["service"]) == (201, "checkout")
+    assert program.post("/complaints", told | {"external_id": "2", "summary": "fast"}).status_code == 200
+    assert program.post("/complaints", told | {"external_id": "3", "service": "payments"}).status_code == 403
+    taken_over = program.post("/complaints", told | {"external_id": "1", "summary": "fast"})
+    assert (taken_over.status_code, taken_over.json()["detail"]) == (
+        403, "This token is for checkout, not for all services."
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [

@@ -133,4 +133,5 @@ def test_a_setting_that_is_no_origin_is_refused_by_name(tmp_path: Path, origin: 
 
 def test_names_that_only_look_like_this_machine_are_not() -> None:
     assert is_of_this_machine("http://127.8.9.1:1")
-    assert not any(map(is_of_this_machine, ("http://localhost.", "http://127.0.0.1@evil.test", "//localhost.evil")))
+    others = ("http://localhost.", "http://127.0.0.1@evil.test", "http://evil.test@localhost", "//localhost.evil")
+    assert not any(map(is_of_this_machine, others))

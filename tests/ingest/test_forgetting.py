@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -102,6 +103,27 @@ def test_all_telemetry_of_one_customer_is_gone_and_no_others(
     (said, *_) = [record.getMessage() for record in caplog.records if "audit" in record.getMessage()]
     assert "the officer had enduser.name = [hash:" in said
     assert "customer-77" not in said
+
+
+def test_no_file_names_the_customer_afterwards_but_what_the_engine_is_about_to_remove(server: RunningServer) -> None:
+    customer, folder = "customer-of-files", server.services.settings.data_dir
+    send_all(server, "enduser.name", customer)
+    assert server.services.intake is not None
+    assert server.services.intake.settle(30)
+    see(server.services.database, an_occurrence(service="of-files", message=f"{customer} is not known"))
+    assert naming(folder, customer)
+
+    assert forget(server, "enduser.name", customer)["is_complete"]
+
+    assert naming(folder, customer) == []
+    dropped = "SELECT count() AS n FROM system.dropped_tables WHERE startsWith(table, 'forgetting_')"
+    assert engine_of(server).query(dropped).to_pylist() == [{"n": 0}]
+
+
+def naming(folder: Path, customer: str) -> list[str]:
+    """Files of spool and facts with that in them."""
+    files = (file for pattern in ("spool/*", "*.db*") for file in folder.glob(pattern))
+    return [file.name for file in files if customer.encode() in file.read_bytes()]
 
 
 def test_a_deletion_that_breaks_off_leaves_no_example_whose_trace_nobody_knows_any_more(

@@ -168,7 +168,10 @@ def _refusal(status: int, document: Document) -> RefusedError | UnknownError | U
     detail = document.get("detail") or document.get("title") or "no reason given"
     sentence = detail if isinstance(detail, str) else str(detail)
     if status == 401 and "ONEJOB_TOKEN" not in os.environ:
-        return RefusedError(f"The server wants to know who you are: set ONEJOB_TOKEN to a token of yours. ({sentence})")
+        return RefusedError(
+            "The server wants to know who you are: set ONEJOB_TOKEN to a token of yours. You make one on its page Account, "
+            "in a browser, once you are logged in."
+        )
     if status == 404:
         return UnknownError(sentence)
     if status in _MAY_PASS:

@@ -36,7 +36,10 @@ def forget(
         return
     print_fields((name.replace("_", " "), words.count(document[name])) for name in _SHOWN)
     if not document["is_complete"]:
-        note("Telemetry still waits to be stored: say this again once `onejob status` shows none on its way.")
+        note(
+            "Not all of it is gone from disk: telemetry waits to be stored, or the spool was too full or too busy to "
+            "be wiped. Say this again once `onejob status` shows none on its way and few dead letters."
+        )
 
 
 def _user() -> str:

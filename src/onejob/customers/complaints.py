@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from onejob.config import Settings
 from onejob.customers.matching import followed
 from onejob.model.complaint import Complaint, Told, Withdrawn
-from onejob.state.complaints import ComplaintFilter, Complaints
+from onejob.state.complaints import ComplaintFilter, Complaints, complaint_id
 from onejob.state.deployments import Deployments
 from onejob.state.events import Events
 from onejob.state.paging import Page
@@ -57,13 +57,17 @@ class ComplaintDesk:
             self._match([complaint])
         return self._complaints.get(complaint.id) or complaint, is_new
 
+    def known(self, source: str, external_id: str) -> Complaint | None:
+        """What is on record of that ticket."""
+        return self._complaints.get(complaint_id(source, external_id))
+
     def withdraw(self, gone: Withdrawn) -> bool:
         """A ticket is gone; whether it was on record."""
         return self._complaints.withdraw(gone, self._clock())
 
-    def remove(self, complaint_id: str) -> bool:
+    def remove(self, row_id: str) -> bool:
         """By its id here; whether it was on record."""
-        return self._complaints.remove(complaint_id, self._clock())
+        return self._complaints.remove(row_id, self._clock())
 
     def page(self, wanted: ComplaintFilter, *, limit: int = 50, cursor: str | None = None) -> Page[Complaint]:
         """Newest first; BadCursorError for a cursor that was never handed out."""

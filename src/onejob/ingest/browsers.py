@@ -69,9 +69,12 @@ class Browsers:
 def is_of_this_machine(origin: str) -> bool:
     """Whether it is a page that this machine serves itself; no name elsewhere can be made to look like that."""
     try:
-        host = urlsplit(origin).hostname or ""
+        parts = urlsplit(origin)
     except ValueError:
         return False
+    if "@" in parts.netloc:
+        return False
+    host = parts.hostname or ""
     if _LOCALHOST.fullmatch(host):
         return True
     try:

@@ -56,12 +56,16 @@ class SpoolControl(Protocol):
     def forget_dead_letters(self, attribute: str, value: str) -> int:
         """Delete those that name it; how many."""
 
+    def wipe(self) -> bool:
+        """Leave nothing on disk of what was deleted; False if that cannot be now."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forgotten:
     """What is gone. `verdicts` are those that showed something of the customer's as new; their counts forget it too.
 
-    `is_complete` is False when what waits in the spool could not be stored first: ask again then."""
+    `is_complete` is False when what waits in the spool could not be stored first, or what was deleted is on disk in the
+    files of spool or facts still: ask again then."""
 
     spans: int
     logs: int
@@ -143,7 +147,7 @@ def forget(
         log_templates=facts.log_templates,
         complaints=Complaints(database).forget({one[:MAX_NAME_CHARS] for one in values}) if is_customer else 0,
         mentions=facts.mentions,
-        is_complete=is_complete,
+        is_complete=is_complete and _wipe(database, intake),
     )
     # Without the value: a log outlives what it is about.
     what = hashlib.blake2b(value.encode(), key=bytes.fromhex(key), digest_size=8).hexdigest()
@@ -164,6 +168,11 @@ def _forget_facts(database: Database, theirs: Theirs, blank: Callable[[bytes, Na
         mentions=forget_in_complaints(database, theirs),
     )
     return told.with_(first).with_(_forget_made(database, theirs, blank))
+
+
+def _wipe(database: Database, intake: SpoolControl | None) -> bool:
+    is_spool_wiped = intake is None or intake.wipe()
+    return database.wipe() and is_spool_wiped
 
 
 def _forget_made(database: Database, theirs: Theirs, blank: Callable[[bytes, Names], bytes | None]) -> _Facts:

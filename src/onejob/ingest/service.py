@@ -122,6 +122,10 @@ class ProjectIntake:
         """All of them, or these, for good; how many. Raises TryLater."""
         return self._spool.delete_dead_letters(ids)
 
+    def wipe(self) -> bool:
+        """Leave nothing on disk of what is not in the spool any more; False if that cannot be now. Raises TryLater."""
+        return self._spool.wipe()
+
     def settle(self, timeout_s: float) -> bool:
         """Wait until what is in the spool now is stored; False if that takes longer, or it is stopped."""
         last, until = self._spool.last_request(), time.monotonic() + timeout_s

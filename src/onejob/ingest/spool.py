@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING_BYTES = 128 * 2**20
 _MAX_COMMIT_BYTES = 32 * 2**20
+_MOST_COPIED_BYTES = 256 * 2**20  # at once, while intake waits: a second or two
 _PURGE_EVERY_S = 10.0
 _DISK_LOOK_EVERY_S = 1.0
 _SAY_AGAIN_S = 60.0  # how often the log says that requests are refused
@@ -146,6 +147,7 @@ class Spool:
         self._claimed.update(self._writer.execute("SELECT kind, max(last_request) FROM batches GROUP BY kind"))
         self._free_bytes, self._free_at = 0, -1.0
         self._unwritten = ""  # why the last commit failed, if it did
+        self._to_wipe: list[Future[bool]] = []
         self._said_at = -_SAY_AGAIN_S
         self._purged_at = self._expired_at = -math.inf
         self._closed = False
@@ -387,6 +389,16 @@ class Spool:
         naming = dead_letters.naming(self._reader, attribute, value)
         return self.delete_dead_letters(naming) if naming else 0
 
+    def wipe(self) -> bool:
+        """Leave nothing in its files of what was deleted. False where more waits than can be copied without keeping
+        intake waiting, or the disk is full. Raises TryLater.
+        """
+        wiped: Future[bool] = Future()
+        with self._lock:
+            self._to_wipe.append(wiped)
+        self._submit(lambda _: None)
+        return wiped.result()
+
     def _count_dead(self, more: Extent) -> None:
         self._disk.add(more.bytes)
         with self._lock:
@@ -430,6 +442,24 @@ class Spool:
             group, is_open = self._gather(first)
             if group:
                 self._commit(group)
+            self._wipe_if_asked()
+
+    def _wipe_if_asked(self) -> None:
+        with self._lock:
+            asked, self._to_wipe = self._to_wipe, []
+        if not asked:
+            return
+        is_wiped = self.size_bytes + self.dead.bytes <= _MOST_COPIED_BYTES
+        if is_wiped:
+            try:
+                self._writer.execute("VACUUM")
+                (is_busy, *_) = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                is_wiped = not is_busy
+            except sqlite3.Error as error:
+                log.warning("The spool could not be wiped: %s", error)
+                is_wiped = False
+        for one in asked:
+            one.set_result(is_wiped)
 
     def _gather(self, first: _Work | None) -> tuple[list[_Work], bool]:
         """Everything that waits now, up to a size; and whether there will be more."""

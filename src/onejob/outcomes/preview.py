@@ -143,7 +143,8 @@ def _notes(engine: Reader, recent: Recent, scope: Scope) -> list[str]:
         return []
     what = f"event {kpi.event!r}" if kpi.source is KpiSource.EVENT else f"span attribute {kpi.attribute!r}"
     minutes = round((scope.until - scope.since) / 60)
-    return [f"No {what} with a value of this kind was seen in the last {minutes} minutes: check how it is spelled."]
+    seen = f"No {what} with a value of this kind was seen of {scope.service} in the last {minutes} minutes"
+    return [f"{seen}: check how it is spelled, and name the service if it is another's."]
 
 
 def _of_metric(engine: Reader, recent: Recent, scope: Scope) -> list[str]:
@@ -151,7 +152,8 @@ def _of_metric(engine: Reader, recent: Recent, scope: Scope) -> list[str]:
     found = shapes(engine, scope, kpi.metric)
     if not found:
         minutes = round((scope.until - scope.since) / 60)
-        return [f"No metric {kpi.metric!r} was seen in the last {minutes} minutes: check how it is spelled."]
+        seen = f"No metric {kpi.metric!r} was seen of {scope.service} in the last {minutes} minutes"
+        return [f"{seen}: check how it is spelled, and name the service if it is another's."]
     is_a, notes = " and ".join(_IS_A[shape] for shape in found), []
     if not recent.cells:
         fits = {"level": "mean or slope", "counter": "throughput", "spread": "mean, slope or throughput"}

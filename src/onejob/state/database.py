@@ -26,6 +26,7 @@ from onejob.state.errors import CutOffRestorationError, SchemaTooNewError, State
 from onejob.state.trouble import translated
 
 _BUSY_TIMEOUT_S = 15
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY", "secure_delete=ON")
 _MIGRATION_LOCK = 0x6F6E656A6F62  # "onejob": any number will do, as long as nobody else's advisory lock has it
 _IS_WRITE = "onejob_is_write"
 RESTORING = "onejob_restoring"  # a table that is there while a backup is restored
@@ -67,6 +68,14 @@ class Database:
             self._unwritten = str(error)
             raise
         self._unwritten = ""
+
+    def wipe(self) -> bool:
+        """Leave nothing of what was deleted in SQLite's log; False while somebody reads it."""
+        if not self.is_sqlite:
+            return True
+        with translated(self.url), self._one_writer, self.engine.connect() as connection:
+            raw = connection.connection.driver_connection
+            return raw is None or not raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
 
     @contextmanager
     def _writer(self) -> Iterator[Connection]:
@@ -174,7 +183,7 @@ def _sqlite_engine(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None  # the driver's own BEGINs come too late: see `_on_begin`
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+        for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -17,7 +17,7 @@ from onejob.model.telemetry import POINTS
 from onejob.store.engine import Engine
 from onejob.store.errors import QueryFailed
 from onejob.store.expressions import MAX_NAME_CHARS
-from onejob.store.sql import array_of_strings, quote, quote_name
+from onejob.store.sql import array_of_strings, drop_table, quote, quote_name
 
 _LOOK_EVERY_S = 0.2
 _MOST_TRACES = 1_000  # in one statement
@@ -63,7 +63,7 @@ def _forget_rows(
         _wait(engine, until)
     finally:
         if not _unfinished(engine):
-            engine.execute(f"DROP TABLE IF EXISTS {names}")
+            drop_table(engine, names)
     return found
 
 
@@ -86,7 +86,7 @@ def traces_of(engine: Engine, attribute: str, values: Sequence[str]) -> Iterator
         yield partial(_hashed_in, engine, hashes)
     finally:
         for table in in_use:
-            engine.execute(f"DROP TABLE IF EXISTS {table}")
+            drop_table(engine, table)
         _IN_USE.difference_update(in_use)
 
 
@@ -157,4 +157,4 @@ def _drop_leftovers(engine: Engine) -> None:
     )
     for row in engine.query(sql, {"prefix": PREFIX, "age": _LEFT_OVER_S}).to_pylist():
         if row["name"] not in _IN_USE:
-            engine.execute(f"DROP TABLE {quote_name(row['name'])}")
+            drop_table(engine, row["name"])

@@ -119,7 +119,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/api/v1/deployments/{deployment_id}/customers"): VIEW_SERVICE,
     ("GET", "/api/v1/customers"): VIEW,
     ("GET", "/api/v1/complaints"): VIEW,
-    ("POST", "/api/v1/complaints"): _does(Role.DEVELOPER, "complaint.tell"),
+    ("POST", "/api/v1/complaints"): _does(Role.DEVELOPER, "complaint.tell", by_service=True),
     ("DELETE", "/api/v1/complaints/{complaint_id}"): _does(Role.DEVELOPER, "complaint.remove"),
     ("POST", "/api/v1/hooks/complaints"): Rule(role=None, acts="complaint.tell"),  # whoever signs: see api/complaints
     ("POST", "/api/v1/hooks/jira"): Rule(role=None, acts="complaint.tell"),

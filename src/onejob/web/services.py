@@ -86,6 +86,9 @@ class IntakeControl(Protocol):
     def forget_dead_letters(self, attribute: str, value: str) -> int:
         """Delete those that name it; how many."""
 
+    def wipe(self) -> bool:
+        """Leave nothing on disk of what is not in the spool any more; False if that cannot be now."""
+
     def replay_dead_letters(self, ids: Collection[int] | None = None) -> int:
         """All of them, or these, are tried once more; how many. Raises TryLater."""
 

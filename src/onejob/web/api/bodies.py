@@ -19,12 +19,13 @@ _WITHIN_S = 60.0
 
 
 class BodyError(Exception):
-    """A body that is not read at all."""
+    """A body that is not read at all. It may be sent again after `retry_after_s`, if that is said."""
 
-    def __init__(self, status: int, title: str, message: str) -> None:
+    def __init__(self, status: int, title: str, message: str, *, retry_after_s: int | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.title = title
+        self.retry_after_s = retry_after_s
 
 
 class BoundedRequest(Request):

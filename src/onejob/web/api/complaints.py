@@ -7,6 +7,7 @@ A webhook has no token, so these addresses are open to everybody, and refuse wha
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -50,7 +51,10 @@ router = APIRouter(prefix="/api/v1", tags=["complaints"], route_class=ProblemRou
 def tell(body: ComplaintBody, services: Uses, by: By) -> Response:
     """Record a complaint. The same `external_id` of the same `source` is the same complaint, told anew."""
     told = _told(body, services.clock())
-    by.check(told.service or by.principal.service or "")
+    told = replace(told, service=told.service or by.principal.service)
+    known = services.complaints.known(told.source, told.external_id)
+    for service in {told.service, *([known.service] if known else ())}:
+        by.check(service or "all services")
     with by.doing("complaint.tell", f"{told.source} {told.reference}"):
         complaint, is_new = services.complaints.tell(told)
     return answer(to_plain(complaint), 201 if is_new else 200)

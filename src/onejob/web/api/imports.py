@@ -36,7 +36,8 @@ class _Held:
         try:
             self.door.hold(size)
         except TryLater as error:
-            raise BodyError(429, "Too much at once", f"{error} Send it again in a moment.") from error
+            message = f"{error} Send it again in a moment."
+            raise BodyError(429, "Too much at once", message, retry_after_s=error.retry_after_s) from error
         self.size += size
 
     def let_go(self) -> None:

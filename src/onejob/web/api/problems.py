@@ -98,7 +98,8 @@ def problem(
 def of_error(error: Exception) -> Response:
     """The problem document of one of onejob's own errors."""
     if isinstance(error, BodyError):
-        return problem(error.status, error.title, str(error))
+        retry = {} if error.retry_after_s is None else {"retry-after": str(error.retry_after_s)}
+        return problem(error.status, error.title, str(error), headers=retry)
     status, title = next(((s, t) for kind, s, t in _KINDS if isinstance(error, kind)), (500, "Unexpected error"))
     errors = [{"field": error.field, "message": str(error)}] if isinstance(error, InvalidReportError) else None
     return problem(status, title, str(error), errors=errors)

@@ -360,7 +360,8 @@ class ReplayedDocument:
 class ForgottenDocument:
     """What was deleted, or lost what it said of the customer; `mentions` are complaints of others.
 
-    With `is_complete` false, telemetry still waited to be stored: ask again once it is.
+    With `is_complete` false, telemetry still waited to be stored, or what was deleted is in files of the spool or the
+    facts that could not be wiped now: ask again.
     """
 
     spans: int
