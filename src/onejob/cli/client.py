@@ -169,8 +169,8 @@ def _refusal(status: int, document: Document) -> RefusedError | UnknownError | U
     sentence = detail if isinstance(detail, str) else str(detail)
     if status == 401 and "ONEJOB_TOKEN" not in os.environ:
         return RefusedError(
-            "The server wants to know who you are: set ONEJOB_TOKEN to a token of yours. You make one on its page Account, "
-            "in a browser, once you are logged in."
+            "The server wants to know who you are: set ONEJOB_TOKEN to a token of yours. You make one on its page "
+            "Account, in a browser, once you are logged in."
         )
     if status == 404:
         return UnknownError(sentence)
