@@ -25,7 +25,7 @@ from onejob.store.engine import Engine
 from onejob.store.errors import EngineUnavailable, QueryFailed
 from onejob.store.expressions import span_columns
 from onejob.store.rollup import clock_skew, read_cells, series, totals, versions_seen
-from onejob.store.sql import array_of_strings, drop_table, quote, quote_name
+from onejob.store.sql import array_of_strings, drop_table, quote, quote_name, read_query
 from otlp_builders import a_moment, a_payload, a_request, a_service, a_span, attributes_of
 
 Answer = TypeVar("Answer")
@@ -518,6 +518,13 @@ def test_totals_say_how_much_is_there_and_how_fresh(engine: Engine) -> None:
     assert total.services >= 1
     assert total.last_span_at is not None
     assert total.last_span_at >= datetime.fromtimestamp(start / 1e9, UTC)
+
+
+def test_totals_read_no_span_however_many_there_are(engine: Engine) -> None:
+    engine.insert_traces(a_payload(a_span(), service=a_service()), a_service())
+    plan = "\n".join(row["explain"] for row in engine.query(f"EXPLAIN {read_query('totals')}").to_pylist())
+    assert "_minmax_count_projection" in plan
+    assert "otel_traces" not in plan
 
 
 def test_parameters_and_quoted_lists_carry_any_text(engine: Engine) -> None:
