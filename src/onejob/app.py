@@ -27,6 +27,7 @@ from onejob.access.service import Access
 from onejob.backup.snapshot import sweep
 from onejob.config import Settings
 from onejob.connections import MOST_FILES, server_config
+from onejob.imports import leave_out_pandas
 from onejob.ingest.errors import IntakeError
 from onejob.ingest.own.requests import own_target
 from onejob.ingest.own.telemetry import SelfTelemetry
@@ -61,6 +62,7 @@ class CannotStart(Exception):  # noqa: N818
 def serve(settings: Settings | None = None, *, new_admin_link: bool = False) -> int:
     """Run until SIGINT or SIGTERM. Returns the exit code; why it could not start is on standard error."""
     log_to_stderr()
+    leave_out_pandas()
     for chatty in ("httpx", "alembic", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     _allow_many_connections()
