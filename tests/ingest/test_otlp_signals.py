@@ -199,9 +199,10 @@ def test_countless_empty_messages_are_refused_before_each_is_looked_at(post: Pos
     assert b"mostly empty" in answer.content
 
 
+@pytest.mark.parametrize("odd", [0, 10], ids=["usual", "some with odd tags"])
 @pytest.mark.parametrize("path", [(1, 2, 2, 5, 5), (1, 2, 2, 6, 2, 6, 1, 2, 5)], ids=["body", "map of an attribute"])
-def test_values_within_values_are_refused_where_they_are_millions(post: Post, path: tuple[int, ...]) -> None:
-    body = _inside(b"\x0a\x00" * (nested.MOST + 1), *path)
+def test_values_within_values_are_refused_where_they_are_millions(post: Post, path: tuple[int, ...], odd: int) -> None:
+    body = _inside(b"\x0a\x00" * (nested.MOST + 1 - odd) + b"\x8a\x00\x00" * odd, *path)
 
     answer = post("logs", gzip.compress(body), content_encoding="gzip")
 

@@ -119,3 +119,13 @@ def test_an_encoder_that_writes_values_before_keys_is_noticed(tmp_path: Path) ->
     name = b"\x12\x06\x0a\x04shop\x0a\x0cservice.name"
     resource = b"\x0a" + bytes([len(name)]) + name + b"\x10\x00"
     assert search.may_find(b"\x0a" + bytes([len(resource) + 2]) + b"\x0a" + bytes([len(resource)]) + resource)
+
+
+@pytest.mark.parametrize("beside", ["", "of ada@example.org"])
+def test_a_secret_behind_a_line_feed_is_hidden_in_lists_and_pairs_whatever_else_is_there(
+    beside: str, tmp_path: Path
+) -> None:
+    redaction = NestedRedaction(plan_of(Settings(data_dir=tmp_path)))
+    secret = 'db.password="\nhunter2"'
+    assert "hunter2" not in json.dumps(redaction.redact([secret, beside], "config"))
+    assert "hunter2" not in redaction.redact_pairs(json.dumps([[], [["config", secret], ["note", beside]]]))

@@ -37,8 +37,8 @@ def forget(
     print_fields((name.replace("_", " "), words.count(document[name])) for name in _SHOWN)
     if not document["is_complete"]:
         note(
-            "Not all of it is gone from disk: telemetry waits to be stored, or the spool was too full or too busy to "
-            "be wiped. Say this again once `onejob status` shows none on its way and few dead letters."
+            "Telemetry still waits to be stored, or files could not be wiped (many dead letters, a backup that runs, a "
+            "full disk): say this again once `onejob status` shows none on its way."
         )
 
 

@@ -20,9 +20,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+from onejob.ingest.errors import TryLater
 from onejob.state.blanking import Names
 from onejob.state.complaints import Complaints
 from onejob.state.database import Database
+from onejob.state.errors import StateUnavailableError
 from onejob.state.forgetting import (
     Theirs,
     forget_backtests,
@@ -171,8 +173,13 @@ def _forget_facts(database: Database, theirs: Theirs, blank: Callable[[bytes, Na
 
 
 def _wipe(database: Database, intake: SpoolControl | None) -> bool:
-    is_spool_wiped = intake is None or intake.wipe()
-    return database.wipe() and is_spool_wiped
+    """Whether it could be. What is deleted is deleted, whatever comes of this."""
+    try:
+        is_spool_wiped = intake is None or intake.wipe()
+        return database.wipe() and is_spool_wiped
+    except (TryLater, StateUnavailableError) as error:
+        log.warning("what was forgotten could not be wiped from all files: %s", error)
+        return False
 
 
 def _forget_made(database: Database, theirs: Theirs, blank: Callable[[bytes, Names], bytes | None]) -> _Facts:

@@ -35,7 +35,7 @@ from onejob.ingest import dead_letters
 from onejob.ingest.dead_letters import DeadLetter, Extent, Refusals, Replayable
 from onejob.ingest.errors import TryLater
 from onejob.ingest.room import Part, Room
-from onejob.ingest.spool_file import digest_of, open_reader, open_spool
+from onejob.ingest.spool_file import digest_of, open_reader, open_spool, truncate_log
 from onejob.ingest.spool_progress import SpoolProgress
 from onejob.model.telemetry import KINDS, Kind
 from onejob.words import plural
@@ -44,7 +44,8 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING_BYTES = 128 * 2**20
 _MAX_COMMIT_BYTES = 32 * 2**20
-_MOST_COPIED_BYTES = 256 * 2**20  # at once, while intake waits: a second or two
+_MOST_COPIED_BYTES = 64 * 2**20  # in memory, while intake waits: a second at most
+_WIPES, _WIPE_AGAIN_S = 5, 0.5
 _PURGE_EVERY_S = 10.0
 _DISK_LOOK_EVERY_S = 1.0
 _SAY_AGAIN_S = 60.0  # how often the log says that requests are refused
@@ -391,13 +392,17 @@ class Spool:
 
     def wipe(self) -> bool:
         """Leave nothing in its files of what was deleted. False where more waits than can be copied without keeping
-        intake waiting, or the disk is full. Raises TryLater.
+        intake waiting, the disk is full, or a backup reads it. Raises TryLater.
         """
-        wiped: Future[bool] = Future()
-        with self._lock:
-            self._to_wipe.append(wiped)
-        self._submit(lambda _: None)
-        return wiped.result()
+        for _ in range(_WIPES):
+            wiped: Future[bool] = Future()
+            with self._lock:
+                self._to_wipe.append(wiped)
+            self._submit(lambda _: None)
+            if wiped.result():
+                return True
+            time.sleep(_WIPE_AGAIN_S)  # here, and not in the writer's thread, which must not wait for readers
+        return False
 
     def _count_dead(self, more: Extent) -> None:
         self._disk.add(more.bytes)
@@ -449,15 +454,13 @@ class Spool:
             asked, self._to_wipe = self._to_wipe, []
         if not asked:
             return
-        is_wiped = self.size_bytes + self.dead.bytes <= _MOST_COPIED_BYTES
-        if is_wiped:
-            try:
+        is_wiped = False
+        try:
+            if self.size_bytes + self.dead.bytes <= _MOST_COPIED_BYTES:
                 self._writer.execute("VACUUM")
-                (is_busy, *_) = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                is_wiped = not is_busy
-            except sqlite3.Error as error:
-                log.warning("The spool could not be wiped: %s", error)
-                is_wiped = False
+                is_wiped = truncate_log(self._writer)
+        except Exception as error:  # as in `_commit`
+            log.warning("The spool could not be wiped: %s", error)
         for one in asked:
             one.set_result(is_wiped)
 

@@ -79,6 +79,17 @@ def open_reader(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
 
 
+def truncate_log(connection: sqlite3.Connection) -> bool:
+    """Empty the write-ahead log; False, and at once, while somebody reads it."""
+    (patience_ms,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        (is_busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {patience_ms}")
+    return not is_busy
+
+
 def tell_restored(path: Path) -> None:
     """That it comes out of a backup; of a spool that nobody has open."""
     (path.parent / PROGRESS).unlink(missing_ok=True)  # of another spool
@@ -102,6 +113,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # every commit is on disk before it returns
     connection.execute("PRAGMA wal_autocheckpoint = 1000")
+    connection.execute("PRAGMA temp_store = MEMORY")  # no copy of what was sent outside of this directory
     connection.executescript(resources.files("onejob.ingest").joinpath("schema.sql").read_text())
     for table, column, kind in _ADDED:
         if column not in _columns(connection, table):

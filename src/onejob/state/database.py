@@ -74,8 +74,12 @@ class Database:
         if not self.is_sqlite:
             return True
         with translated(self.url), self._one_writer, self.engine.connect() as connection:
-            raw = connection.connection.driver_connection
-            return raw is None or not raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            raw: Any = connection.connection.driver_connection
+            raw.execute("PRAGMA busy_timeout = 0")  # who writes meanwhile does not wait for who reads
+            try:
+                return not raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            finally:
+                raw.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_S * 1000}")
 
     @contextmanager
     def _writer(self) -> Iterator[Connection]:

@@ -36,7 +36,7 @@ class NestedRedaction:
         # As one, but for those that give names to groups, which must differ.
         alone = [search for search in plan.searches if "(?P<" in search or "(?<" in search]
         joined = "|".join(f"(?:{search})" for search in plan.searches if search not in alone)
-        self._searches = [_compiled(search) for search in (*alone, *([joined] if joined else []))]
+        self._searches = [_compiled(search, dot_nl=True) for search in (*alone, *([joined] if joined else []))]
         self._steps = [(step, _compiled(step.pattern)) for step in plan.steps]
 
     def redact(self, value: Json, key: str) -> Json:
@@ -157,7 +157,8 @@ def _text(value: Json) -> str:
     return value if isinstance(value, str) else _encode(value)
 
 
-def _compiled(pattern: str) -> Any:
+def _compiled(pattern: str, *, dot_nl: bool = False) -> Any:
+    """With `dot_nl` a search finds at least what a step changes, also where that goes over lines."""
     options = re2.Options()
-    options.log_errors = False
+    options.log_errors, options.dot_nl = False, dot_nl
     return re2.compile(pattern, options)
