@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from known.builders import a_failing_span, a_line, stack
+from kpis import QUEUE
 from otlp_builders import a_log_request, a_record, a_request, a_service, a_span, attributes_of
 from servers import RunningServer, running_server
 from waiting import wait_until
@@ -28,16 +29,7 @@ EVERY_S, BASELINE_S, SECONDS, PER_S = 10, 30, 450, 4
 SELLS = {"1": 0.4, "2": 0.2}  # of a version's requests
 RAGES = {"1": 0.1, "2": 0.3}
 SIGNS_UP = 0.5
-QUEUE = {
-    "name": "queue",
-    "kind": "mean",
-    "direction": "lower_is_better",
-    "source": "metric",
-    "metric": "queue.depth",
-    "per_instance": True,
-    "every_s": 10,
-    "service": "billing",
-}
+A_QUEUE = QUEUE | {"every_s": 10, "service": "billing"}
 
 
 def documented(page: str, name: str) -> dict[str, Any]:
@@ -146,11 +138,11 @@ def test_a_kpi_is_looked_at_named_and_judged_without_a_restart(server: RunningSe
     for t in range(now - 60, now, 10):
         gauge.data_points.add(as_int=12, time_unix_nano=t * 10**9)
     send(server, "metrics", metrics)
-    wait_until(lambda: httpx.post(f"{api}/kpis/preview", json=QUEUE).json()["values"] == 6, "storing")
-    seen = httpx.post(f"{api}/kpis/preview", json=QUEUE).json()
+    wait_until(lambda: httpx.post(f"{api}/kpis/preview", json=A_QUEUE).json()["values"] == 6, "storing")
+    seen = httpx.post(f"{api}/kpis/preview", json=A_QUEUE).json()
     assert (seen["service"], seen["level"]) == ("billing", pytest.approx(12.0))
 
-    assert httpx.post(f"{api}/kpis", json=QUEUE).status_code == 201
+    assert httpx.post(f"{api}/kpis", json=A_QUEUE).status_code == 201
     assert "12 now" in httpx.get(f"{server.url}/settings/kpis/queue").text
     started = httpx.post(f"{api}/deployments", json={"service": "billing", "version": "2"}).json()
 

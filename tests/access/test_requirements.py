@@ -351,6 +351,23 @@ def test_no_line_of_the_servers_log_can_be_made_up_by_what_is_sent() -> None:
     assert done.stderr.decode() == "WARNING not judged: checkout ERROR onejob  [2J  \n"
 
 
+def test_no_line_of_a_traceback_in_the_servers_log_looks_like_one_of_the_log() -> None:
+    program = """
+import logging
+from onejob.logs import log_to_stderr
+log_to_stderr()
+try:
+    raise ValueError("service checkout\\nWARNING audit: \\x1b[2J made up")
+except ValueError:
+    logging.exception("not judged")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+    first, *others = done.stderr.splitlines()
+    assert first == "ERROR not judged"
+    assert all(line.startswith("  ") and line.isprintable() for line in others), others
+    assert any("made up" in line for line in others)
+
+
 def test_no_line_of_the_audit_log_can_be_made_up_by_what_is_sent(site: Site, admin: Program) -> None:
     site.browser().log_in("ada\r\n2026-03-01 login mallory", "x" * 12)
     admin.start(service="checkout", version="2", actor="mo\u202e")

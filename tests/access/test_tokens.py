@@ -151,7 +151,7 @@ def test_a_token_for_one_service_tells_complaints_of_it_and_changes_no_others(an
     assert program.post("/complaints", told | {"external_id": "3", "service": "payments"}).status_code == 403
     taken_over = program.post("/complaints", told | {"external_id": "1", "summary": "fast"})
     assert (taken_over.status_code, taken_over.json()["detail"]) == (
-        403, "This token is for checkout, not for all services."
+        403, "That ticket is not known as one about checkout."
     )  # fmt: skip
 
 

@@ -415,7 +415,7 @@ def test_a_full_disk_is_503_and_the_status_and_the_log_say_what_to_do(
 ) -> None:
     with monkeypatch.context() as full:
         full.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3_000_000))
-        full.setattr("onejob.ingest.spool._DISK_LOOK_EVERY_S", 0)
+        full.setattr("onejob.ingest.refusals._DISK_LOOK_EVERY_S", 0)
         intake = Intake(some_settings(tmp_path, min_free_disk_bytes=20_000_000), engine)
         intake.start()
         url = f"http://127.0.0.1:{intake.http_port}/v1/traces"

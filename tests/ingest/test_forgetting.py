@@ -1,5 +1,6 @@
 """Deletion by customer, over the API of a whole server: what is gone, what stays, and what the deletion leaves."""
 
+import contextlib
 import json
 import logging
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from sqlalchemy import select
 
 from known.builders import an_occurrence, see
 from meanwhile import Meanwhile
+from onejob.ingest.spool_file import open_reader
 from onejob.known.look import NAME, ErrorLook
 from onejob.model.telemetry import POINTS
 from onejob.model.verdict import State
@@ -118,6 +120,24 @@ def test_no_file_names_the_customer_afterwards_but_what_the_engine_is_about_to_r
     assert naming(folder, customer) == []
     dropped = "SELECT count() AS n FROM system.dropped_tables WHERE startsWith(table, 'forgetting_')"
     assert engine_of(server).query(dropped).to_pylist() == [{"n": 0}]
+
+
+def test_files_that_a_backup_reads_are_not_wiped_and_nobody_waits_for_it(server: RunningServer, tmp_path: Path) -> None:
+    with a_spool(tmp_path) as spool, contextlib.closing(open_reader(tmp_path / "spool.db")) as reader:
+        spool.append(a_payload(a_span()), 1).result(10)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM requests").fetchone()
+        spool.append(a_payload(a_span()), 1).result(10)
+        assert spool.wipe() is False
+        assert spool.append(a_payload(a_span()), 1).result(10)
+        reader.execute("ROLLBACK")
+        assert spool.wipe() is True
+    database = server.services.database
+    with database.frozen() as connection:
+        connection.execute(select(known_errors.c.id)).first()
+        see(database, an_occurrence(service="read-meanwhile"))
+        assert database.wipe() is False
+    assert database.wipe() is True
 
 
 def naming(folder: Path, customer: str) -> list[str]:

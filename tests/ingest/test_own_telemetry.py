@@ -142,18 +142,17 @@ def test_a_batch_that_is_stored_is_a_span_with_its_inserts_in_it(server: Running
 def test_its_own_numbers_are_metrics_of_the_same_service(server: RunningServer) -> None:
     engine = engine_of(server)
     columns = "MetricName, Version, Instance, Value"
-    wait_until(
-        lambda: any(row["MetricName"] == "up" for row in rows(engine, "otel_metrics_gauge", "onejob", columns)),
-        "the page of metrics",
-    )
+
+    def names(kind: str) -> set[str]:
+        return {row["MetricName"] for row in rows(engine, f"otel_metrics_{kind}", "onejob", "MetricName")}
+
+    wait_until(lambda: "up" in names("gauge") and names("sum") and names("histogram"), "the page of metrics")
     gauges = {row["MetricName"]: row for row in rows(engine, "otel_metrics_gauge", "onejob", columns)}
     instance = (server.services.settings.data_dir / "server-id").read_text().strip()
     assert (gauges["up"]["Value"], gauges["up"]["Version"], gauges["up"]["Instance"]) == (1.0, __version__, instance)
     assert gauges["onejob_data_disk_free_bytes"]["Value"] > 0
-    sums = {row["MetricName"] for row in rows(engine, "otel_metrics_sum", "onejob", "MetricName")}
-    assert "onejob_acknowledged_items_total" in sums
-    histograms = {row["MetricName"] for row in rows(engine, "otel_metrics_histogram", "onejob", "MetricName")}
-    assert {"onejob_judge_tick_seconds", "onejob_engine_insert_seconds"} <= histograms
+    assert "onejob_acknowledged_items_total" in names("sum")
+    assert {"onejob_judge_tick_seconds", "onejob_engine_insert_seconds"} <= names("histogram")
 
 
 def test_nothing_that_somebody_sends_is_in_it(server: RunningServer) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from access.site import Program, Site
+from kpis import QUEUE
 from onejob.config import Settings
 from onejob.model.access import Role
 from onejob.state.database import Database
@@ -22,14 +23,6 @@ REVENUE = {
     "service": "checkout",
     "unit": "EUR",
     "guardrail": True,
-}
-QUEUE = {
-    "name": "queue",
-    "kind": "mean",
-    "direction": "lower_is_better",
-    "source": "metric",
-    "metric": "queue.depth",
-    "per_instance": True,
 }
 ORDERS = {"name": "orders", "kind": "throughput", "direction": "higher_is_better", "attribute": "o", "tolerance": 0.1}
 CONFIGURED = {"kpis": [ORDERS]}

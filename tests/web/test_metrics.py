@@ -147,6 +147,7 @@ def test_each_number_is_described_on_the_page_about_deploying(server: RunningSer
 
 def test_the_judges_looks_are_timed(server: RunningServer) -> None:
     wait_until(lambda: read(server)["onejob_judge_tick_seconds_count", ("all",)] >= 2, "looking")
+    assert read(server)["onejob_judge_tick_seconds_sum", ("all",)] > 0
 
 
 def test_durations_are_counted_by_how_long_they_took() -> None:

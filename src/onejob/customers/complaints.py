@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from onejob.config import Settings
 from onejob.customers.matching import followed
 from onejob.model.complaint import Complaint, Told, Withdrawn
-from onejob.state.complaints import ComplaintFilter, Complaints, complaint_id
+from onejob.state.complaints import ComplaintFilter, Complaints
 from onejob.state.deployments import Deployments
 from onejob.state.events import Events
 from onejob.state.paging import Page
@@ -47,19 +47,16 @@ class ComplaintDesk:
         self._clock = clock
         self._redaction: NestedRedaction | None = None
 
-    def tell(self, told: Told) -> tuple[Complaint, bool]:
+    def tell(self, told: Told, *, only_of: str | None = None) -> tuple[Complaint, bool]:
         """Record what a ticket says now, and what it follows as far as that is known yet; whether it is new.
 
-        What telemetry may not say, its text may not either. Raises StoreError if the key of hashes is damaged.
+        What telemetry may not say, its text may not either. `only_of` as in `state.complaints`. Raises StoreError if
+        the key of hashes is damaged.
         """
-        complaint, is_new = self._complaints.tell(self._redacted(told), self._clock())
+        complaint, is_new = self._complaints.tell(self._redacted(told), self._clock(), only_of=only_of)
         with suppress(StoreError):  # the engine starts again by itself, and `look` comes back to it
             self._match([complaint])
         return self._complaints.get(complaint.id) or complaint, is_new
-
-    def known(self, source: str, external_id: str) -> Complaint | None:
-        """What is on record of that ticket."""
-        return self._complaints.get(complaint_id(source, external_id))
 
     def withdraw(self, gone: Withdrawn) -> bool:
         """A ticket is gone; whether it was on record."""

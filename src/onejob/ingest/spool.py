@@ -19,7 +19,6 @@ import contextlib
 import logging
 import math
 import queue
-import shutil
 import sqlite3
 import threading
 import time
@@ -31,13 +30,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from onejob.ingest import dead_letters
+from onejob.ingest import dead_letters, refusals
 from onejob.ingest.dead_letters import DeadLetter, Extent, Refusals, Replayable
 from onejob.ingest.errors import TryLater
 from onejob.ingest.room import Part, Room
-from onejob.ingest.spool_file import digest_of, open_reader, open_spool, truncate_log
+from onejob.ingest.spool_file import digest_of, open_reader, open_spool
 from onejob.ingest.spool_progress import SpoolProgress
 from onejob.model.telemetry import KINDS, Kind
+from onejob.sqlite_log import truncate_log
 from onejob.words import plural
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,6 @@ _MAX_COMMIT_BYTES = 32 * 2**20
 _MOST_COPIED_BYTES = 64 * 2**20  # in memory, while intake waits: a second at most
 _WIPES, _WIPE_AGAIN_S = 5, 0.5
 _PURGE_EVERY_S = 10.0
-_DISK_LOOK_EVERY_S = 1.0
 _SAY_AGAIN_S = 60.0  # how often the log says that requests are refused
 
 
@@ -146,7 +145,7 @@ class Spool:
         self._waiting: Part = rooms.waiting.part()
         self._claimed: dict[Kind, int] = dict.fromkeys(KINDS, 0)
         self._claimed.update(self._writer.execute("SELECT kind, max(last_request) FROM batches GROUP BY kind"))
-        self._free_bytes, self._free_at = 0, -1.0
+        self._free_disk = refusals.FreeDisk(path.parent, limits.min_free_disk_bytes)
         self._unwritten = ""  # why the last commit failed, if it did
         self._to_wipe: list[Future[bool]] = []
         self._said_at = -_SAY_AGAIN_S
@@ -209,38 +208,28 @@ class Spool:
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
-            raise _stopping()
+            raise refusals.stopping()
 
     def _take_room(self, size: int) -> None:
         """Raises TryLater, and takes none."""
-        self._refuse_if_disk_is_full(size)
+        self._free_disk.refuse_if_full(size)
         if not self._waiting.take(size):
-            raise _too_much()
+            raise refusals.too_much()
         if not self._disk.take(size):
             self._waiting.add(-size)
             raise self._is_full()
 
     def _refuse_if_full(self) -> None:
-        self._refuse_if_disk_is_full(0)
+        self._free_disk.refuse_if_full(0)
         if not self._waiting.fits(0):
-            raise _too_much()
+            raise refusals.too_much()
         if not self._disk.fits(0):
             raise self._is_full()
 
     def _is_full(self) -> TryLater:
         if self.dead.bytes > self.size_bytes:
-            return _spool_is_full_of(self.dead)
-        return _spool_is_full()
-
-    def _refuse_if_disk_is_full(self, size: int) -> None:
-        lacking = self._limits.min_free_disk_bytes + size - self._free_disk()
-        if lacking > 0:
-            raise TryLater(
-                f"The disk of {self._dir} is full, but for its reserve (ONEJOB_MIN_FREE_DISK_BYTES): "
-                f"free at least {math.ceil(lacking / 1e6)} MB.",
-                retry_after_s=30,
-                is_overload=False,
-            )
+            return refusals.full_of_dead_letters(self.dead)
+        return refusals.spool_is_full()
 
     def _say(self, refusal: TryLater) -> None:
         with self._lock:
@@ -249,19 +238,6 @@ class Spool:
                 return
             self._said_at = now
         log.warning("Telemetry is refused, and clients are told to send it again: %s", refusal)
-
-    def _free_disk(self) -> int:
-        now = time.monotonic()
-        if now - self._free_at > _DISK_LOOK_EVERY_S:
-            try:
-                self._free_bytes, self._free_at = shutil.disk_usage(self._dir).free, now
-            except OSError as error:
-                raise TryLater(
-                    f"The spool in {self._dir} cannot be reached ({error.strerror}). Is its disk there?",
-                    retry_after_s=30,
-                    is_overload=False,
-                ) from error
-        return self._free_bytes
 
     # --- what goes out -------------------------------------------------------------------------------------------
 
@@ -433,7 +409,7 @@ class Spool:
                 self._work.put(work)
                 return work.done
         self._give_room(work, is_kept=False)
-        raise _stopping()
+        raise refusals.stopping()
 
     def _write_forever(self) -> None:
         is_open = True
@@ -520,11 +496,7 @@ class Spool:
                 self._writer.execute("ROLLBACK")
         for work in group:
             self._give_room(work, is_kept=False)
-        reason = TryLater(
-            f"The spool in {self._dir} cannot be written ({error}). Is its disk full?",
-            retry_after_s=30,
-            is_overload=False,
-        )
+        reason = refusals.not_writable(self._dir, error)
         self._unwritten = str(reason)
         for work in group:
             work.done.set_exception(reason)
@@ -552,29 +524,3 @@ class Spool:
 
     def _digest_time(self) -> float:
         return float(self._digests_at + time.monotonic() - self._opened_at)
-
-
-def _stopping() -> TryLater:
-    return TryLater("The server, or this project of it, is stopping.", retry_after_s=5, is_overload=False)
-
-
-def _too_much() -> TryLater:
-    return TryLater("Too much is being sent at once.", retry_after_s=1, is_overload=True)
-
-
-def _spool_is_full() -> TryLater:
-    return TryLater(
-        "The spool is full: telemetry arrives faster than it can be stored (ONEJOB_SPOOL_MAX_BYTES).",
-        retry_after_s=10,
-        is_overload=True,
-    )
-
-
-def _spool_is_full_of(dead: Extent) -> TryLater:
-    return TryLater(
-        f"The spool is full of {plural(dead.letters, 'dead letter')}, which the engine refuses "
-        f"({math.ceil(dead.bytes / 1e6)} MB): `onejob dead-letters list` says why. Replay or delete them, or give it "
-        "more room (ONEJOB_SPOOL_MAX_BYTES).",
-        retry_after_s=30,
-        is_overload=False,
-    )

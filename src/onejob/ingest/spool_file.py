@@ -79,17 +79,6 @@ def open_reader(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
 
 
-def truncate_log(connection: sqlite3.Connection) -> bool:
-    """Empty the write-ahead log; False, and at once, while somebody reads it."""
-    (patience_ms,) = connection.execute("PRAGMA busy_timeout").fetchone()
-    connection.execute("PRAGMA busy_timeout = 0")
-    try:
-        (is_busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {patience_ms}")
-    return not is_busy
-
-
 def tell_restored(path: Path) -> None:
     """That it comes out of a backup; of a spool that nobody has open."""
     (path.parent / PROGRESS).unlink(missing_ok=True)  # of another spool

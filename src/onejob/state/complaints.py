@@ -17,6 +17,7 @@ from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 
 from onejob.model.complaint import Complaint, Followed, Told, Withdrawn
 from onejob.state.database import Database
+from onejob.state.errors import NotTheirsError
 from onejob.state.paging import Page, decode_cursor, encode_cursor
 from onejob.state.tables import complaint_deployments, complaints, deployments
 
@@ -47,14 +48,19 @@ class Complaints:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def tell(self, told: Told, now: datetime) -> tuple[Complaint, bool]:
-        """Store what a ticket says now; whether it is new. An older word than the newest one changes nothing."""
+    def tell(self, told: Told, now: datetime, *, only_of: str | None = None) -> tuple[Complaint, bool]:
+        """Store what a ticket says now; whether it is new. An older word than the newest one changes nothing.
+
+        `only_of` a service: NotTheirsError if the ticket is here as another's, or was withdrawn.
+        """
         row_id = complaint_id(told.source, told.external_id)
         values = asdict(told)
         row = values | {"id": row_id, "received_at": now, "withdrawn_at": None}
         with self._database.write() as connection:
             is_new = self._add(connection, row)
             if not is_new:
+                if only_of is not None:
+                    _check_it_is_of(connection, row_id, only_of)
                 is_due = (_C.id == row_id, _C.told_at <= told.told_at)
                 connection.execute(change(complaints).where(*is_due).values(values | {"withdrawn_at": None}))
             return _one(connection, row_id), is_new
@@ -148,6 +154,12 @@ def complaint_id(source: str, external_id: str) -> str:
     """
     named = "\x00".join((source, external_id))
     return "cmp_" + hashlib.sha256(named.encode("utf-8", "replace")).hexdigest()[:20]
+
+
+def _check_it_is_of(connection: Connection, row_id: str, service: str) -> None:
+    is_theirs = (_C.id == row_id, _C.service == service, _C.withdrawn_at.is_(None))
+    if connection.execute(select(_C.id).where(*is_theirs)).first() is None:
+        raise NotTheirsError(f"That ticket is not known as one about {service}.")
 
 
 def _match(connection: Connection, row_id: str, followed: Sequence[str]) -> None:

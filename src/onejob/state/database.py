@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import QueuePool
 
 from onejob.config import Settings
+from onejob.sqlite_log import truncate_log
 from onejob.state.errors import CutOffRestorationError, SchemaTooNewError, StateError, StateUnavailableError
 from onejob.state.trouble import translated
 
@@ -75,11 +76,7 @@ class Database:
             return True
         with translated(self.url), self._one_writer, self.engine.connect() as connection:
             raw: Any = connection.connection.driver_connection
-            raw.execute("PRAGMA busy_timeout = 0")  # who writes meanwhile does not wait for who reads
-            try:
-                return not raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            finally:
-                raw.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_S * 1000}")
+            return truncate_log(raw)
 
     @contextmanager
     def _writer(self) -> Iterator[Connection]:

@@ -25,6 +25,10 @@ class NotFoundError(StateError):
     """Nothing is stored under that id."""
 
 
+class NotTheirsError(StateError):
+    """It is another service's than the one that may be changed."""
+
+
 class ConflictError(StateError):
     """Somebody else wrote first: read again and decide anew."""
 

@@ -14,9 +14,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-import re2
-
 from onejob.model.redaction import Action
+from onejob.regexes import compiled
 from onejob.store.redaction import MASK, SPARE, Plan, Step, hashed
 from onejob.store.redaction_defaults import is_card
 
@@ -36,8 +35,9 @@ class NestedRedaction:
         # As one, but for those that give names to groups, which must differ.
         alone = [search for search in plan.searches if "(?P<" in search or "(?<" in search]
         joined = "|".join(f"(?:{search})" for search in plan.searches if search not in alone)
-        self._searches = [_compiled(search, dot_nl=True) for search in (*alone, *([joined] if joined else []))]
-        self._steps = [(step, _compiled(step.pattern)) for step in plan.steps]
+        # Over lines as steps go, or they would find less than what a step changes.
+        self._searches = [compiled(search, dot_nl=True) for search in (*alone, *([joined] if joined else []))]
+        self._steps = [(step, compiled(step.pattern)) for step in plan.steps]
 
     def redact(self, value: Json, key: str) -> Json:
         """`key` is the attribute's, empty for a body."""
@@ -155,10 +155,3 @@ def _leaves(value: Json) -> Iterator[str]:
 
 def _text(value: Json) -> str:
     return value if isinstance(value, str) else _encode(value)
-
-
-def _compiled(pattern: str, *, dot_nl: bool = False) -> Any:
-    """With `dot_nl` a search finds at least what a step changes, also where that goes over lines."""
-    options = re2.Options()
-    options.log_errors, options.dot_nl = False, dot_nl
-    return re2.compile(pattern, options)

@@ -58,23 +58,23 @@ class SelfTelemetry:
         page_due = time.monotonic()
         while not self._stopping.wait(_SPANS_EVERY_S):
             self._attempt(self._tell_spans)
-            if time.monotonic() >= page_due and self._attempt(self._tell_page):
+            if time.monotonic() >= page_due and self._door_of(self._target.project) is not None:
                 page_due = time.monotonic() + self._target.interval_s
+                self._attempt(self._tell_page)
         self._attempt(self._tell_spans)
 
-    def _attempt(self, tell: Callable[[], bool]) -> bool:
-        """Whether it is kept."""
+    def _attempt(self, tell: Callable[[], object]) -> None:
         try:
-            return tell()
-        except Exception:  # whatever it is, it is told again at the next time, and nobody else notices
-            log.exception("onejob could not tell of itself.")
-            return False
+            tell()
+        except Exception as error:  # whatever it is, nobody else notices
+            self._say(f"{type(error).__name__}: {error}")
 
-    def _tell_spans(self) -> bool:
-        spans = self._buffer.take()
-        is_kept = not spans or self._keep(request_of(spans, self._target), PROTOBUF_CHECKS["traces"])
-        self._buffer.drop(0 if is_kept else len(spans))
-        return is_kept
+    def _tell_spans(self) -> None:
+        spans, is_kept = self._buffer.take(), False
+        try:
+            is_kept = not spans or self._keep(request_of(spans, self._target), PROTOBUF_CHECKS["traces"])
+        finally:
+            self._buffer.drop(0 if is_kept else len(spans))
 
     def _tell_page(self) -> bool:
         at_ns, began = time.time_ns(), time.monotonic()

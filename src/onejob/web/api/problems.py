@@ -18,7 +18,14 @@ from onejob.backup.errors import BackupError
 from onejob.changes.errors import ChangesError, InvalidReportError, ProgressConflictError, UnknownDeploymentError
 from onejob.history.errors import HistoryError, NotServedError, PeriodError
 from onejob.outcomes.errors import ConfiguredError, ContradictionError, NoTelemetryError, OutcomeError
-from onejob.state.errors import BadCursorError, ConflictError, NotFoundError, StateError, StateUnavailableError
+from onejob.state.errors import (
+    BadCursorError,
+    ConflictError,
+    NotFoundError,
+    NotTheirsError,
+    StateError,
+    StateUnavailableError,
+)
 from onejob.store.errors import StoreError
 from onejob.web.api.answers import answer
 from onejob.web.api.bodies import BodyError, BoundedRequest, check_body, check_query
@@ -29,6 +36,7 @@ _HANDLED = (
 )
 _KINDS: tuple[tuple[type[Exception], int, str], ...] = (
     (ForbiddenError, 403, "Not allowed"),
+    (NotTheirsError, 403, "Not allowed"),
     (BadRequestError, 422, "A field cannot be right"),
     (UnknownDeploymentError, 404, "Unknown deployment"),
     (RolloutUnknownError, 404, "Unknown rollout"),
