@@ -42,7 +42,7 @@ from onejob.store.engine import open_engine
 SERVER_CORE, CLIENT_CORE = 0, 1
 SERVE = "from onejob.cli import main; main()"
 PER_REQUEST = 500
-SENDERS, READERS = 12, 4
+SENDERS, SENDERS_OF_TOO_MUCH, READERS = 12, 48, 4  # each waits for an answer before it sends again
 SPOOL_BYTES = 256 * 2**20
 CAPACITY_S = 120.0  # long enough for merges of what was stored to take their share
 USUAL, TOO_MUCH = 0.7, 3.0
@@ -122,11 +122,11 @@ class Clients:
         self._port, self._payloads = port, payloads
         self.answers: list[Answer] = []
 
-    def send(self, per_s: float | None, seconds: float) -> list[Answer]:
+    def send(self, per_s: float | None, seconds: float, senders: int = SENDERS) -> list[Answer]:
         """So many requests a second, at random moments (Poisson) and none waits for another; None: without a pause."""
-        found: list[list[Answer]] = [[] for _ in range(SENDERS)]
+        found: list[list[Answer]] = [[] for _ in range(senders)]
         until = time.monotonic() + seconds
-        pace = None if per_s is None else per_s / SENDERS
+        pace = None if per_s is None else per_s / senders
         threads = [threading.Thread(target=self._work, args=(one, pace, until, seed)) for seed, one in enumerate(found)]
         for thread in threads:
             thread.start()
@@ -342,7 +342,7 @@ def measure(seconds: float, overload_s: float, say: Callable[[str], None]) -> di
             ended = time.monotonic()
             deployments = server.deployments()
             say(f"{TOO_MUCH:.0%} for {overload_s:.0f} s ...")
-            overload = clients.send(TOO_MUCH * most, overload_s)
+            overload = clients.send(TOO_MUCH * most, overload_s, SENDERS_OF_TOO_MUCH)
             after = clients.send(USUAL * most, 30.0)
             is_alive = server.is_alive()
             drained_s = drain(server)

@@ -142,6 +142,18 @@ def test_status_says_what_is_stored(onejob: Run, replay: Replay) -> None:
     assert json.loads(onejob("status", "--json", url=replay.url).stdout) == document
 
 
+def test_status_after_a_restart_makes_sense(onejob: Run, replay: Replay) -> None:
+    """What waited when it stopped is stored now, and nothing is on its way."""
+    metrics = {"accepted_requests": 1, "accepted": 12, "rejected": 0, "spooled": 0, "stored": 24}
+    intake = {"accepted_spans": 1, "accepted_requests": 1, "spooled_spans": 0, "spooled_bytes": 0, "lag_s": 0.0}
+    project = {"name": "shop", "trouble": "", "state": {"deployments": 0}, "intake": intake, "deployments": 0}
+    replay.on("GET", "/api/v1/status", (200, {"intake": intake | {"metrics": metrics}, "projects": [project]}))
+    said = onejob("status", url=replay.url).stdout
+    assert "data points   12 accepted, 24 stored (some came before it started)\n" in said
+    assert "on their way  nothing\n" in said
+    assert "project shop  0 deployments, 1 span accepted\n" in said
+
+
 def test_dead_letters_are_listed_and_replayed(onejob: Run, replay: Replay) -> None:
     letter: dict[str, object] = {"id": 7, "died_at": "2026-03-01T00:00:00Z", "kind": "logs", "items": 12}
     letter |= {"size_bytes": 5000, "error": "Code: 1.\x1b[2J", "services": ["cart", "pay"], "first_name": None}

@@ -33,6 +33,14 @@ def test_lines_say_when_it_happened_and_whether_it_was_right() -> None:
     lines = Lines(terminal)
     lines.shipped(shipped("harmless", "worse", "v2"))
     assert "0.0 s  v2: worse (wrong)." in output.getvalue()
+    lines.shipped(shipped("worse", "worse", "v3"))
+    assert "v3: worse (right)." in output.getvalue()
+
+
+def test_why_an_undecided_verdict_of_a_harmless_version_is_right_is_said() -> None:
+    terminal, output = console()
+    Lines(terminal).shipped(shipped("harmless", "undecided", "v2"))
+    assert "v2: undecided (right: it is harmless, and nothing is held against it)." in output.getvalue()
 
 
 def test_the_table_tells_in_the_end_what_every_version_was() -> None:

@@ -148,6 +148,7 @@ def test_a_port_that_is_taken_and_a_lock_that_is_held_are_named(tmp_path: Path) 
     assert [f.health for f in findings] == [Health.PROBLEM, Health.PROBLEM, Health.OK, Health.OK]
     assert f"process {os.getpid()}" in findings[0].says
     assert "ONEJOB_WEB_PORT" in findings[1].remedy
+    assert findings[2].says == "ONEJOB_OTLP_GRPC_PORT is 0: a free port is picked"
 
 
 def test_what_waits_too_long_and_what_is_refused_is_told(server: RunningServer) -> None:

@@ -92,6 +92,11 @@ def test_lines_addresses_and_where_it_is_installed_do_not_matter(
     assert first == second
 
 
+def test_a_frame_without_a_function_is_told_by_its_file() -> None:
+    stack = "Error: x\n    at https://shop.example/cart.html:12:3"
+    assert fingerprint("Error", "x", stack)[1] == "Error in shop.example/cart.html"
+
+
 @pytest.mark.untraced
 @pytest.mark.parametrize("language", BARE)
 @given(ats=st.tuples(RELEASES, RELEASES), places=st.tuples(PLACES, PLACES))

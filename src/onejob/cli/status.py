@@ -51,8 +51,9 @@ def _project(document: Document) -> str:
     if document["trouble"]:
         return f"trouble: {document['trouble']}"
     intake = document.get("intake") or {}
-    spans, lag = words.plural(intake.get("accepted_spans", 0), "span"), words.elapsed(intake.get("lag_s") or 0)
-    return f"{_deployments(document)}, {spans} accepted, the oldest on its way for {lag}"
+    lag = intake.get("lag_s")
+    said = f"{_deployments(document)}, {words.plural(intake.get('accepted_spans', 0), 'span')} accepted"
+    return said + (f", the oldest on its way for {words.elapsed(lag)}" if lag else "")
 
 
 def _deployments(state: Document) -> str:
@@ -65,14 +66,15 @@ def _intake(intake: Document) -> list[tuple[str, object]]:
     if not intake:
         return []
     spans, requests = intake.get("accepted_spans", 0), intake.get("accepted_requests", 0)
-    waiting = f"{words.plural(intake.get('spooled_spans', 0), 'span')}, {_megabytes(intake.get('spooled_bytes', 0))}"
+    waiting, lag = intake.get("spooled_bytes", 0), intake.get("lag_s") or 0
+    on_their_way = f"{words.plural(intake.get('spooled_spans', 0), 'span')}, {_megabytes(waiting)}"
     counts = (intake.get("refused") or {}).items()
     refused = (f"{words.plural(n, 'request')}, {_REFUSALS.get(why, why)}" for why, n in counts)
     return [
         ("accepted", f"{words.plural(spans, 'span')} in {words.plural(requests, 'request')} since it started"),
         _others(intake, "logs"),
         _others(intake, "metrics"),
-        ("on their way", f"{waiting}, the oldest for {words.elapsed(intake.get('lag_s') or 0)}"),
+        ("on their way", f"{on_their_way}, the oldest for {words.elapsed(lag)}" if waiting else "nothing"),
         ("sent again", _count(intake.get("repeated_requests") or None)),
         ("rejected spans", _count(intake.get("rejected_spans") or None)),
         *(("refused", sentence) for sentence in refused),
@@ -95,6 +97,7 @@ def _others(intake: Document, kind: Kind) -> tuple[str, object]:
     if not counts.get("accepted") and not counts.get("rejected"):
         return name, None
     said = f"{words.count(counts['accepted'])} accepted, {words.count(counts['stored'])} stored"
+    said += " (some came before it started)" if counts["stored"] > counts["accepted"] else ""
     said += f", {words.count(counts['spooled'])} on their way" if counts["spooled"] else ""
     return name, said + (f", {words.count(counts['rejected'])} rejected" if counts["rejected"] else "")
 

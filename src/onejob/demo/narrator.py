@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from onejob.demo.report import Shipped
-from onejob.demo.truth import Version
+from onejob.demo.truth import Truth, Version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class Lines:
         """Lines tell events only."""
 
     def shipped(self, result: Shipped) -> None:
-        self.say(f"{result.version}: {result.verdict} ({'right' if result.is_right else 'wrong'}).")
+        self.say(f"{result.version}: {result.verdict} ({_right(result)}).")
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -77,6 +77,12 @@ def results(shipped: Sequence[Shipped], planned: Sequence[Version]) -> Table:
             "\n".join(filter(None, (each.explained_operation, each.explained_attribute, each.explained_span))),
         )
     return table
+
+
+def _right(result: Shipped) -> str:
+    if result.is_right and result.truth == Truth.HARMLESS:
+        return "right: it is harmless, and nothing is held against it"
+    return "right" if result.is_right else "wrong"
 
 
 def _seconds(value: float | None) -> str:

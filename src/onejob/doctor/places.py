@@ -61,7 +61,7 @@ def look_at_ports(settings: Settings) -> Iterator[Finding]:
                 f"stop what uses it, or set {variable}; ONEJOB_LISTEN_HOST says where",
             )
         else:
-            yield ok("ports", f"port {port} is free")
+            yield ok("ports", f"port {port} is free" if port else f"{variable} is 0: a free port is picked")
 
 
 def _rights(folder: Path) -> Finding:

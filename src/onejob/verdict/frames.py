@@ -33,7 +33,7 @@ class Frame:
     @property
     def title(self) -> str:
         """`price (checkout/pricing.py)`."""
-        return f"{self.function or '?'} ({self.file})" if self.file else self.function or "?"
+        return f"{self.function} ({self.file})" if self.function and self.file else self.function or self.file or "?"
 
 
 @dataclass(frozen=True, slots=True)
