@@ -42,7 +42,7 @@ def bounded_http(head_within_s: float = HEAD_WITHIN_S, most: int | None = None) 
     Beyond `most` connections, by default a quarter of the open files that the process may have, the one that has
     waited for its client the longest is closed for the new one; or the new one, where all are being answered.
     """
-    limit = _share_of_files() if most is None else most
+    limit = most_connections() if most is None else most
     quiet: dict[BoundedConnection, None] = {}
 
     class Bounded(BoundedConnection):
@@ -100,6 +100,7 @@ class BoundedConnection(H11Protocol):
             self._head_timer = None
 
 
-def _share_of_files() -> int:
+def most_connections() -> int:
+    """That a port may have at a time."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return (MOST_FILES if soft == resource.RLIM_INFINITY else soft) // _SHARE

@@ -155,6 +155,23 @@ def test_a_call_whose_request_never_comes_is_ended_and_may_be_tried_again(tmp_pa
         assert status_of(call).details
 
 
+def test_more_connections_than_there_may_be_are_refused_until_one_is_closed(tmp_path: Path) -> None:
+    apart = [("grpc.use_local_subchannel_pool", 1)]
+
+    def is_taken(channel: grpc.Channel) -> bool:
+        return bool(channel.unary_unary(EXPORT).future(a_payload(a_span()), timeout=5).exception() is None)
+
+    with a_server(tmp_path, connections=2) as address, grpc.insecure_channel(address, options=apart) as first:
+        with grpc.insecure_channel(address, options=apart) as second:
+            assert is_taken(first)
+            assert is_taken(second)
+            with grpc.insecure_channel(address, options=apart) as third:
+                assert not is_taken(third)
+                assert is_taken(first)
+        with grpc.insecure_channel(address, options=apart) as another:
+            wait_until(lambda: is_taken(another), "a free connection")
+
+
 def test_a_call_that_ends_without_a_request_is_invalid(tmp_path: Path) -> None:
     with a_server(tmp_path) as address, grpc.insecure_channel(address) as channel:
         call = channel.stream_unary(EXPORT).future(iter(()))

@@ -25,7 +25,7 @@ from onejob.store.errors import (
     StoreError,
 )
 from onejob.store.lock import lock_data_dir
-from onejob.store.migrate import promoted_column
+from onejob.store.migrate import made_names, promoted_column
 from onejob.store.rollup import read_cells, totals
 from onejob.store.sql import statements
 from otlp_builders import a_log_request, a_metric_request, a_moment, a_payload, a_record, a_service, a_span
@@ -169,6 +169,28 @@ def test_retention_and_promoted_attributes_follow_the_settings(own_settings: Set
     assert "toIntervalDay(3650)" in rollup
     assert "toIntervalDay(5)" in logs
     assert "toIntervalDay(6)" in summaries
+
+
+def test_what_was_synced_stays_until_what_it_was_merged_into_is_on_disk(own_settings: Settings) -> None:
+    """Merged parts are not synced. The embedded engine would delete their sources at once, and a power cut lose both."""
+    engine = open_engine(own_settings)
+    tables = [name for name, has_rows in made_names().items() if has_rows]
+    kept = {name: "old_parts_lifetime = 120" in definition(engine, name) for name in tables}
+    engine.close()
+    assert kept
+    assert all(kept.values()), kept
+
+
+def test_the_embedded_engine_keeps_no_more_than_it_may(tmp_path: Path) -> None:
+    engine = open_engine(Settings(data_dir=tmp_path))
+    sql = "SELECT name AS Name, toUInt64(value) AS Value FROM system.server_settings WHERE name LIKE '%cache_size'"
+    bounds = {row["Name"]: row["Value"] for row in engine.query(sql).to_pylist()}
+    assert isinstance(engine, ChdbEngine)
+    allocator = Path(f"/proc/{engine.pid}/environ").read_bytes()
+    engine.close()
+    assert bounds["mark_cache_size"] <= 128 * 2**20
+    assert bounds["primary_index_cache_size"] <= 128 * 2**20
+    assert b"JE_MALLOC_CONF=background_thread:true" in allocator
 
 
 def test_spans_beyond_their_retention_go(own_settings: Settings) -> None:

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 import grpc
 
+from onejob.connections import most_connections
 from onejob.ingest.answers import NO_PROFILES, failure, success
 from onejob.ingest.door import INLINE_BYTES, Door
 from onejob.ingest.doors import Doors
@@ -39,6 +40,7 @@ _DOOR = "otlp_grpc"
 _PROFILES = f"{_COLLECTOR}.profiles.v1development.ProfilesService/Export"
 _STOP_GRACE_S = 3.0
 _ALIVE_S = 20
+_IDLE_S = 300
 _MESSAGE_TIMEOUT_S = 30.0
 _MOST_UNSENT = 128  # calls whose request has not arrived
 _MOST_READ_BYTES = 256 * 2**20  # of requests that are arriving
@@ -61,6 +63,7 @@ class GrpcServer:
         *,
         message_timeout_s: float = _MESSAGE_TIMEOUT_S,
         most_unsent: int = _MOST_UNSENT,
+        connections: int | None = None,
     ) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="otlp-grpc", daemon=True)
@@ -68,7 +71,8 @@ class GrpcServer:
         self._exports = _Exports(doors, message_timeout_s, most_unsent)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
-            self._server, self.port = self._run(_bind(self._exports, address, doors.max_request_bytes))
+            most = most_connections() if connections is None else connections
+            self._server, self.port = self._run(_bind(self._exports, address, doors.max_request_bytes, most))
         except RuntimeError as error:
             self._end()
             raise PortInUse(
@@ -94,13 +98,18 @@ class GrpcServer:
         self._loop.close()
 
 
-async def _bind(exports: _Exports, address: str, max_request_bytes: int) -> tuple[grpc.aio.Server, int]:
+async def _bind(
+    exports: _Exports, address: str, max_request_bytes: int, connections: int
+) -> tuple[grpc.aio.Server, int]:
     server = grpc.aio.server(
         handlers=(exports,),
         options=[
             ("grpc.max_receive_message_length", max_request_bytes),
             ("grpc.so_reuseport", 0),  # or a second server would silently share the port
             ("grpc.max_concurrent_streams", 100),
+            # Or they would use up the open files that the spools and the other ports need. Clients connect again.
+            ("grpc.max_allowed_incoming_connections", connections),
+            ("grpc.max_connection_idle_ms", _IDLE_S * 1000),
             # What has come of a request that is not being read yet stays small; or it would grow to whatever is sent.
             ("grpc.http2.bdp_probe", 0),
             ("grpc.http2.lookahead_bytes", _UNREAD_BYTES),

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import chdb
 
@@ -34,6 +35,16 @@ from onejob.store.redaction_sql import KEY_TABLE, RedactionSql
 from onejob.store.sql import array_of_strings, quote, quote_name
 
 PREDECESSOR_WAIT_S = 20.0
+# For a machine that others use as well. The engine itself would let each of its caches have 5 GB, and keep a hundred
+# threads that it needed once, to delete files, for good.
+_BOUNDS = {
+    "mark_cache_size": 128 * 2**20,
+    "primary_index_cache_size": 128 * 2**20,
+    "index_mark_cache_size": 32 * 2**20,
+    "query_condition_cache_size": 16 * 2**20,
+    "compiled_expression_cache_size": 32 * 2**20,
+    "max_thread_pool_free_size": 16,
+}
 _OF_METRICS = frozenset(table.name for table in TABLES_OF["metrics"])
 
 
@@ -47,7 +58,7 @@ def main() -> None:
     nested = NestedRedaction(plan)
     chdb.create_function("onejob_any_value", json_of_any_value(nested), ["String", "String", "String"], "String")
     chdb.create_function("onejob_redacted", nested.redact_pairs, ["String"], "String")
-    first: Any = chdb.connect(path)  # type: ignore[no-untyped-call]
+    first: Any = chdb.connect(f"{path}?{urlencode(_BOUNDS)}")  # type: ignore[no-untyped-call]  # and for all after it
     for database in (DATABASE, PLAIN_DATABASE):
         first.query(f"CREATE DATABASE IF NOT EXISTS {database} ENGINE = Memory", "Null")
     _check_searches(first, plan)
