@@ -172,7 +172,7 @@ def test_retention_and_promoted_attributes_follow_the_settings(own_settings: Set
 
 
 def test_what_was_synced_stays_until_what_it_was_merged_into_is_on_disk(own_settings: Settings) -> None:
-    """Merged parts are not synced. The embedded engine would delete their sources at once, and a power cut lose both."""
+    """Merged parts are not. The embedded engine would delete their sources at once, and a power cut lose both."""
     engine = open_engine(own_settings)
     tables = [name for name, has_rows in made_names().items() if has_rows]
     kept = {name: "old_parts_lifetime = 120" in definition(engine, name) for name in tables}

@@ -39,8 +39,8 @@ _REST_S = 1.0
 _SILENT_S = 1.5  # a statement that reads nothing takes 1 ms
 _HUNG_S = 30.0
 # The engine's allocator keeps what a merge or an insert freed for five seconds, and gives it back only when somebody
-# asks for more: under load that was half of the engine's memory (measured).
-_ALLOCATOR = {"JE_MALLOC_CONF": "background_thread:true,dirty_decay_ms:1000"}
+# asks for more, unless a thread of its own does.
+_ALLOCATOR = {"JE_MALLOC_CONF": "background_thread:true"}
 
 Lane = Connection
 Free = queue.SimpleQueue[Lane]
