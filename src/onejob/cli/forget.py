@@ -26,8 +26,9 @@ def forget(
 ) -> None:
     """Delete all telemetry in which an attribute has a value, for good.
 
-    Spans, log records, data points, refused requests, and what explanations of verdicts say of it. Ends when it is gone
-    from disk. Counts per operation and version have no customers in them, and stay; those of the customer itself go.
+    Spans, log records, data points, refused requests, and what explanations of verdicts say of it. Ends when what held
+    it is rewritten; the old files go within some three minutes. Counts per operation and version have no customers in
+    them, and stay; those of the customer itself go.
     """
     body = {"attribute": attribute, "value": value, "actor": _user()}
     document = Api(url, read_timeout_s=_LONGEST_S).post("api/v1/forget", body, is_repeatable=True)

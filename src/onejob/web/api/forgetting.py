@@ -23,7 +23,7 @@ router = APIRouter(tags=["server"], route_class=ProblemRoute)
 def forget_value(services: Uses, body: ForgetBody, by: By) -> Response:
     """Delete all spans, logs and data points that have an attribute with this value, for good.
 
-    Answers once they are gone from disk, which takes as long as rewriting the parts that held them. Counts per
+    Answers once the parts that held them are rewritten; the old files go within some three minutes. Counts per
     operation and version have no attributes in them, and stay; those of a customer go with the attribute that names it.
     Verdicts stay, without what their examples say of it.
     """
