@@ -180,7 +180,7 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[misc]
         """To read; others have had theirs for long enough if it takes longer than a second."""
         while True:
             try:
-                async with asyncio.timeout(_PATIENCE_S):
+                async with asyncio.timeout(_PATIENCE_S if self._reading.locked() else None):
                     await self._reading.acquire()
             except TimeoutError:
                 self._end_longest()
@@ -220,7 +220,8 @@ def _authorization(context: grpc.aio.ServicerContext) -> str:
 
 async def _on_disk(waiting: Future[bool]) -> None:
     try:
-        await asyncio.wait_for(asyncio.wrap_future(waiting), _COMMIT_TIMEOUT_S)
+        async with asyncio.timeout(_COMMIT_TIMEOUT_S):
+            await asyncio.wrap_future(waiting)
     except TimeoutError as error:  # it may still be written; sent again, it is recognised
         raise TryLater("The disk is too slow to keep this now.", retry_after_s=30, is_overload=False) from error
 
