@@ -171,6 +171,12 @@ def test_dead_letters_are_listed_and_replayed(onejob: Run, replay: Replay) -> No
     assert [body for method, _, body in replay.requests if method == "POST"] == [{"ids": [7, 8]}, {}]
 
 
+def test_a_list_of_nothing_says_so_to_people_only(onejob: Run, replay: Replay) -> None:
+    replay.on("GET", "/api/v1/dead-letters", (200, {"project": "default", "items": []}))
+    listed = onejob("dead-letters", "list", url=replay.url)
+    assert (listed.returncode, listed.stdout, listed.stderr) == (0, "", "None.\n")
+
+
 def test_dead_letters_are_deleted_by_their_ids_or_all_if_one_means_it(onejob: Run, replay: Replay) -> None:
     replay.on("DELETE", "/api/v1/dead-letters", (200, {"deleted": 2}))
     assert onejob("dead-letters", "delete", "7", "8", url=replay.url).stdout == "2\n"

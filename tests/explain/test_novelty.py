@@ -90,6 +90,7 @@ def test_a_flood_of_lines_that_never_come_again_takes_no_more_room_and_hides_no_
         ("proxy.example.org:443 error: no read/write", (VALUE, "error", "no", "read/write")),
         ("flags 0x1f 0x2a 7 done", ("flags", VALUE, "done")),
         ("waiting........0", ("waiting", VALUE)),
+        ("paid by [redacted], card [redacted].", ("paid", "by", "[redacted]", "card", "[redacted]")),
     ],
 )
 def test_numbers_paths_and_hosts_are_values(line: str, words: tuple[str, ...]) -> None:

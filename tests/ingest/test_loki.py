@@ -193,6 +193,13 @@ def test_an_entry_without_a_time_is_refused_and_the_others_taken(post: Post, eng
     assert [row["Body"] for row in logs(engine, service, 1)] == ["yes"]
 
 
+@pytest.mark.parametrize("per_s", [1, 10**3, 10**6], ids=["seconds", "milliseconds", "microseconds"])
+def test_a_time_that_is_not_in_nanoseconds_is_refused_and_not_taken_for_one_of_1970(post: Post, per_s: int) -> None:
+    answer = post(a_push({"app": a_service()}, [str(NOW_NS * per_s // 10**9), "no"]))
+    assert answer.status_code == 400
+    assert "send nanoseconds since 1970" in answer.text
+
+
 def test_an_empty_push_is_taken_and_one_sent_again_is_stored_once(post: Post, engine: Engine) -> None:
     service = a_service()
     assert post({"streams": []}).status_code == 204

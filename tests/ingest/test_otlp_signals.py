@@ -199,6 +199,31 @@ def test_countless_empty_messages_are_refused_before_each_is_looked_at(post: Pos
     assert b"mostly empty" in answer.content
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("traces", _inside(b"\x0a\x00" * _MANY, 1, 1)),
+        ("traces", _inside(b"\x1a\x00" * _MANY, 1, 2, 1)),
+        ("traces", _inside(b"\x4a\x00" * _MANY, 1, 2, 2)),
+        ("traces", _inside(b"\x5a\x00" * _MANY, 1, 2, 2)),
+        ("traces", _inside(b"\x6a\x00" * _MANY, 1, 2, 2)),
+        ("traces", _inside(b"\x1a\x00" * _MANY, 1, 2, 2, 11)),
+        ("logs", _inside(b"\x32\x00" * _MANY, 1, 2, 2)),
+        ("metrics", _inside(b"\x3a\x00" * _MANY, 1, 2, 2, 5, 1)),
+        ("metrics", _inside(b"\x32\x00" * _MANY, 1, 2, 2, 11, 1)),
+    ],
+    ids=[
+        "attributes of a resource", "of a scope", "of a span", "events", "links", "attributes of an event",
+        "of a log record", "of a point", "quantiles",
+    ],
+)  # fmt: skip
+def test_countless_empty_parts_of_one_item_are_refused_too(post: Post, kind: Kind, body: bytes) -> None:
+    answer = post(kind, gzip.compress(body), content_encoding="gzip")
+
+    assert answer.status_code == 400
+    assert b"mostly empty" in answer.content
+
+
 @pytest.mark.parametrize("odd", [0, 10], ids=["usual", "some with odd tags"])
 @pytest.mark.parametrize("path", [(1, 2, 2, 5, 5), (1, 2, 2, 6, 2, 6, 1, 2, 5)], ids=["body", "map of an attribute"])
 def test_values_within_values_are_refused_where_they_are_millions(post: Post, path: tuple[int, ...], odd: int) -> None:

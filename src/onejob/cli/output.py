@@ -65,13 +65,17 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table on a terminal; elsewhere lines with tabs, which are easy to cut."""
+    """A table on a terminal; elsewhere lines with tabs, which are easy to cut. Where there are none, a note says so."""
+    shown = list(rows)
+    if not shown:
+        note("None.")
+        return
     if is_terminal():
         from rich.console import Console
 
-        Console().print(table(headings, rows))
+        Console().print(table(headings, shown))
         return
-    for row in rows:
+    for row in shown:
         print("\t".join(clean(cell) for cell in row))
 
 

@@ -44,7 +44,9 @@ def list_(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Small letters, digits and -; 32 at most.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(help="Small letters, digits and -, a letter first; 32 at most.", show_default=False)
+    ],
     traces: Traces = None,
     rollup: Rollup = None,
     logs: Logs = None,

@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import pyarrow as pa
+from pydantic import SecretStr
 
 from onejob.config import Settings
 from onejob.history.errors import HistoryBusyError
@@ -166,7 +167,8 @@ class Jobs:
 
 def _plain(settings: Settings) -> dict[str, Any]:
     """The settings as JSON, without the secrets: the worker gets the state's address apart, and no store's."""
-    return settings.model_dump(mode="json", exclude={"store_url", "state_url", "oidc_client_secret"})
+    secrets = {name for name, value in settings if isinstance(value, SecretStr)}
+    return settings.model_dump(mode="json", exclude=secrets)
 
 
 def _environment() -> dict[str, str]:

@@ -10,8 +10,10 @@ may be sent, and much of one kind can be read as another, with nothing in it tha
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +24,7 @@ from google.protobuf.message import DecodeError
 
 from onejob.ingest import validate_logs, validate_metrics, validate_traces
 from onejob.ingest.errors import BadRequest
+from onejob.ingest.hollow import HOLLOW, SOME, refuse_hollow_parts, refuse_more
 from onejob.ingest.kind_of import kind_by_key, kind_by_time
 from onejob.ingest.nested import refuse_nested
 from onejob.ingest.rules import Found, Rules
@@ -29,12 +32,12 @@ from onejob.ingest.swollen import refuse_swollen
 from onejob.model.telemetry import ONE_OF, Kind
 
 _MAX_JSON_DEPTH = 100  # protobuf's own limit
-# An empty message is 2 bytes on the wire and takes 4 us here (`{}`, 9 us in JSON): 16 MiB of them would take minutes.
-# So a body may hold no more than fit into it if they mean anything, and some.
 _LEAST_OBJECT_BYTES = 12  # of JSON; an attribute is two objects and 38 bytes at least
-_SOME = 10_000
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?')  # or one that does not end, lest each quote in it is begun at again
-_HOLLOW = "The body is mostly empty {}, too many to look at: is the exporter broken?"
+_LARGE_BYTES = 2**20
+_LARGE = (
+    threading.Lock()
+)  # as objects of ours a request may have forty times its size; Python reads one at a time anyway
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,11 @@ Check = Callable[[bytes], Accepted]
 
 def accept_protobuf(rules: Rules, body: bytes) -> Accepted:
     """Raises BadRequest."""
+    with _LARGE if len(body) > _LARGE_BYTES else contextlib.nullcontext():
+        return _accept_protobuf(rules, body)
+
+
+def _accept_protobuf(rules: Rules, body: bytes) -> Accepted:
     try:
         request = rules.request.FromString(body)
     except DecodeError as error:
@@ -67,7 +75,7 @@ def accept_protobuf(rules: Rules, body: bytes) -> Accepted:
             f"The body is not an {rules.name} in protobuf: is it truncated, or JSON sent with the wrong content type, "
             "or a text in it not UTF-8?"
         ) from error
-    _refuse_hollow(rules, request, body)
+    _refuse_hollow(rules, request, len(body))
     found = rules.look(request)
     refuse_swollen(request, found.items, len(body))
     refuse_nested(request, body)
@@ -87,7 +95,7 @@ def accept_json(rules: Rules, body: bytes) -> Accepted:
         payload = request.SerializeToString()
     except (ValueError, RecursionError, TypeError, AttributeError, json_format.Error) as error:
         raise BadRequest(f"The body is not an {rules.name} in OTLP/JSON: {str(error)[:300]}") from error
-    _refuse_hollow(rules, request, payload)
+    _refuse_hollow(rules, request, len(payload))
     found = rules.look(request)
     refuse_swollen(request, found.items, len(payload))
     refuse_nested(request, payload)
@@ -114,15 +122,15 @@ class Bounded:
     """Lets as many JSON objects pass as mean anything in a text of that size, and as many lists. Raises BadRequest."""
 
     def __init__(self, text: bytes) -> None:
-        self._left = _SOME + len(text) // _LEAST_OBJECT_BYTES
+        self._left = SOME + len(text) // _LEAST_OBJECT_BYTES
         # In a text they are no lists: looked at only where there are too many of them.
         if text.count(b"[") > self._left and _TEXT.sub(b"", text).count(b"[") > self._left:
-            raise BadRequest(_HOLLOW.format("lists"))
+            raise BadRequest(HOLLOW.format("lists"))
 
     def __call__(self, found: dict[str, Any]) -> dict[str, Any]:
         self._left -= 1
         if self._left < 0:
-            raise BadRequest(_HOLLOW.format("objects"))
+            raise BadRequest(HOLLOW.format("objects"))
         return found
 
 
@@ -135,16 +143,11 @@ def _refuse_other(rules: Rules, kind: Kind | None) -> None:
         )
 
 
-def _refuse_hollow(rules: Rules, request: Any, payload: bytes) -> None:
+def _refuse_hollow(rules: Rules, request: Any, size: int) -> None:
     """Raises BadRequest."""
-    for size in rules.sizes(request):
-        refuse_more(size, len(payload), rules.least_item_bytes)
-
-
-def refuse_more(messages: int, size: int, least_bytes: int) -> None:
-    """Than mean anything in a body of that size. Raises BadRequest."""
-    if messages > _SOME + size // least_bytes:
-        raise BadRequest(_HOLLOW.format("messages"))
+    for messages in rules.sizes(request):
+        refuse_more(messages, size, rules.least_item_bytes)
+    refuse_hollow_parts(request, size)
 
 
 def _accepted(rules: Rules, request: Any, payload: bytes, found: Found) -> Accepted:

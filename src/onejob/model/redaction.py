@@ -9,6 +9,7 @@ from onejob.model.kpi import matches
 
 # What is hidden unless a rule says otherwise; `*` is all of them.
 DEFAULTS = ("authorization", "cookies", "secrets", "email", "card_numbers")
+MASK = "[redacted]"  # the note
 # Without these no verdict can be told.
 _NEEDED = ("service.name", "service.version")
 

@@ -25,7 +25,6 @@ from onejob.store.redaction_defaults import KEYS, SPARED, TEXTS, Text
 if TYPE_CHECKING:
     from onejob.config import Settings
 
-MASK = "[redacted]"
 HASHED = "hash:"
 HASH_BYTES = 16
 SPARE = "spare"  # the action of keys that only a team's own patterns are about

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from onejob.model.redaction import Action
+from onejob.model.redaction import MASK, Action
 from onejob.regexes import compiled
-from onejob.store.redaction import MASK, SPARE, Plan, Step, hashed
+from onejob.store.redaction import SPARE, Plan, Step, hashed
 from onejob.store.redaction_defaults import is_card
 
 Json = None | bool | int | float | str | list[Any] | dict[str, Any]

@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from onejob.model.redaction import Action
+from onejob.model.redaction import MASK, Action
 from onejob.store.otlp_sql import DATABASE, FOUND_ABOVE, MAP, Holds, named, repeated
-from onejob.store.redaction import HASH_BYTES, HASHED, MASK, SPARE, Plan, Step
+from onejob.store.redaction import HASH_BYTES, HASHED, SPARE, Plan, Step
 from onejob.store.sql import array_of_strings, quote
 
 KEY_TABLE = f"{DATABASE}.hash_key"  # so that the key is in no statement, which errors quote

@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from onejob.model.redaction import MASK
+
 VALUE = "<*>"
 MAX_WORDS = 100  # of a line; the message is at its start
 # A line is of a known template if what is unseen in it is this likely: at a place where values were seen to vary it
@@ -29,6 +31,7 @@ _MOST_KNOWN = 50_000  # lines remembered word for word, which only saves time
 _BREAKS = re.compile(r"""(?:[\s=:,;()\[\]{}<>|"'`@]|\.\.+)+""")
 # Or file and line. It takes no name's end for another name (`++`): a word of 2,000 letters took 20 ms otherwise.
 _HOST_AND_PORT = re.compile(r"(?<![\w-])[\w-]++(?:\.[\w-]++)++:\d+")
+_MASKED = MASK.strip("[]")
 # A digit, or a path: absolute, or with two slashes, or with one and a dot ("read/write" is none).
 _IS_VALUE = re.compile(r"\d|^[/\\]|[/\\].*[/\\.]|\..*[/\\]")
 
@@ -42,6 +45,8 @@ def words_of(line: str) -> tuple[str, ...]:
     words: list[str] = []
     for part in _BREAKS.split(_HOST_AND_PORT.sub("0", line)):
         word = part.strip(".-_#*!?")
+        if word == _MASKED:
+            word = MASK
         if _IS_VALUE.search(word):
             word = VALUE
         if word and not (word == VALUE and words[-1:] == [VALUE]):

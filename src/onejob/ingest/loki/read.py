@@ -13,9 +13,10 @@ from google.protobuf.message import DecodeError
 
 from onejob.ingest.described import messages
 from onejob.ingest.errors import BadRequest
+from onejob.ingest.hollow import refuse_more
 from onejob.ingest.loki.selector import labels_of
 from onejob.ingest.loki.translate import Entry, Records
-from onejob.ingest.validate import Accepted, Bounded, refuse_more
+from onejob.ingest.validate import Accepted, Bounded
 
 MESSAGES = messages("onejob.ingest.loki", "push.proto", "onejob.loki")
 _PUSH = MESSAGES["PushRequest"]

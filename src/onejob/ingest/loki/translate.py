@@ -29,7 +29,7 @@ _SERVICE_LABELS = (
 )  # fmt: skip
 _VERSION_LABELS = ("app_kubernetes_io_version", "version")
 _UNKNOWN = "unknown_service"
-_LATEST_NS = 2**63 - 1
+_EARLIEST_NS, _LATEST_NS = 10**17, 2**63 - 1  # 1973: seconds, milliseconds and microseconds of today are before it
 _IDS = {"trace_id": re.compile(r"[0-9a-fA-F]{32}"), "span_id": re.compile(r"[0-9a-fA-F]{16}")}
 _SEVERITY = ("severity_text", "severity_number")
 
@@ -49,8 +49,8 @@ class Records:
         """Raises ValueError for texts that are none."""
         records = self._by_resource.items(resource_of(labels))
         for time_ns, line, metadata in entries:
-            if not 0 < time_ns <= _LATEST_NS:
-                self.refuse(1, f"An entry has the time {time_ns} ns; it must be after 1970 and before 2262.")
+            if not _EARLIEST_NS < time_ns <= _LATEST_NS:
+                self.refuse(1, f"An entry has the time {time_ns}: send nanoseconds since 1970, of a time before 2262.")
                 continue
             self._items += 1
             text, number = severity_of(metadata, labels)

@@ -9,7 +9,7 @@ from typing import Any
 
 from onejob.ingest.described import messages
 from onejob.ingest.errors import BadRequest
-from onejob.ingest.validate import refuse_more
+from onejob.ingest.hollow import refuse_more
 
 MESSAGES = messages("onejob.ingest.remote_write", "write.proto", "onejob.remote_write")
 UNKNOWN, COUNTER, GAUGE, HISTOGRAM, GAUGE_HISTOGRAM, SUMMARY, INFO, STATE_SET = range(8)

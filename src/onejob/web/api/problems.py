@@ -146,4 +146,6 @@ def _message(found: Any) -> str:
             return "is required: send it"
         case "extra_forbidden":
             return "is no field of this request: check its spelling"
+        case "string_pattern_mismatch":
+            return f"must be as the regular expression {found['ctx']['pattern']} says"
     return str(found["msg"]).removeprefix("Value error, ")
