@@ -16,7 +16,8 @@ HEAD = """<!-- Made by `make docs` from src/onejob/config.py; change that file, 
 # Configuration
 
 Every setting of `onejob serve` is an environment variable. None is required. An option of the command line wins over
-its variable; a variable that is empty counts as not set. The server names what it cannot read, and does not start.
+its variable; a variable that is empty counts as not set. The server names what it cannot read, and does not start;
+it warns of a variable that begins with `ONEJOB_` and is none of these.
 
 The commands for pipelines know two variables: `ONEJOB_URL`, where the server is (`http://127.0.0.1:8320`), and
 `ONEJOB_TOKEN`, [who asks](security.md#tokens).

@@ -96,6 +96,17 @@ def test_a_number_that_would_store_nothing_or_be_cut_silently_is_refused_by_name
         app.read_settings()
 
 
+def test_a_variable_that_is_no_setting_is_told_with_what_may_be_meant(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("TRACE_RETENTION_DAYS", "URL", "TOKEN", "SERVICE_HOST", "WEB_SERVICE_PORT_HTTP", "PORT_4317_TCP_ADDR"):
+        monkeypatch.setenv(f"ONEJOB_{name}", "3")
+    app.read_settings()
+    assert caplog.messages == [
+        "ONEJOB_TRACE_RETENTION_DAYS is no setting, and does nothing: is it ONEJOB_TRACES_RETENTION_DAYS?"
+    ]
+
+
 def test_a_shell_that_allows_few_open_files_does_not_bound_the_connections(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

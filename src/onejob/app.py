@@ -1,5 +1,6 @@
 """The composition root: the only place that knows all the parts. `serve` is `onejob serve`."""
 
+import difflib
 import errno
 import logging
 import os
@@ -10,7 +11,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,9 @@ _GRACE_S = 3
 _LOOK_EVERY_S = 1.0
 _BACKLOG = 1024
 _A_NAME = re.compile(r"[!-~]{1,300}")
+_OF_COMMANDS = ("ONEJOB_URL", "ONEJOB_TOKEN", "ONEJOB_BACKTEST_STORE_URL")
+# What Kubernetes sets for a service that is called onejob.
+_OF_KUBERNETES = re.compile(r"ONEJOB_(\w+_)?(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP))\w*|ONEJOB_PORT")
 
 
 class CannotStart(Exception):  # noqa: N818
@@ -94,14 +98,23 @@ def _allow_many_connections() -> None:
 
 
 def read_settings() -> Settings:
-    """Settings from the environment; CannotStart names the variables that are wrong."""
+    """Settings from the environment; CannotStart names the variables that are wrong. The log tells what is none."""
     try:
+        _tell_unknown(name.upper() for name in os.environ)
         return Settings()
     except ValidationError as error:
         wrong = "; ".join(f"{_variable(e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
         raise CannotStart(f"{wrong}. See docs/configuration.md.") from None
     except SettingsError as error:
         raise CannotStart(f'{error}: lists are JSON, such as ["a", "b"]. See docs/configuration.md.') from None
+
+
+def _tell_unknown(names: Iterable[str]) -> None:
+    known = [f"ONEJOB_{name.upper()}" for name in Settings.model_fields]
+    for name in names:
+        if name.startswith("ONEJOB_") and name not in (*known, *_OF_COMMANDS) and not _OF_KUBERNETES.fullmatch(name):
+            meant = difflib.get_close_matches(name, known, n=1)
+            log.warning("%s is no setting, and does nothing%s", name, f": is it {meant[0]}?" if meant else ".")
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

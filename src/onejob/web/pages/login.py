@@ -138,7 +138,7 @@ def arrive(request: Request, data: Data, services: Uses) -> Response:
 @router.get("/welcome")
 def welcome(request: Request, data: Data) -> HTMLResponse:
     """Where a one-time link leads: its secret is after the `#`, which no browser sends to a server."""
-    return _private(show(request, data, "welcome.html", error=""))
+    return _private(show(request, data, "welcome.html", error="", code=""))
 
 
 @router.post("/welcome")
@@ -153,7 +153,7 @@ async def choose_password(request: Request, data: Data, services: Uses, by: By) 
                 raise LoginRefusedError("The two passwords are not the same.")
             now = accounts.use_link(form.get("code", ""), form.get("password", ""), by.source)
         except AccessError as error:
-            page = _private(show(request, data, "welcome.html", error=str(error)))
+            page = _private(show(request, data, "welcome.html", error=str(error), code=form.get("code", "")))
             page.status_code = 400
             return page
         services.record(
