@@ -291,10 +291,13 @@ def recovered_after(answers: list[Answer]) -> float | None:
 
 
 def growth_mb(rss_mb: list[Memory], since: float, until: float) -> float:
-    """Median memory of the last minute less that of the second one."""
-    second = [one.server_mb + one.engine_mb for one in rss_mb if since + 60 <= one.at < since + 120]
-    last = [one.server_mb + one.engine_mb for one in rss_mb if until - 60 <= one.at < until]
-    return statistics.median(last) - statistics.median(second) if second and last else float("nan")
+    """Median memory of the last three minutes less that of the three after the first; one minute's differs from the
+    next one's by 50 MB, as merges come and go.
+    """
+    span = min(180.0, (until - since - 60) / 2)
+    early = [one.server_mb + one.engine_mb for one in rss_mb if since + 60 <= one.at < since + 60 + span]
+    late = [one.server_mb + one.engine_mb for one in rss_mb if until - span <= one.at < until]
+    return statistics.median(late) - statistics.median(early) if early and late else float("nan")
 
 
 def stored(data_dir: Path) -> dict[str, int]:
