@@ -25,9 +25,8 @@ def test_versions_that_break_as_processes_are_worse_and_rolled_back(monkeypatch:
     monkeypatch.setattr(story, "LONGEST_EXPLANATION_S", 4.0)  # none is asked for here
     console = Console(file=io.StringIO())
     with open_house(console) as house:
-        shipped = Story(house.stage, house.onejob, Lines(console)).tell(
-            [broken("exits"), broken("silent"), broken("hangs")]
-        )
+        planned = [broken("exits"), broken("silent"), broken("hangs")]
+        shipped = list(Story(house.stage, house.onejob, Lines(console)).tell(planned))
     assert [(each.verdict, each.rolled_back) for each in shipped] == [("worse", True)] * 3
     assert all(each.seconds_to_rollback is not None for each in shipped)
 

@@ -1,12 +1,16 @@
 """The report is the demo's contract with whoever reads it."""
 
 import json
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from onejob.demo import report
+from onejob.demo import performance, report
+from onejob.demo.errors import DemoError
 from onejob.demo.report import Shipped
 from onejob.demo.truth import draw
 
@@ -28,6 +32,19 @@ def shipped(truth: str = "worse", verdict: str = "worse", version: str = "v3") -
         true_attribute="tenant.size=large",
         true_span="SELECT 1",
     )
+
+
+def test_a_demo_that_breaks_off_reports_what_had_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks_off(*_: object, **__: object) -> Iterator[Shipped]:
+        yield shipped()
+        raise DemoError("It broke.")
+
+    monkeypatch.setattr(performance, "open_house", lambda _, **__: nullcontext())
+    monkeypatch.setattr(performance, "_play", breaks_off)
+    path = tmp_path / "report.json"
+    with pytest.raises(DemoError):
+        performance.perform(Console(), headless=True, report=path, seed=1, keep=False)
+    assert [each["version"] for each in json.loads(path.read_text())["deployments"]] == ["v3"]
 
 
 def test_the_document_has_the_promised_fields_in_order(tmp_path: Path) -> None:

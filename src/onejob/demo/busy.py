@@ -22,6 +22,6 @@ def told(load: float, cores: int) -> str | None:
         return None
     return (
         f"This machine was busy: {load:.0f} processes wanted its {cores} {'core' if cores == 1 else 'cores'} at once. "
-        "The shop was slow for reasons that were not shipped, and there was less traffic to judge: try again when "
+        "What it runs is slow then for reasons that nobody shipped, and there is less traffic to judge: try again when "
         "it has less to do."
     )

@@ -36,25 +36,27 @@ class House:
 def perform(console: Console, *, headless: bool, report: Path | None, seed: int, keep: bool) -> bool:
     """Whether the judge was right about every version."""
     started = time.monotonic()
-    planned = draw(seed)
-    with open_house(console, keep=keep) as house:
-        shipped = _play(console, house, planned, headless=headless)
-        document = reports.document(seed, time.monotonic() - started, shipped)
-        console.print(results(shipped, planned))
-        if report is not None:
-            reports.write(report, document)
-        if keep:
-            house.keeper.keep()
-            console.print(f"Everything goes on: {house.server.url}/deployments. Stop it with: kill {house.keeper.pid}")
+    planned, shipped = draw(seed), list[reports.Shipped]()
+    try:
+        with open_house(console, keep=keep) as house:
+            shipped.extend(_play(console, house, planned, headless=headless))
+            console.print(results(shipped, planned))
+            if keep:
+                house.keeper.keep()
+                url = f"{house.server.url}/deployments"
+                console.print(f"Everything goes on: {url}. Stop it with: kill {house.keeper.pid}")
+    finally:
+        if report is not None:  # of what had ended, where something broke
+            reports.write(report, reports.document(seed, time.monotonic() - started, shipped))
     return reports.is_all_right(planned, shipped)
 
 
-def _play(console: Console, house: House, planned: tuple[Version, ...], *, headless: bool) -> list[reports.Shipped]:
+def _play(console: Console, house: House, planned: tuple[Version, ...], *, headless: bool) -> Iterator[reports.Shipped]:
     narrator: Narrator = Lines(console)
     if not headless:
         narrator = Screen(console, house.server.url, lambda: _traffic(house.customers))
     try:
-        return Story(house.stage, house.onejob, narrator).tell(planned)
+        yield from Story(house.stage, house.onejob, narrator).tell(planned)
     finally:
         narrator.close()
 

@@ -5,7 +5,7 @@ decided by the server; the demo watches Envoy's counters to measure when that re
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import httpx
 
@@ -38,14 +38,14 @@ class Story:
         self._envoy = httpx.Client(timeout=5.0, trust_env=False)
         self._serving = FIRST_VERSION
 
-    def tell(self, versions: Sequence[Version]) -> list[Shipped]:
+    def tell(self, versions: Sequence[Version]) -> Iterator[Shipped]:
+        """Each as it has ended."""
         self._narrator.say(f"Customers are shopping; checkout {self._serving} serves all of them.")
         self._wait(BASELINE_S, Scene(version=self._serving))
-        shipped = []
         for version in versions:
-            shipped.append(self.ship(version))
-            self._narrator.shipped(shipped[-1])
-        return shipped
+            shipped = self.ship(version)
+            self._narrator.shipped(shipped)
+            yield shipped
 
     def ship(self, version: Version) -> Shipped:
         """Start the version beside the serving one, roll it out, and follow that to its end."""
