@@ -292,7 +292,7 @@ def recovered_after(answers: list[Answer]) -> float | None:
 
 def growth_mb(rss_mb: list[Memory], since: float, until: float) -> float:
     """Median memory of the last three minutes less that of the three after the first; one minute's differs from the
-    next one's by 50 MB, as merges come and go.
+    next one's by up to 100 MB, as merges come and go.
     """
     span = min(180.0, (until - since - 60) / 2)
     early = [one.server_mb + one.engine_mb for one in rss_mb if since + 60 <= one.at < since + 60 + span]

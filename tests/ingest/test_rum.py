@@ -403,6 +403,7 @@ def test_sessions_are_sampled_whole(
     for path in ("/orders/17", "/orders/17?again"):
         visit.page.goto(site.origin + path)
         visit.hide(is_sent=is_sent)
+    assert bool(visit.sent) is is_sent
 
 
 def test_requests_to_the_own_and_to_listed_origins_carry_a_trace_context(

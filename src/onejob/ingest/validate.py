@@ -35,9 +35,8 @@ _MAX_JSON_DEPTH = 100  # protobuf's own limit
 _LEAST_OBJECT_BYTES = 12  # of JSON; an attribute is two objects and 38 bytes at least
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?')  # or one that does not end, lest each quote in it is begun at again
 _LARGE_BYTES = 2**20
-_LARGE = (
-    threading.Lock()
-)  # as objects of ours a request may have forty times its size; Python reads one at a time anyway
+# A request may take forty times its size while it is read; Python reads one at a time anyway.
+_LARGE = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
